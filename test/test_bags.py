@@ -1,0 +1,296 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Bags: what is written is read back, and damage is told instead of being believed."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from kd_perception.bag_types import (
+    CAMERA_INFO_TYPE,
+    IMAGE_TYPE,
+    common_types,
+    has_header,
+    header_stamp_ns,
+    with_header_stamp,
+)
+from kd_perception.bags import BagReader, BagWriter
+from kd_perception.errors import BagError
+
+TOPIC = '/thermal/image_raw'
+STORAGES = ('mcap', 'sqlite3')
+DTYPES = (np.uint8, np.uint16, np.float32)
+# The bag folders of each example have their own name below one temporary folder.
+in_tmp_path = settings(
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+
+
+def ramp(height: int, width: int, dtype: type = np.uint16, seed: int = 0) -> np.ndarray:
+    values = np.random.default_rng(seed).integers(0, 250, (height, width))
+    return values.astype(dtype)
+
+
+def write_ramps(path: Path, count: int, storage: str = 'mcap') -> Path:
+    with BagWriter(path, storage=storage) as bag:
+        for index in range(count):
+            stamp_ns = 1_000 + index * 100_000_000
+            bag.write_image(TOPIC, ramp(12, 16, seed=index), stamp_ns=stamp_ns, frame_id='optical')
+            bag.write_camera_info(
+                '/thermal/camera_info',
+                stamp_ns=stamp_ns,
+                image_size=(12, 16),
+                camera_matrix=[20.0, 0.0, 8.0, 0.0, 20.0, 6.0, 0.0, 0.0, 1.0],
+            )
+    return path
+
+
+@in_tmp_path
+@given(
+    storage=st.sampled_from(STORAGES),
+    dtype=st.sampled_from(DTYPES),
+    size=st.tuples(st.integers(1, 9), st.integers(1, 9)),
+    stamps=st.lists(st.integers(0, 2**31 * 10**9 - 1), min_size=1, max_size=5, unique=True),
+    frame_id=st.text(st.characters(codec='utf-8', exclude_characters='\0'), max_size=12),
+)
+def test_images_come_back_as_written(tmp_path, storage, dtype, size, stamps, frame_id):
+    path = tmp_path / 'bag'
+    images = {stamp: ramp(*size, dtype, seed=stamp % 97) for stamp in stamps}
+    with BagWriter(path, storage=storage, overwrite=True) as bag:
+        for stamp, image in images.items():
+            bag.write_image(TOPIC, image, stamp_ns=stamp, frame_id=frame_id)
+    with BagReader(path) as bag:
+        frames = list(bag.frames(TOPIC))
+        assert bag.duration_ns == max(stamps) - min(stamps)
+    assert [frame.stamp_ns for frame in frames] == sorted(stamps), 'not in recording order'
+    for frame in frames:
+        np.testing.assert_array_equal(frame.image, images[frame.stamp_ns])
+        assert frame.image.dtype == dtype
+        assert frame.frame_id == frame_id
+
+
+@pytest.mark.parametrize('storage', STORAGES)
+def test_topics_and_bare_storage_file(tmp_path, storage):
+    folder = write_ramps(tmp_path / 'drive', 3, storage)
+    file = next(folder.glob('drive.*'))
+    for path in (folder, file):
+        with BagReader(path) as bag:
+            counts = {
+                name: (info.message_type, info.message_count) for name, info in bag.topics.items()
+            }
+            info = next(iter(bag.messages(['/thermal/camera_info']))).deserialize()
+        assert counts == {TOPIC: (IMAGE_TYPE, 3), '/thermal/camera_info': (CAMERA_INFO_TYPE, 3)}
+        assert info.p.reshape(3, 4)[0, 2] == 8.0
+        assert (info.height, info.width) == (12, 16)
+
+
+def test_a_folder_that_describes_its_topics_otherwise_is_read(tmp_path):
+    path = write_ramps(tmp_path / 'drive', 3)
+    metadata = path / 'metadata.yaml'
+    zero = '{sec: 0, nsec: 0}'
+    quality = (
+        '- {history: 1, depth: 5, reliability: 2, durability: 2, liveliness: 1, '
+        f'deadline: {zero}, lifespan: {zero}, liveliness_lease_duration: {zero}, '
+        'avoid_ros_namespace_conventions: false}'
+    )
+    text = metadata.read_text()
+    changed = text.replace("offered_qos_profiles: ''", f"offered_qos_profiles: '{quality}'")
+    assert changed != text
+    metadata.write_text(changed)
+    with BagReader(path) as bag:
+        assert bag.topics[TOPIC].message_count == len(list(bag.frames(TOPIC))) == 3
+
+
+def test_raw_bytes_are_copied_untouched(tmp_path):
+    with BagReader(write_ramps(tmp_path / 'a', 4)) as source, BagWriter(tmp_path / 'b') as target:
+        for message in source.messages():
+            target.write_raw(
+                message.topic,
+                message.message_type,
+                message.data,
+                log_time_ns=message.log_time_ns,
+            )
+    with BagReader(tmp_path / 'a') as first, BagReader(tmp_path / 'b') as second:
+        assert [(m.topic, m.log_time_ns, m.data) for m in first.messages()] == [
+            (m.topic, m.log_time_ns, m.data) for m in second.messages()
+        ]
+
+
+def test_unreadable_messages_are_counted_and_the_rest_is_read(tmp_path):
+    with BagReader(write_ramps(tmp_path / 'good', 1)) as bag:
+        good = next(iter(bag.messages([TOPIC]))).data
+    half_a_header = good[:9]
+    lies_about_its_size = good[:-5]
+    with BagWriter(tmp_path / 'bad') as bag:
+        for index, data in enumerate([half_a_header, good, lies_about_its_size, b'', good]):
+            bag.write_raw(TOPIC, IMAGE_TYPE, data, log_time_ns=index)
+    with BagReader(tmp_path / 'bad') as bag:
+        assert len(list(bag.frames(TOPIC))) == 2
+        assert bag.failure_count == 3
+        assert [failure.log_time_ns for failure in bag.failures] == [0, 2, 3]
+        assert all(TOPIC in failure.reason for failure in bag.failures)
+
+
+def test_too_large_messages_are_counted(tmp_path):
+    path = write_ramps(tmp_path / 'drive', 2)
+    with BagReader(path, max_message_bytes=300) as bag:
+        assert list(bag.frames(TOPIC)) == []
+        assert bag.failure_count == 2
+
+
+def test_an_interrupted_write_leaves_nothing(tmp_path):
+    with pytest.raises(KeyboardInterrupt), BagWriter(tmp_path / 'out') as bag:
+        bag.write_image(TOPIC, ramp(600, 700), stamp_ns=1)
+        raise KeyboardInterrupt
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_unfinished_bag_is_not_at_its_path(tmp_path):
+    with BagWriter(tmp_path / 'out') as bag:
+        bag.write_image(TOPIC, ramp(600, 700), stamp_ns=1)
+        assert not (tmp_path / 'out').exists()
+    assert [path.name for path in tmp_path.iterdir()] == ['out']
+
+
+def test_only_bags_are_replaced_and_only_on_request(tmp_path):
+    path = write_ramps(tmp_path / 'out', 2)
+    with pytest.raises(BagError, match='exists already'), BagWriter(path):
+        pass
+    with BagWriter(path, overwrite=True) as bag:
+        bag.write_image(TOPIC, ramp(3, 4), stamp_ns=1)
+    with BagReader(path) as bag:
+        assert bag.message_count == 1
+    notes = tmp_path / 'notes'
+    notes.mkdir()
+    with pytest.raises(BagError, match='is not a bag'), BagWriter(notes, overwrite=True):
+        pass
+    assert notes.is_dir()
+
+
+@pytest.mark.parametrize('storage', STORAGES)
+@in_tmp_path
+@given(data=st.data())
+def test_a_damaged_bag_raises_a_bag_error_or_is_read(tmp_path, storage, data):
+    original = tmp_path / f'original_{storage}'
+    if not original.exists():
+        write_ramps(original, 3, storage)
+    content = bytearray(next(original.glob('original_*.*')).read_bytes())
+    if data.draw(st.booleans(), 'cut off'):
+        del content[data.draw(st.integers(0, len(content) - 1), 'length') :]
+    else:
+        for _ in range(data.draw(st.integers(1, 8), 'damaged bytes')):
+            position = data.draw(st.integers(0, len(content) - 1), 'position')
+            content[position] ^= data.draw(st.integers(1, 255), 'change')
+    damaged = tmp_path / f'damaged.{"mcap" if storage == "mcap" else "db3"}'
+    damaged.write_bytes(content)
+    try:
+        with BagReader(damaged) as bag:
+            for name in bag.topics:
+                for message in bag.messages([name]):
+                    message.deserialize()
+    except BagError as error:
+        assert str(error)
+
+
+def test_errors_tell_what_to_do(tmp_path):
+    path = write_ramps(tmp_path / 'drive', 1)
+    with BagReader(path) as bag:
+        with pytest.raises(BagError, match=r'/image_raw \(sensor_msgs/msg/Image, 1 messages\)'):
+            bag.messages(['/thermal/depth'])
+        with pytest.raises(BagError, match='carries sensor_msgs/msg/CameraInfo'):
+            bag.frames('/thermal/camera_info')
+    with pytest.raises(BagError, match='There is no bag'), BagReader(tmp_path / 'missing'):
+        pass
+    (path / 'metadata.yaml').unlink()
+    with pytest.raises(BagError, match=r'Give the file itself: .*drive\.mcap'), BagReader(path):
+        pass
+    with pytest.raises(BagError, match='with BagReader'):
+        bag.messages()
+
+
+def test_the_image_topic_is_found_or_asked_for(tmp_path):
+    with BagWriter(tmp_path / 'one') as bag:
+        bag.write_image('/thermal/label', ramp(3, 4, np.uint8), stamp_ns=1)
+        bag.write_image(TOPIC, ramp(3, 4), stamp_ns=1)
+    with BagReader(tmp_path / 'one') as bag:
+        assert bag.image_topic() == TOPIC
+    with BagWriter(tmp_path / 'two') as bag:
+        bag.write_image('/left/image_raw', ramp(3, 4), stamp_ns=1)
+        bag.write_image('/right/image_raw', ramp(3, 4), stamp_ns=1)
+    with (
+        BagReader(tmp_path / 'two') as bag,
+        pytest.raises(BagError, match=r'Name the image topic.*/left/image_raw.*/right/image_raw'),
+    ):
+        bag.image_topic()
+
+
+@given(
+    stamp_ns=st.integers(0, 2**31 * 10**9 - 1),
+    new_stamp_ns=st.integers(0, 2**31 * 10**9 - 1),
+    little_endian=st.booleans(),
+)
+def test_only_the_stamp_changes(stamp_ns, new_stamp_ns, little_endian):
+    types = common_types().types
+    header = types['std_msgs/msg/Header'](
+        stamp=types['builtin_interfaces/msg/Time'](*divmod(stamp_ns, 10**9)), frame_id='optical'
+    )
+    message = types['sensor_msgs/msg/CompressedImage'](header, 'png', np.arange(5, dtype=np.uint8))
+    data = bytes(
+        common_types().serialize_cdr(message, message.__msgtype__, little_endian=little_endian)
+    )
+    assert header_stamp_ns(data) == stamp_ns
+    restamped = with_header_stamp(data, new_stamp_ns)
+    assert header_stamp_ns(restamped) == new_stamp_ns
+    assert with_header_stamp(restamped, stamp_ns) == data
+
+
+def test_stamps_need_a_header_and_room():
+    assert has_header('sensor_msgs/msg/Image')
+    assert has_header('diagnostic_msgs/msg/DiagnosticArray')
+    assert not has_header('std_msgs/msg/String')
+    assert not has_header('tf2_msgs/msg/TFMessage')
+    assert not has_header('nobody_msgs/msg/Nothing')
+    with pytest.raises(BagError, match='needs 12 bytes'):
+        with_header_stamp(b'\0\1\0\0', 5)
+    with pytest.raises(BagError, match='A stamp must lie'):
+        with_header_stamp(bytes(20), 2**31 * 10**9)
+
+
+def test_real_thermal_bag(real_data):
+    with BagReader(real_data / 'bags' / 'ros2_thermal16_cc0') as bag:
+        frames = list(bag.frames(bag.image_topic()))
+        assert bag.failure_count == 0
+    assert len(frames) == 3
+    assert {frame.encoding for frame in frames} == {'mono16'}
+    assert all(np.ptp(frame.image) > 50 for frame in frames)
+    assert [frame.stamp_ns for frame in frames] == sorted(frame.stamp_ns for frame in frames)
+
+
+@pytest.mark.parametrize('storage', STORAGES)
+def test_real_talker_bag(real_data, storage):
+    with BagReader(real_data / 'bags' / 'rosbag2_talker' / storage) as bag:
+        texts = [message.deserialize().data for message in bag.messages(['/topic'])]
+        assert bag.topics['/rosout'].transient_local
+        assert not bag.topics['/topic'].transient_local
+        with pytest.raises(BagError, match='has 0 topics with images'):
+            bag.image_topic()
+    assert len(texts) == 10
+    assert len(set(texts)) == 10
+
+
+def test_real_ros1_bag_says_how_to_convert_it(real_data, tmp_path):
+    path = real_data / 'bags' / 'ros1_raspicam_compressed.bag'
+    with pytest.raises(BagError, match='rosbags-convert --src'), BagReader(path):
+        pass
+
+
+def test_real_bag_without_metadata_is_read_from_its_file(real_data, tmp_path):
+    source = real_data / 'bags' / 'ros2_thermal16_cc0' / 'ros2_thermal16_cc0.db3'
+    shutil.copy(source, tmp_path / 'only.db3')
+    with BagReader(tmp_path / 'only.db3') as bag:
+        assert sum(1 for _ in bag.frames('/thermal/image_raw')) == 3

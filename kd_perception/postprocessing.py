@@ -1,0 +1,200 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Network output to mask, confidence and uncertainty at camera size, in one pass.
+
+The network leaves its logits at a quarter of its input. One compiled loop per image row scales
+them up bilinearly, takes the best class and sums the entropy while the row is still in the cache;
+full-size logits (11 MB for 9 classes at 480x640) never exist.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any, NamedTuple, cast
+
+import numba
+import numpy as np
+import numpy.typing as npt
+
+from kd_perception.errors import ShapeError
+from kd_perception.frames import ByteImage, Float32Image
+from kd_perception.preprocessing import Letterbox
+
+Array = npt.NDArray[Any]
+
+
+class Prediction(NamedTuple):
+    """What the student says about one frame.
+
+    Attributes:
+        mask: HxW uint8 class ids.
+        confidence: HxW uint8, round(255 * largest probability).
+        uncertainty: HxW float32, entropy / ln(classes), 0 to 1.
+    """
+
+    mask: ByteImage
+    confidence: ByteImage
+    uncertainty: Float32Image
+
+
+def prediction_from_logits(
+    logits: Float32Image, box: Letterbox, *, temperature: float, size: tuple[int, int]
+) -> Prediction:
+    """Scale logits up, remove the padding, and reduce them to a prediction.
+
+    Args:
+        logits: (1, C, h, w) float32 with C from 2 to 255, finite.
+        box: Where the camera image lies in the network input.
+        temperature: Calibration temperature, positive.
+        size: (height, width) of the result: the camera's or the content's in the network.
+
+    Raises:
+        ShapeError: Another number of dimensions or of classes.
+    """
+    if logits.ndim != 4 or logits.shape[0] != 1 or not 2 <= logits.shape[1] <= 255:
+        raise ShapeError(f'logits must be (1, 2 to 255, h, w); received {logits.shape}')
+    rows = _positions(size[0], box.content_size[0], box.network_size[0], logits.shape[2])
+    columns = _positions(size[1], box.content_size[1], box.network_size[1], logits.shape[3])
+    prediction = Prediction(
+        np.empty(size, np.uint8), np.empty(size, np.uint8), np.empty(size, np.float32)
+    )
+    scaled = np.ascontiguousarray(logits[0], np.float32)
+    _reduce(scaled, np.float32(1.0 / temperature), *rows, *columns, *prediction)
+    return prediction
+
+
+@lru_cache(maxsize=16)
+def _positions(size: int, content: int, network: int, cells: int) -> tuple[Array, Array]:
+    """Find, per output pixel, the logit cell before its center and the share of the next one.
+
+    Pixel centers are aligned (half-pixel convention). Cells that hold padding only are not used.
+    """
+    stride = network / cells
+    centers = (np.arange(size) + 0.5) * (content / size) / stride - 0.5
+    last = min(cells, -(-content // stride)) - 1
+    centers = np.clip(centers, 0, last)
+    first = np.minimum(np.floor(centers), max(last - 1, 0)).astype(np.int32)
+    return first, (centers - first).astype(np.float32)
+
+
+def _compiled(function: Callable[..., None]) -> Callable[..., None]:
+    """Compile on first use; keep the code on disk where there is a place to keep it."""
+    try:
+        compiled = numba.njit(nogil=True, fastmath=True, cache=True)(function)
+    except RuntimeError:  # neither the package's folder nor the user's cache can be written
+        compiled = numba.njit(nogil=True, fastmath=True)(function)
+    return cast('Callable[..., None]', compiled)
+
+
+_LOG2_E = np.float32(1.4426950408889634)
+_LN_2 = np.float32(0.6931471805599453)
+_HALF = np.float32(0.5)
+_SMALLEST = np.float32(-87.0)  # exp of less is not a normal float32
+
+
+@_compiled
+def _reduce(
+    logits: Array,
+    inverse_temperature: np.float32,
+    rows: Array,
+    row_shares: Array,
+    columns: Array,
+    column_shares: Array,
+    mask: Array,
+    confidence: Array,
+    uncertainty: Array,
+) -> None:
+    """Fill mask, confidence and uncertainty row by row."""
+    classes, _, cells = logits.shape
+    width = columns.shape[0]
+    low = np.empty(cells + 1, np.float32)
+    scores = np.empty((classes, width), np.float32)
+    sums = np.empty((4, width), np.float32)
+    whole = np.empty((2, width), np.int32)
+    for y in range(rows.shape[0]):
+        above = rows[y]
+        below = min(above + 1, logits.shape[1] - 1)
+        share = row_shares[y]
+        for c in range(classes):
+            for x in range(cells):
+                a = logits[c, above, x]
+                low[x] = (a + share * (logits[c, below, x] - a)) * inverse_temperature
+            low[cells] = low[cells - 1]
+            for x in range(width):
+                a = low[columns[x]]
+                scores[c, x] = a + column_shares[x] * (low[columns[x] + 1] - a)
+        _reduce_row(scores, sums, whole, mask[y], confidence[y], uncertainty[y])
+
+
+@numba.njit(nogil=True, fastmath=True, inline='always')
+def _reduce_row(
+    scores: Array, sums: Array, whole: Array, mask: Array, confidence: Array, uncertainty: Array
+) -> None:
+    """Reduce one row of full-size scores; every inner loop is plain enough to be vectorized."""
+    classes, width = scores.shape
+    top, total, moment, power = sums[0], sums[1], sums[2], sums[3]
+    best, exponent = whole[0], whole[1]
+    power_bits = power.view(np.int32)
+    for x in range(width):
+        top[x] = scores[0, x]
+        best[x] = 0
+        total[x] = 0.0
+        moment[x] = 0.0
+    for c in range(1, classes):
+        for x in range(width):
+            better = scores[c, x] > top[x]
+            top[x] = scores[c, x] if better else top[x]
+            best[x] = c if better else best[x]
+    for c in range(classes):
+        # exp(s) = 2^n * exp(s - n ln 2), with 2^n written straight into a float's exponent bits.
+        for x in range(width):
+            shifted = max(scores[c, x] - top[x], _SMALLEST)
+            exponent[x] = np.int32(shifted * _LOG2_E - _HALF)
+            power_bits[x] = (exponent[x] + 127) << 23
+        for x in range(width):
+            shifted = max(scores[c, x] - top[x], _SMALLEST)
+            value = power[x] * _exp_small(shifted - np.float32(exponent[x]) * _LN_2)
+            total[x] += value
+            moment[x] += shifted * value
+    inverse_log = np.float32(1.0) / np.log(np.float32(classes))
+    for x in range(width):
+        mask[x] = best[x]
+        confidence[x] = np.uint8(np.float32(255.0) / total[x] + _HALF)
+        entropy = (np.log(total[x]) - moment[x] / total[x]) * inverse_log
+        uncertainty[x] = min(max(entropy, np.float32(0.0)), np.float32(1.0))
+
+
+@numba.njit(nogil=True, fastmath=True, inline='always')
+def _exp_small(x: np.float32) -> np.float32:
+    """exp(x) for |x| <= ln(2) / 2 by its Taylor series; the relative error is below 3e-7."""
+    r = np.float32(1.0 / 720.0)
+    r = r * x + np.float32(1.0 / 120.0)
+    r = r * x + np.float32(1.0 / 24.0)
+    r = r * x + np.float32(1.0 / 6.0)
+    r = r * x + np.float32(0.5)
+    r = r * x + np.float32(1.0)
+    return r * x + np.float32(1.0)
+
+
+def overlay(gray: ByteImage, mask: ByteImage, palette: ByteImage) -> ByteImage:
+    """Blend class colors over a gray image for people to look at.
+
+    Args:
+        gray: HxW uint8.
+        mask: HxW uint8 class ids; 0 and 255 stay gray.
+        palette: 256x3 uint8 RGB.
+
+    Returns:
+        HxWx3 uint8 RGB.
+    """
+    return np.asarray(_overlay_table(palette.tobytes())[mask, gray >> 2])
+
+
+@lru_cache(maxsize=4)
+def _overlay_table(palette: bytes) -> ByteImage:
+    """Tabulate the blend over (class, gray level / 4)."""
+    colors = np.frombuffer(palette, np.uint8).reshape(256, 1, 3).astype(np.float32)
+    grays = (np.arange(64, dtype=np.float32) * 4 + 2)[None, :, None]
+    blend = 0.5 * grays + 0.5 * colors
+    blend[[0, 255]] = grays
+    return blend.astype(np.uint8)

@@ -1,0 +1,185 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Inference backends: one class each, one protocol, chosen by :func:`create_backend`.
+
+OpenVINO is the default on a CPU, ONNX Runtime the fallback from the same file, torch the numerical
+reference and the CUDA path. Nothing falls back silently: what really runs is in the attributes.
+"""
+
+from __future__ import annotations
+
+import ctypes.util
+import importlib.util
+import os
+from dataclasses import dataclass
+from typing import Protocol
+
+from kd_perception.bundle import Student
+from kd_perception.errors import BackendError, ConfigError
+from kd_perception.frames import Float32Image
+
+BACKENDS = ('auto', 'openvino', 'onnxruntime', 'torch')
+PRECISIONS = ('auto', 'fp32', 'bf16', 'fp16')
+
+_MODULES = {'openvino': 'openvino', 'onnxruntime': 'onnxruntime', 'torch': 'torch'}
+
+
+class Backend(Protocol):
+    """Runs a student's network.
+
+    Attributes:
+        name: ``openvino``, ``onnxruntime`` or ``torch``.
+        device: The device really used, ``cpu`` or ``cuda:N``.
+        precision: The precision really used, read back from the compiled network where possible.
+        threads: Worker threads on the CPU.
+    """
+
+    name: str
+    device: str
+    precision: str
+    threads: int
+
+    def infer(self, image: Float32Image) -> Float32Image:
+        """Run the network.
+
+        Args:
+            image: (1, channels, height, width) float32 in 0 to 1, of the student's input size.
+
+        Returns:
+            Logits (1, classes, h, w) float32, valid until the next call.
+
+        Raises:
+            BackendError: The run failed.
+        """
+
+    def close(self) -> None:
+        """Release the network; the backend cannot be used afterwards."""
+
+
+@dataclass(frozen=True)
+class BackendChoice:
+    """What was asked for, with ``auto`` resolved where this machine decides it.
+
+    Attributes:
+        name: Backend.
+        device: ``cpu`` or ``cuda:N``.
+        precision: ``auto``, ``fp32``, ``bf16`` or ``fp16``.
+        threads: At least 1.
+    """
+
+    name: str
+    device: str
+    precision: str
+    threads: int
+
+
+def create_backend(
+    student: Student,
+    *,
+    backend: str = 'auto',
+    device: str = 'auto',
+    precision: str = 'auto',
+    threads: int = 0,
+    require_gpu: bool = False,
+) -> Backend:
+    """Load a student's network into an inference backend.
+
+    Args:
+        student: A verified bundle.
+        backend: One of :data:`BACKENDS`; ``auto`` takes torch for CUDA, else OpenVINO, else ONNX
+            Runtime.
+        device: ``auto`` (CUDA where torch finds one, else the CPU), ``cpu`` or ``cuda:N``.
+        precision: One of :data:`PRECISIONS`; ``auto`` is bf16 on a CPU that computes in it, fp16
+            on CUDA, else fp32.
+        threads: CPU threads; 0 for all cores of this process.
+        require_gpu: Fail where no GPU can be used.
+
+    Raises:
+        ConfigError: A value is unknown or values contradict each other.
+        BackendError: The backend, device or precision is not available here, or the network cannot
+            be loaded.
+    """
+    choice = choose_backend(backend, device, precision, threads, require_gpu)
+    if choice.name == 'openvino':
+        from kd_perception.backends.openvino_backend import OpenVinoBackend
+
+        return OpenVinoBackend(student, choice)
+    if choice.name == 'onnxruntime':
+        from kd_perception.backends.onnxruntime_backend import OnnxRuntimeBackend
+
+        return OnnxRuntimeBackend(student, choice)
+    from kd_perception.backends.torch_backend import TorchBackend
+
+    return TorchBackend(student, choice)
+
+
+def choose_backend(
+    backend: str, device: str, precision: str, threads: int, require_gpu: bool
+) -> BackendChoice:
+    """Resolve ``auto`` without loading anything; arguments and errors as create_backend."""
+    _check_known('backend', backend, BACKENDS)
+    _check_known('precision', precision, PRECISIONS)
+    if device not in ('auto', 'cpu') and not _is_cuda(device):
+        raise ConfigError(f'device must be auto, cpu or cuda:N; received {device!r}')
+    if threads < 0:
+        raise ConfigError(f'threads must be 0 (all cores) or more; received {threads}')
+    if device == 'auto':
+        device = 'cuda:0' if backend in ('auto', 'torch') and has_cuda() else 'cpu'
+    if require_gpu and device == 'cpu':
+        raise BackendError(
+            'require_gpu is true, but no GPU can be used: install torch with CUDA and its driver, '
+            'or set require_gpu to false'
+        )
+    name = _resolve_name(backend, device)
+    return BackendChoice(name, device, precision, threads or len(os.sched_getaffinity(0)))
+
+
+def _resolve_name(backend: str, device: str) -> str:
+    if device != 'cpu':
+        if backend not in ('auto', 'torch'):
+            raise ConfigError(f'backend {backend} runs on the CPU only; received device {device}')
+        backend = 'torch'
+    if backend == 'auto':
+        backend = 'openvino' if _is_installed('openvino') else 'onnxruntime'
+    if not _is_installed(backend):
+        raise BackendError(
+            f'the backend {backend} must be installed; Python cannot find it: pip install '
+            f'{_MODULES[backend]}'
+        )
+    return backend
+
+
+def _check_known(name: str, value: str, choices: tuple[str, ...]) -> None:
+    if value not in choices:
+        raise ConfigError(f'{name} must be one of {", ".join(choices)}; received {value!r}')
+
+
+def _is_cuda(device: str) -> bool:
+    kind, _, index = device.partition(':')
+    return kind == 'cuda' and index.isascii() and index.isdigit()
+
+
+def _is_installed(name: str) -> bool:
+    return importlib.util.find_spec(_MODULES[name]) is not None
+
+
+def has_cuda() -> bool:
+    """Tell whether torch can use a CUDA device, without importing torch where no driver is."""
+    if not _is_installed('torch') or ctypes.util.find_library('cuda') is None:
+        return False
+    from kd_perception.backends.torch_backend import is_cuda_available
+
+    return is_cuda_available()
+
+
+def check_logits_shape(student: Student, shape: tuple[int, ...]) -> None:
+    """Compare the graph's output with what ``student.yaml`` promises.
+
+    Raises:
+        BackendError: They differ.
+    """
+    expected = student.spec.logits_shape
+    if tuple(shape) != expected:
+        raise BackendError(
+            f'the network of {student.spec.name} must return logits of shape {expected}; it '
+            f'returns {tuple(shape)}: export the student again'
+        )

@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: Apache-2.0
+"""ONNX Runtime on the CPU: the fallback from the same file."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnxruntime
+
+from kd_perception.backends import BackendChoice, check_logits_shape
+from kd_perception.bundle import Student
+from kd_perception.errors import BackendError
+from kd_perception.frames import Float32Image
+
+_RUNTIME_ERRORS = (
+    onnxruntime.capi.onnxruntime_pybind11_state.Fail,
+    onnxruntime.capi.onnxruntime_pybind11_state.InvalidArgument,
+    onnxruntime.capi.onnxruntime_pybind11_state.InvalidGraph,
+    onnxruntime.capi.onnxruntime_pybind11_state.InvalidProtobuf,
+    onnxruntime.capi.onnxruntime_pybind11_state.NotImplemented,
+    onnxruntime.capi.onnxruntime_pybind11_state.RuntimeException,
+    RuntimeError,
+    ValueError,
+)
+
+
+class OnnxRuntimeBackend:
+    """A network run by ONNX Runtime; see :class:`kd_perception.backends.Backend`.
+
+    Args:
+        student: A verified bundle.
+        choice: Backend, precision and threads.
+
+    Raises:
+        BackendError: ONNX Runtime refuses the graph, or another precision than fp32 is asked for.
+    """
+
+    name = 'onnxruntime'
+    device = 'cpu'
+    precision = 'fp32'
+
+    def __init__(self, student: Student, choice: BackendChoice) -> None:
+        if choice.precision not in ('auto', 'fp32'):
+            raise BackendError(
+                f'ONNX Runtime on the CPU computes in fp32; received precision {choice.precision}'
+            )
+        self.threads = choice.threads
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = choice.threads
+        options.inter_op_num_threads = 1
+        options.log_severity_level = 3
+        try:
+            self._session = onnxruntime.InferenceSession(
+                student.onnx, options, providers=['CPUExecutionProvider']
+            )
+        except _RUNTIME_ERRORS as error:
+            raise BackendError(f'ONNX Runtime cannot load the network: {error}') from error
+        check_logits_shape(student, tuple(self._session.get_outputs()[0].shape))
+        self._input_name = self._session.get_inputs()[0].name
+
+    def infer(self, image: Float32Image) -> Float32Image:
+        """Run the network; see :meth:`kd_perception.backends.Backend.infer`."""
+        try:
+            outputs = self._session.run(None, {self._input_name: image})
+        except _RUNTIME_ERRORS as error:
+            raise BackendError(f'ONNX Runtime failed on a frame: {error}') from error
+        return np.asarray(outputs[0])
+
+    def close(self) -> None:
+        """Release the network."""
+        del self._session

@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: Apache-2.0
+"""OpenVINO on the CPU: the default."""
+
+from __future__ import annotations
+
+import numpy as np
+import openvino
+
+from kd_perception.backends import BackendChoice, check_logits_shape
+from kd_perception.bundle import Student
+from kd_perception.errors import BackendError
+from kd_perception.frames import Float32Image
+
+_HINTS = {'fp32': openvino.Type.f32, 'bf16': openvino.Type.bf16}
+_NAMES = {'f32': 'fp32', 'bf16': 'bf16', 'f16': 'fp16'}
+
+
+class OpenVinoBackend:
+    """A network compiled by OpenVINO; see :class:`kd_perception.backends.Backend`.
+
+    Args:
+        student: A verified bundle.
+        choice: Backend, precision and threads.
+
+    Raises:
+        BackendError: OpenVINO refuses the graph, or the precision is not available.
+    """
+
+    name = 'openvino'
+    device = 'cpu'
+
+    def __init__(self, student: Student, choice: BackendChoice) -> None:
+        self.threads = choice.threads
+        try:
+            core = openvino.Core()
+            hint = _precision_hint(core, choice.precision)
+            model = core.read_model(model=student.onnx)
+            check_logits_shape(student, tuple(model.output(0).shape))
+            # The precision is always set: left alone, OpenVINO picks bf16 without saying so.
+            compiled = core.compile_model(
+                model,
+                'CPU',
+                {
+                    'PERFORMANCE_HINT': 'LATENCY',
+                    'NUM_STREAMS': '1',
+                    'INFERENCE_NUM_THREADS': choice.threads,
+                    'INFERENCE_PRECISION_HINT': hint,
+                },
+            )
+            self._request = compiled.create_infer_request()
+            used = compiled.get_property('INFERENCE_PRECISION_HINT')
+        except RuntimeError as error:
+            raise BackendError(f'OpenVINO cannot load the network: {error}') from error
+        self.precision = _NAMES.get(used.get_type_name(), used.get_type_name())
+
+    def infer(self, image: Float32Image) -> Float32Image:
+        """Run the network; see :meth:`kd_perception.backends.Backend.infer`."""
+        try:
+            self._request.infer([image], share_inputs=True)
+        except RuntimeError as error:
+            raise BackendError(f'OpenVINO failed on a frame: {error}') from error
+        return np.asarray(self._request.get_output_tensor(0).data)
+
+    def close(self) -> None:
+        """Release the network."""
+        del self._request
+
+
+def _precision_hint(core: openvino.Core, precision: str) -> openvino.Type:
+    """Choose bf16 where the CPU computes in it, else fp32."""
+    capabilities = core.get_property('CPU', 'OPTIMIZATION_CAPABILITIES')
+    if precision == 'auto':
+        precision = 'bf16' if 'BF16' in capabilities else 'fp32'
+    if precision not in _HINTS or (precision == 'bf16' and 'BF16' not in capabilities):
+        available = 'fp32 or bf16' if 'BF16' in capabilities else 'fp32'
+        raise BackendError(
+            f'OpenVINO on this CPU computes in {available}; received precision {precision}'
+        )
+    return _HINTS[precision]

@@ -1,0 +1,268 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One frame in, one prediction out: the object that node, replay, demo and benchmark share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Flag, auto
+from time import perf_counter
+from typing import NamedTuple
+
+import numpy as np
+
+from kd_perception.backends import Backend
+from kd_perception.bundle import Student
+from kd_perception.encodings import THERMAL_ENCODINGS
+from kd_perception.errors import BackendError, ConfigError, ImageEncodingError
+from kd_perception.frames import ByteImage, Float32Image, Frame, Image
+from kd_perception.freeze import FreezeConfig, FreezeDetector
+from kd_perception.postprocessing import Prediction, prediction_from_logits
+from kd_perception.preprocessing import (
+    Agc,
+    AgcConfig,
+    Radiometry,
+    gray_from_color,
+    letterbox,
+    network_input,
+)
+from kd_perception.uncertainty import IGNORE_INDEX
+
+OUTPUT_SIZES = ('input', 'network')
+
+_FULL_SCALES = {'uint8': (255,), 'uint16': (16383, 65535)}  # 14-bit cores saturate at 16383
+
+
+@dataclass(frozen=True)
+class PipelineConfig:
+    """Settings of a pipeline that belong to the camera and the user, not to the student.
+
+    Attributes:
+        agc: Gain control.
+        radiometry: The camera's temperature scale; None when it is not known.
+        freeze: Frozen frames.
+        allow_color_input: Accept color images by their luma; else they are refused.
+        min_confidence: Pixels below get mask 255 and confidence 0, 0 to 1.
+        output_size: ``input`` for results of the camera's size, ``network`` for the size at which
+            the network saw the image.
+    """
+
+    agc: AgcConfig = field(default_factory=AgcConfig)
+    radiometry: Radiometry | None = None
+    freeze: FreezeConfig = field(default_factory=FreezeConfig)
+    allow_color_input: bool = False
+    min_confidence: float = 0.0
+    output_size: str = 'input'
+
+    def __post_init__(self) -> None:
+        """Check the values."""
+        if not 0.0 <= self.min_confidence <= 1.0:
+            raise ConfigError(f'min_confidence must be 0 to 1; received {self.min_confidence}')
+        if self.output_size not in OUTPUT_SIZES:
+            raise ConfigError(
+                f'output_size must be one of {", ".join(OUTPUT_SIZES)}; received '
+                f'{self.output_size!r}'
+            )
+        if self.agc.method == 'fixed' and self.radiometry is None:
+            raise ConfigError('agc.method fixed needs radiometry: set radiometry.preset')
+
+
+class Output(Flag):
+    """The results that somebody wants; the others are not computed."""
+
+    MASK = auto()
+    CONFIDENCE = auto()
+    UNCERTAINTY = auto()
+    AGC_IMAGE = auto()
+    TEMPERATURE = auto()
+    PREDICTION = MASK | CONFIDENCE | UNCERTAINTY
+    ALL = PREDICTION | AGC_IMAGE | TEMPERATURE
+
+
+class Timings(NamedTuple):
+    """Wall time of the stages of one frame [ms]."""
+
+    preprocess_ms: float
+    infer_ms: float
+    postprocess_ms: float
+
+
+@dataclass(frozen=True)
+class Result:
+    """What the pipeline says about one frame.
+
+    Attributes:
+        mask: HxW uint8 class ids; 255 where there is no prediction.
+        confidence: HxW uint8, round(255 * calibrated largest probability); 0 where mask is 255.
+        uncertainty: HxW float32, calibrated entropy / ln(classes), 0 to 1; NaN without prediction.
+        agc_image: HxW uint8, what the network saw before resizing; None when not asked for.
+        temperature: HxW float32 [deg C]; None without radiometry or when not asked for.
+        agc_low: Raw value that became black.
+        agc_high: Raw value that became white.
+        frozen: The camera repeats a frame, or has just stopped doing so.
+        held: Nothing of this frame should be published (policy ``hold``).
+        saturated_share: Share of pixels at the full scale of the sample type, 0 to 1.
+        timings: Wall time per stage.
+    """
+
+    mask: ByteImage
+    confidence: ByteImage
+    uncertainty: Float32Image
+    agc_image: ByteImage | None
+    temperature: Float32Image | None
+    agc_low: float
+    agc_high: float
+    frozen: bool
+    held: bool
+    saturated_share: float
+    timings: Timings
+
+
+class Pipeline:
+    """Preprocessing, network and postprocessing in order, with the state between frames.
+
+    The state (gain window, frozen-frame detection) depends on the order of the frames and their
+    header stamps only. Not thread-safe: one frame at a time.
+
+    Args:
+        student: A verified bundle.
+        backend: Its network.
+        config: Camera and user settings; the defaults when None.
+    """
+
+    def __init__(
+        self, student: Student, backend: Backend, config: PipelineConfig | None = None
+    ) -> None:
+        self.student = student
+        self.backend = backend
+        self.config = config or PipelineConfig()
+        self._agc = Agc(self.config.agc, self.config.radiometry)
+        self._freeze = FreezeDetector()
+
+    def configure(self, config: PipelineConfig) -> None:
+        """Use new settings from the next frame on; the gain restarts when its own change."""
+        if (config.agc, config.radiometry) != (self.config.agc, self.config.radiometry):
+            self._agc = Agc(config.agc, config.radiometry)
+        self.config = config
+
+    def reset(self) -> None:
+        """Forget all earlier frames."""
+        self._agc.reset()
+        self._freeze.reset()
+
+    def warm_up(self, iterations: int) -> None:
+        """Run blank frames, so that the first real one is as quick as the others.
+
+        Raises:
+            BackendError: The network cannot run.
+        """
+        gray = np.zeros(self.student.spec.image_size, np.float32)
+        for _ in range(iterations):
+            self._predict(gray)
+
+    def step(self, frame: Frame, outputs: Output = Output.ALL) -> Result:
+        """Run one frame.
+
+        Args:
+            frame: A thermal image; color only when the settings allow it.
+            outputs: The results that are wanted. Without any of ``PREDICTION`` the network does
+                not run and the mask is 255 everywhere.
+
+        Raises:
+            KdPerceptionError: The frame cannot be used. The state is as it was, or as after the
+                frame where only the network failed.
+        """
+        start = perf_counter()
+        image = self._thermal_image(frame)
+        gray, low, high = self._agc(image, frame.stamp_ns)
+        frozen = self._freeze.is_frozen(frame, self.config.freeze)
+        if self._freeze.thawed:
+            self._agc.reset()
+            gray, low, high = self._agc(image, frame.stamp_ns)
+        preprocess_ms = (perf_counter() - start) * 1e3
+        skipped = frozen and self.config.freeze.policy != 'pass'
+        if skipped or not outputs & Output.PREDICTION:
+            prediction, timings = self._no_prediction(gray), Timings(preprocess_ms, 0.0, 0.0)
+        else:
+            prediction, timings = self._timed_prediction(gray, preprocess_ms)
+        return Result(
+            *prediction,
+            agc_image=_byte_image(gray) if outputs & Output.AGC_IMAGE else None,
+            temperature=self._temperature(image) if outputs & Output.TEMPERATURE else None,
+            agc_low=low,
+            agc_high=high,
+            frozen=frozen,
+            held=frozen and self.config.freeze.policy == 'hold',
+            saturated_share=_saturated_share(image),
+            timings=timings,
+        )
+
+    def _thermal_image(self, frame: Frame) -> Image:
+        if frame.encoding in THERMAL_ENCODINGS:
+            return frame.image
+        if self.config.allow_color_input:
+            return gray_from_color(frame)
+        raise ImageEncodingError(
+            f'a thermal image must be {", ".join(THERMAL_ENCODINGS)}; received {frame.encoding}: '
+            'use the camera topic without false color, or set allow_color_input'
+        )
+
+    def _timed_prediction(
+        self, gray: Float32Image, preprocess_ms: float
+    ) -> tuple[Prediction, Timings]:
+        prediction, resize_ms, infer_ms, postprocess_ms = self._predict(gray)
+        return prediction, Timings(preprocess_ms + resize_ms, infer_ms, postprocess_ms)
+
+    def _predict(self, gray: Float32Image) -> tuple[Prediction, float, float, float]:
+        """Run the network; gives the prediction and the times of resize, network and reduction."""
+        start = perf_counter()
+        image, box = network_input(gray, self.student.spec.image_size)
+        resized = perf_counter()
+        logits = self.backend.infer(image)
+        inferred = perf_counter()
+        if not np.isfinite(logits).all():
+            raise BackendError(
+                f'the network must return finite logits; {self.backend.name} in '
+                f'{self.backend.precision} did not: set precision to fp32'
+            )
+        prediction = prediction_from_logits(
+            logits,
+            box,
+            temperature=self.student.spec.calibration.temperature,
+            size=box.camera_size if self.config.output_size == 'input' else box.content_size,
+        )
+        self._drop_unsure(prediction)
+        moments = (start, resized, inferred, perf_counter())
+        resize_ms, infer_ms, postprocess_ms = np.diff(moments) * 1e3
+        return prediction, float(resize_ms), float(infer_ms), float(postprocess_ms)
+
+    def _drop_unsure(self, prediction: Prediction) -> None:
+        if self.config.min_confidence > 0:
+            unsure = prediction.confidence < round(255 * self.config.min_confidence)
+            prediction.mask[unsure] = IGNORE_INDEX
+            prediction.confidence[unsure] = 0
+
+    def _no_prediction(self, gray: Float32Image) -> Prediction:
+        size = gray.shape
+        if self.config.output_size == 'network':
+            size = letterbox(size, self.student.spec.image_size).content_size
+        return Prediction(
+            np.full(size, IGNORE_INDEX, np.uint8),
+            np.zeros(size, np.uint8),
+            np.full(size, np.nan, np.float32),
+        )
+
+    def _temperature(self, image: Image) -> Float32Image | None:
+        radiometry = self.config.radiometry
+        return None if radiometry is None else radiometry.celsius_from_raw(image)
+
+
+def _byte_image(gray: Float32Image) -> ByteImage:
+    return (gray * np.float32(255.0) + np.float32(0.5)).astype(np.uint8)
+
+
+def _saturated_share(image: Image) -> float:
+    """Estimate the share of saturated pixels on every fourth row and column."""
+    samples = image[::4, ::4]
+    if image.dtype.kind == 'f':
+        return float(1.0 - np.isfinite(samples).mean())
+    return float(np.isin(samples, _FULL_SCALES[image.dtype.name]).mean())

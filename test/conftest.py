@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Fixtures for every test: the real samples, and a student that can be predicted by hand."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from kd_perception.bundle import save_student
+from kd_perception.bundle_schema import Calibration, ClassInfo, InputSpec, StudentSpec
+
+CLASS_NAMES = (
+    'unlabeled', 'car', 'person', 'bike', 'curve', 'car_stop', 'guardrail', 'color_cone', 'bump',
+)  # fmt: skip
+
+
+@pytest.fixture(scope='session')
+def real_data() -> Path:
+    """Folder of the real samples; tests that need it are skipped where it is absent."""
+    default = Path(__file__).resolve().parents[2] / 'shared' / 'data' / 'real'
+    folder = Path(os.environ.get('KD_PERCEPTION_REAL_DATA', default))
+    if not folder.is_dir():
+        pytest.skip(f'the real samples are not at {folder} (set KD_PERCEPTION_REAL_DATA)')
+    return folder
+
+
+@pytest.fixture(scope='session')
+def tiny_student_spec() -> StudentSpec:
+    """Description of the tiny student: input 96x128, logits 24x32, nine classes."""
+    classes = tuple(
+        ClassInfo(index, name, (25 * index, 200 - 20 * index, 90))
+        for index, name in enumerate(CLASS_NAMES)
+    )
+    return StudentSpec(
+        name='tiny',
+        architecture={'name': 'none'},
+        classes=classes,
+        input=InputSpec(96, 128),
+        calibration=Calibration(1.5),
+        provenance={'recipe': 'test', 'trained_on': 'nothing: weights are set by hand'},
+    )
+
+
+@pytest.fixture(scope='session')
+def tiny_student_folder(
+    tmp_path_factory: pytest.TempPathFactory, tiny_student_spec: StudentSpec
+) -> Path:
+    """A bundle whose class is the mean gray level of each 4x4 block, in ninths.
+
+    Logit k is ``s * (k x - k^2 / 16)`` for gray level x of 0 to 1 scaled to 0 to 8, which is
+    largest for the k nearest to x.
+    """
+    folder = tmp_path_factory.mktemp('students') / 'tiny'
+    save_student(
+        folder,
+        tiny_student_spec,
+        onnx=_level_network(tiny_student_spec),
+        weights=b'no torch form',
+        model_card='# tiny\n',
+    )
+    return folder
+
+
+def _level_network(spec: StudentSpec) -> bytes:
+    onnx = pytest.importorskip('onnx')
+    helper, numpy_helper = onnx.helper, onnx.numpy_helper
+    count = len(spec.classes)
+    levels = np.arange(count, dtype=np.float32)
+    weight = np.repeat(levels * (count - 1) / 16.0, 16).reshape(count, 1, 4, 4)
+    tensors = [
+        numpy_helper.from_array(weight.astype(np.float32), 'weight'),
+        numpy_helper.from_array(-0.5 * levels**2, 'bias'),
+    ]
+    node = helper.make_node(
+        'Conv', ['image', 'weight', 'bias'], ['logits'], kernel_shape=[4, 4], strides=[4, 4]
+    )
+    kind = onnx.TensorProto.FLOAT
+    graph = helper.make_graph(
+        [node],
+        'level',
+        [helper.make_tensor_value_info('image', kind, [1, 1, *spec.image_size])],
+        [helper.make_tensor_value_info('logits', kind, list(spec.logits_shape))],
+        tensors,
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid('', 20)], ir_version=10)
+    onnx.checker.check_model(model)
+    return bytes(model.SerializeToString())

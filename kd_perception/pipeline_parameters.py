@@ -12,8 +12,9 @@ from collections.abc import Mapping
 from typing import TypedDict
 
 from kd_perception.errors import ConfigError
+from kd_perception.freeze import FreezeConfig
 from kd_perception.parameter_spec import Applied, ParameterSpec, ParameterValue
-from kd_perception.pipeline import FreezeConfig, PipelineConfig
+from kd_perception.pipeline import PipelineConfig
 from kd_perception.preprocessing import AgcConfig, radiometry_from_preset
 
 __all__ = [
@@ -87,7 +88,7 @@ PARAMETERS: tuple[ParameterSpec, ...] = (
             ('none', 'lepton_10mk', 'lepton_100mk', 'flir_tlinear_10mk', 'flir_tlinear_100mk',
              'optris', 'celsius_32f', 'kelvin_32f', 'custom'),
             'How raw values become degrees Celsius.'),
-    _number('radiometry.scale', 1.0, -1.0e6, 1.0e6,
+    _number('radiometry.scale', 1.0, 1.0e-6, 1.0e6,
             'Degrees Celsius per raw count, for preset custom.', 'configure'),
     _number('radiometry.offset', 0.0, -1.0e6, 1.0e6,
             'Degrees Celsius at raw count 0, for preset custom.', 'configure'),

@@ -1,0 +1,184 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Run a bag through the pipeline in this process: every frame, in order, without middleware."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from kd_perception.backends import create_backend
+from kd_perception.bag_types import BagMessage, MessageFailure
+from kd_perception.bags import IMAGE_TYPES, BagReader, BagWriter
+from kd_perception.bundle import load_student
+from kd_perception.encodings import frame_from_message
+from kd_perception.errors import BagError, KdPerceptionError
+from kd_perception.frames import Frame, Image
+from kd_perception.parameter_file import NODE_NAME
+from kd_perception.pipeline import Output, Pipeline, Result, Timings
+from kd_perception.pipeline_parameters import (
+    ParameterValue,
+    backend_options_from_parameters,
+    pipeline_config_from_parameters,
+)
+from kd_perception.resources import student_folder
+
+_FAILURES_KEPT = 100
+
+
+@dataclass
+class ReplayReport:
+    """What became of the frames of a bag: received = published + held + failed.
+
+    Attributes:
+        received: Messages on the image topic.
+        published: Frames whose results are in the output bag.
+        held: Frozen frames that the policy `hold` keeps back.
+        failed: Frames that could not be used.
+        failures: The first of those, and why.
+        timings: Wall time per stage of each frame that was used.
+        wall_s: Duration of the whole replay, reading and writing included.
+    """
+
+    received: int = 0
+    published: int = 0
+    held: int = 0
+    failed: int = 0
+    failures: list[MessageFailure] = field(default_factory=list)
+    timings: list[Timings] = field(default_factory=list)
+    wall_s: float = 0.0
+
+    def count_failure(self, failure: MessageFailure) -> None:
+        """Count a frame that could not be used, and keep the reason of the first ones."""
+        self.failed += 1
+        if len(self.failures) < _FAILURES_KEPT:
+            self.failures.append(failure)
+
+    def median_ms(self) -> Timings:
+        """Return the median wall time per stage in milliseconds; NaN without a frame."""
+        if not self.timings:
+            return Timings(np.nan, np.nan, np.nan)
+        return Timings(*(float(value) for value in np.median(self.timings, axis=0)))
+
+
+def output_topic(image_topic: str, name: str) -> str:
+    """Return the topic on which a live node beside this camera would publish.
+
+    Example: `mask` for `/thermal/image_raw` is `/thermal/thermal_seg/mask`.
+    """
+    base = image_topic.removesuffix('/compressed').rpartition('/')[0]
+    return f'{base}/{NODE_NAME}/{name}'
+
+
+def pipeline_from_parameters(values: Mapping[str, ParameterValue]) -> Pipeline:
+    """Load the student and its backend as the node does on configure.
+
+    Raises:
+        KdPerceptionError: If the parameters contradict one another, or the bundle or the backend
+            cannot be used.
+    """
+    config = pipeline_config_from_parameters(values)
+    student = load_student(
+        student_folder(str(values['model.path'])), sha256=str(values['model.sha256'])
+    )
+    backend = create_backend(student, **backend_options_from_parameters(values))
+    try:
+        pipeline = Pipeline(student, backend, config)
+        pipeline.warm_up(int(values['warmup_iterations']))
+    except BaseException:
+        backend.close()
+        raise
+    return pipeline
+
+
+def replay_bag(
+    bag: Path | str,
+    out: Path | str,
+    pipeline: Pipeline,
+    *,
+    image_topic: str = '',
+    overwrite: bool = False,
+    progress: bool = False,
+) -> ReplayReport:
+    """Write the results for every image of a bag to another bag, with the source's headers.
+
+    Args:
+        bag: Recording with the images.
+        out: Bag to make; it appears only when it is complete.
+        pipeline: A fresh or reset pipeline; its state follows the frames.
+        image_topic: Topic of the images; empty finds the only one.
+        overwrite: Replace an existing output bag.
+        progress: Show a progress bar on standard error.
+
+    Returns:
+        Counts, named failures and times. Frames that cannot be used are left out and counted.
+
+    Raises:
+        BagError: If a bag cannot be read or written, or the topic is not an image topic.
+    """
+    report = ReplayReport()
+    start_s = time.perf_counter()
+    with BagReader(bag) as source:
+        image_topic = image_topic or source.image_topic()
+        info = source.topic(image_topic)
+        if info.message_type not in IMAGE_TYPES:
+            raise BagError(
+                f'Topic {image_topic} carries {info.message_type}, not images. '
+                f'The bag has: {source.describe_topics()}.'
+            )
+        with (
+            BagWriter(out, overwrite=overwrite) as target,
+            closing(
+                tqdm(total=info.message_count, unit='frame', disable=not progress, leave=False)
+            ) as bar,
+        ):
+            for message in source.messages([image_topic]):
+                _replay_message(message, pipeline, target, report)
+                bar.update()
+        report.failures.extend(source.failures)  # the reader leaves out what is too large
+        report.failed += source.failure_count
+        report.received += source.failure_count
+    report.wall_s = time.perf_counter() - start_s
+    return report
+
+
+def _replay_message(
+    message: BagMessage, pipeline: Pipeline, target: BagWriter, report: ReplayReport
+) -> None:
+    report.received += 1
+    try:
+        frame = frame_from_message(message.deserialize())
+        result = pipeline.step(frame, Output.ALL)
+    except KdPerceptionError as error:
+        report.count_failure(MessageFailure(message.topic, message.log_time_ns, str(error)))
+        return
+    report.timings.append(result.timings)
+    if result.held:
+        report.held += 1
+        return
+    _write_result(target, message, frame, result)
+    report.published += 1
+
+
+def _write_result(target: BagWriter, message: BagMessage, frame: Frame, result: Result) -> None:
+    images: dict[str, Image | None] = {
+        'mask': result.mask,
+        'confidence': result.confidence,
+        'uncertainty': result.uncertainty,
+        'image_agc': result.agc_image,
+        'temperature': result.temperature,
+    }
+    for name, image in images.items():
+        if image is not None:
+            target.write_image(
+                output_topic(message.topic, name),
+                image,
+                stamp_ns=frame.stamp_ns,
+                frame_id=frame.frame_id,
+                log_time_ns=message.log_time_ns,
+            )

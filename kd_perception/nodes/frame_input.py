@@ -1,0 +1,150 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The input topics: image and camera_info subscriptions, and why nothing may come from them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from rclpy.qos import HistoryPolicy, QoSPolicyKind, QoSProfile, ReliabilityPolicy
+from rclpy.qos_overriding_options import QoSOverridingOptions
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+
+try:
+    from rclpy.event_handler import SubscriptionEventCallbacks
+except ImportError:  # the module's name up to ROS 2 Humble
+    from rclpy.qos_event import SubscriptionEventCallbacks
+
+EVERY_DEPTH = 200
+"""Frames that the middleware keeps under ``queue_policy: every`` until the executor takes them."""
+
+_OVERRIDABLE = (
+    QoSPolicyKind.HISTORY,
+    QoSPolicyKind.DEPTH,
+    QoSPolicyKind.RELIABILITY,
+    QoSPolicyKind.DURABILITY,
+)
+
+
+class FrameInput:
+    """Subscribes to a camera while the node is active.
+
+    Best effort is asked for, which hears reliable and best-effort cameras alike. Under ``every``
+    nothing may be lost, so reliable is asked for; if a publisher offers best effort only, the
+    input is subscribed again as best effort, with a warning.
+
+    Args:
+        node: The rclpy node.
+        transport: ``raw`` or ``compressed``.
+        every: Whether each frame must be received.
+        on_image: Called with each image message.
+        on_camera_info: Called with each CameraInfo; None to not subscribe.
+    """
+
+    def __init__(
+        self,
+        node: Any,
+        *,
+        transport: str,
+        every: bool,
+        on_image: Callable[[Any], None],
+        on_camera_info: Callable[[CameraInfo], None] | None,
+    ) -> None:
+        self._node = node
+        self._compressed = transport == 'compressed'
+        self._every = every
+        self._on_image = on_image
+        self.topic = image_topic(node, transport)
+        self.info_topic = camera_info_topic(node)
+        self.incompatible = ''
+        self._image = self._subscribe(reliable=every)
+        self._info = None
+        if on_camera_info is not None:
+            self._info = node.create_subscription(
+                CameraInfo,
+                self.info_topic,
+                on_camera_info,
+                QoSProfile(depth=EVERY_DEPTH if every else 10,
+                           reliability=ReliabilityPolicy.BEST_EFFORT),
+                qos_overriding_options=QoSOverridingOptions(_OVERRIDABLE),
+            )  # fmt: skip
+
+    def publishers_seen(self) -> str:
+        """Name the image publishers with the reliability they offer, for people."""
+        found = self._node.get_publishers_info_by_topic(self.topic)
+        names = [
+            f'{_full_name(info)} ({info.qos_profile.reliability.name.lower()})' for info in found
+        ]
+        return ', '.join(sorted(names)) or 'none'
+
+    def destroy(self) -> None:
+        """Stop listening."""
+        for subscription in (self._image, self._info):
+            if subscription is not None:
+                self._node.destroy_subscription(subscription)
+        self._image = self._info = None
+
+    def _subscribe(self, *, reliable: bool) -> Any:
+        qos = QoSProfile(
+            history=HistoryPolicy.KEEP_LAST,
+            depth=EVERY_DEPTH if self._every else 1,
+            reliability=(
+                ReliabilityPolicy.RELIABLE if reliable else ReliabilityPolicy.BEST_EFFORT
+            ),
+        )
+        return self._node.create_subscription(
+            CompressedImage if self._compressed else Image,
+            self.topic,
+            self._on_image,
+            qos,
+            event_callbacks=SubscriptionEventCallbacks(incompatible_qos=self._on_incompatible),
+            qos_overriding_options=QoSOverridingOptions(_OVERRIDABLE, entity_id=_entity(reliable)),
+        )
+
+    def _on_incompatible(self, event: Any) -> None:
+        policy = QoSPolicyKind(int(event.last_policy_kind)).name.lower()
+        publishers = self.publishers_seen()
+        if self._every and self._image is not None and policy == 'reliability':
+            self._every_as_best_effort(publishers)
+            return
+        self.incompatible = (
+            f'a publisher of {self.topic} offers a {policy} that this subscription cannot take; '
+            f'publishers seen: {publishers}. Set qos_overrides.{self.topic}.subscription.{policy}'
+        )
+        self._node.get_logger().error(self.incompatible)
+
+    def _every_as_best_effort(self, publishers: str) -> None:
+        self._node.get_logger().warning(
+            f'queue_policy every asks {self.topic} for reliable delivery, but a publisher offers '
+            f'best effort only ({publishers}): frames may be lost before they arrive'
+        )
+        self._node.destroy_subscription(self._image)
+        self._image = self._subscribe(reliable=False)
+
+
+def image_topic(node: Any, transport: str) -> str:
+    """Return the resolved image topic; the compressed one lies below the raw one."""
+    raw = str(node.resolve_topic_name('image_raw'))
+    if transport != 'compressed':
+        return raw
+    remapped = str(node.resolve_topic_name('image_raw/compressed'))
+    if remapped != node.resolve_topic_name('image_raw/compressed', only_expand=True):
+        return remapped
+    return f'{raw}/compressed'
+
+
+def camera_info_topic(node: Any) -> str:
+    """Return the resolved camera_info topic: the image's sibling unless remapped itself."""
+    own = str(node.resolve_topic_name('camera_info'))
+    if own != node.resolve_topic_name('camera_info', only_expand=True):
+        return own
+    return str(node.resolve_topic_name('image_raw')).rpartition('/')[0] + '/camera_info'
+
+
+def _entity(reliable: bool) -> str | None:
+    """Keep the override parameters of the two kinds apart: the first declared would win."""
+    return 'every' if reliable else None
+
+
+def _full_name(info: Any) -> str:
+    return f'{info.node_namespace.rstrip("/")}/{info.node_name}'

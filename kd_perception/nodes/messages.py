@@ -1,0 +1,127 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Messages to arrays and back: what `kd_perception.encodings` does, on real ROS messages."""
+
+from __future__ import annotations
+
+import array
+import copy
+from collections.abc import Mapping
+from typing import Any
+
+import numpy.typing as npt
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
+from sensor_msgs.msg import CameraInfo, Image
+
+from kd_perception.bundle import Student
+from kd_perception.encodings import buffer_from_image, frame_from_message
+
+__all__ = [
+    'camera_info_at_size',
+    'diagnostic_array',
+    'diagnostic_status',
+    'frame_from_message',
+    'image_message',
+    'label_info_message',
+    'nanoseconds_from_stamp',
+]
+
+
+def image_message(header: Any, image: npt.NDArray[Any]) -> Image:
+    """Make a sensor_msgs/Image with the given header, which is not copied.
+
+    Args:
+        header: The input image's header; every output of a frame carries the same one.
+        image: HxW uint8, uint16 or float32, or HxWx3 uint8 RGB.
+
+    Raises:
+        ImageEncodingError: Another type or shape.
+    """
+    buffer, encoding, step = buffer_from_image(image)
+    # rclpy checks every element of anything but an array.array: 57 ms instead of 0.2 per image.
+    data = array.array('B')
+    data.frombytes(buffer)
+    message = Image(height=image.shape[0], width=image.shape[1], encoding=encoding, step=step)
+    message.header = header
+    message.data = data
+    return message
+
+
+def nanoseconds_from_stamp(stamp: Any) -> int:
+    """Return a builtin_interfaces/Time as nanoseconds."""
+    return int(stamp.sec) * 10**9 + int(stamp.nanosec)
+
+
+def camera_info_at_size(info: CameraInfo, header: Any, *, width: int, height: int) -> CameraInfo:
+    """Return the calibration of an image that was resized, content anchored top-left.
+
+    K and P are scaled per axis, with the half-pixel shift of an image resized by pixel areas: what
+    was at u lies at scale * (u + 0.5) - 0.5.
+
+    Args:
+        info: Calibration of the input image, whose width and height are not zero; left as it is.
+        header: Header of the output.
+        width: Width of the output in pixels.
+        height: Height of the output in pixels.
+    """
+    scaled = copy.copy(info)
+    scaled.header = header
+    if (info.width, info.height) != (width, height):
+        scales = (width / info.width, height / info.height)
+        scaled.k = _scaled_matrix(info.k, scales)
+        scaled.p = _scaled_matrix(info.p, scales)
+        scaled.width, scaled.height = width, height
+    return scaled
+
+
+def _scaled_matrix(matrix: Any, scales: tuple[float, float]) -> list[float]:
+    """Scale the two upper rows of K (3x3) or P (3x4), given row by row."""
+    values = [float(value) for value in matrix]
+    columns = len(values) // 3
+    for row, scale in enumerate(scales):
+        for column in range(columns):
+            below = values[2 * columns + column]
+            values[row * columns + column] *= scale
+            values[row * columns + column] += 0.5 * (scale - 1.0) * below
+    return values
+
+
+def label_info_message(vision_msgs: Any, header: Any, student: Student, threshold: float) -> Any:
+    """Make a vision_msgs/LabelInfo that names the ids of the mask.
+
+    Args:
+        vision_msgs: The module ``vision_msgs.msg``, which not every installation has.
+        header: Header with the time of publication.
+        student: Whose classes.
+        threshold: The parameter ``min_confidence``.
+    """
+    message = vision_msgs.LabelInfo(threshold=threshold)
+    message.header = header
+    message.class_map = [
+        vision_msgs.VisionClass(class_id=info.id, class_name=info.name)
+        for info in student.spec.classes
+    ]
+    return message
+
+
+def diagnostic_status(
+    name: str, level: bytes, message: str, values: Mapping[str, object]
+) -> DiagnosticStatus:
+    """Make one diagnostics entry; floats are written with three decimals."""
+    return DiagnosticStatus(
+        name=name,
+        level=level,
+        message=message,
+        hardware_id=name.split(':')[0],
+        values=[KeyValue(key=key, value=_text(value)) for key, value in values.items()],
+    )
+
+
+def diagnostic_array(header: Any, statuses: list[DiagnosticStatus]) -> DiagnosticArray:
+    """Make a diagnostics message with the given header."""
+    message = DiagnosticArray(status=statuses)
+    message.header = header
+    return message
+
+
+def _text(value: object) -> str:
+    return f'{value:.3f}' if isinstance(value, float) else str(value)

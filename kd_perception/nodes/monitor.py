@@ -1,0 +1,193 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the node remembers about its frames, for diagnostics: times, faults, the camera's state."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+
+FaultKind = Literal['input', 'model', 'internal', 'load']
+NoteKind = Literal['zero_stamp', 'future_stamp', 'ancient_stamp', 'too_old', 'color_input']
+
+_WINDOW = 300  # frames; ten seconds at 30 Hz
+
+
+@dataclass(frozen=True)
+class FrameTimes:
+    """Where the time of one published frame went.
+
+    Attributes:
+        latency_ms: Header stamp to the end of publishing, by the ROS clock; None where that has no
+            meaning (zero stamp, stamp in the future, paused clock).
+        age_ms: Header stamp to the start of work; None as above.
+        queue_ms: Receipt to the start of work.
+        convert_ms: Message to array.
+        preprocess_ms: Gain control and resizing.
+        infer_ms: The network.
+        postprocess_ms: Logits to mask, confidence and uncertainty.
+        publish_ms: Arrays to messages, and handing those to the middleware.
+    """
+
+    latency_ms: float | None
+    age_ms: float | None
+    queue_ms: float
+    convert_ms: float
+    preprocess_ms: float
+    infer_ms: float
+    postprocess_ms: float
+    publish_ms: float
+
+
+STAGES = ('queue_ms', 'convert_ms', 'preprocess_ms', 'infer_ms', 'postprocess_ms', 'publish_ms')
+
+
+@dataclass(frozen=True)
+class ThermalState:
+    """What the last published frame looked like.
+
+    Attributes:
+        encoding: Encoding of the input.
+        low: Raw value that became black.
+        high: Raw value that became white.
+        low_c: The same in degrees Celsius; None without radiometry.
+        high_c: The same in degrees Celsius; None without radiometry.
+        frozen: Whether the camera repeats one image, as while its shutter is closed.
+        frozen_s: For how long, by header stamps.
+        saturated_share: Share of pixels at the end of the sensor's range, 0 to 1.
+    """
+
+    encoding: str = ''
+    low: float = 0.0
+    high: float = 0.0
+    low_c: float | None = None
+    high_c: float | None = None
+    frozen: bool = False
+    frozen_s: float = 0.0
+    saturated_share: float = 0.0
+
+
+@dataclass(frozen=True)
+class Fault:
+    """The last fault of a kind, and how many there were."""
+
+    text: str = ''
+    count: int = 0
+    in_a_row: int = 0
+    seen_s: float = -1.0e9
+
+
+@dataclass(frozen=True)
+class Note:
+    """How often something unusual was seen, and when last."""
+
+    count: int = 0
+    seen_s: float = -1.0e9
+
+
+@dataclass(frozen=True)
+class MonitorView:
+    """A consistent picture of the monitor at one moment; times in milliseconds."""
+
+    now_s: float
+    latencies_ms: tuple[float, ...] = ()
+    stage_median_ms: dict[str, float] = field(default_factory=dict)
+    over_budget_s: float = 0.0
+    faults: dict[FaultKind, Fault] = field(default_factory=dict)
+    thermal: ThermalState = field(default_factory=ThermalState)
+    notes: dict[NoteKind, Note] = field(default_factory=dict)
+
+
+class Monitor:
+    """Collects from the executor and worker threads, and is read for diagnostics."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self.clear()
+
+    def clear(self) -> None:
+        """Forget everything, as on cleanup."""
+        with self._lock:
+            self._times: deque[FrameTimes] = deque(maxlen=_WINDOW)
+            self._faults: dict[FaultKind, Fault] = {}
+            self._thermal = ThermalState()
+            self._over_budget_since_s: float | None = None
+            self._notes: dict[NoteKind, Note] = {}
+            self._last_receipt_s: float | None = None
+
+    def receive(self) -> None:
+        """Note that an image arrived."""
+        self._last_receipt_s = time.monotonic()
+
+    @property
+    def last_receipt_s(self) -> float | None:
+        """Monotonic time of the last image, or of the start of waiting."""
+        return self._last_receipt_s
+
+    def start_waiting(self) -> None:
+        """Start the silence clock, as on activate."""
+        self._last_receipt_s = time.monotonic()
+
+    def note(self, kind: NoteKind) -> bool:
+        """Note something unusual; return whether it is the first of its kind."""
+        with self._lock:
+            count = self._notes.get(kind, Note()).count + 1
+            self._notes[kind] = Note(count, time.monotonic())
+            return count == 1
+
+    def published(self, times: FrameTimes, thermal: ThermalState, budget_ms: float) -> None:
+        """Note a frame that was answered."""
+        with self._lock:
+            self._times.append(times)
+            self._thermal = thermal
+            self._clear_row('input', 'model', 'internal')
+            if times.latency_ms is None or times.latency_ms <= budget_ms:
+                self._over_budget_since_s = None
+            elif self._over_budget_since_s is None:
+                self._over_budget_since_s = time.monotonic()
+
+    def fault(self, kind: FaultKind, text: str) -> None:
+        """Note a frame, or a model, that could not be used."""
+        with self._lock:
+            before = self._faults.get(kind, Fault())
+            self._faults[kind] = Fault(
+                text, before.count + 1, before.in_a_row + 1, time.monotonic()
+            )
+
+    def forgive(self, kind: FaultKind) -> None:
+        """Forget the faults of a kind, because their cause is gone."""
+        with self._lock:
+            self._faults.pop(kind, None)
+
+    def view(self) -> MonitorView:
+        """Return what is known now."""
+        with self._lock:
+            now_s = time.monotonic()
+            since_s = self._over_budget_since_s
+            return MonitorView(
+                now_s=now_s,
+                latencies_ms=tuple(t.latency_ms for t in self._times if t.latency_ms is not None),
+                stage_median_ms=self._stage_medians(),
+                over_budget_s=0.0 if since_s is None else now_s - since_s,
+                faults=dict(self._faults),
+                thermal=self._thermal,
+                notes=dict(self._notes),
+            )
+
+    def _clear_row(self, *kinds: FaultKind) -> None:
+        for kind in kinds:
+            fault = self._faults.get(kind)
+            if fault is not None and fault.in_a_row:
+                self._faults[kind] = Fault(fault.text, fault.count, 0, fault.seen_s)
+
+    def _stage_medians(self) -> dict[str, float]:
+        if not self._times:
+            return {}
+        return {
+            stage: float(np.median([getattr(times, stage) for times in self._times]))
+            for stage in STAGES
+        }

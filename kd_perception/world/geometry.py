@@ -1,0 +1,253 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The camera, the things it sees and the ray caster that fills the G-buffer.
+
+World axes: X right, Y down, Z forward along the street, meters, the ground at Y = 0.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from kd_perception.world.shapes import Directions, Shape, Vector
+
+Array = npt.NDArray[Any]
+
+NEAR_M = 0.3
+
+
+class SurfacePoint(NamedTuple):
+    """Points on a surface, one array each: local position, outward normal and viewing geometry.
+
+    `facing` is the cosine between the normal and the view, 0 at the limb; `footprint_m` the size
+    of a pixel at that distance.
+    """
+
+    x: Array
+    height: Array
+    z: Array
+    normal: Directions
+    facing: Array
+    footprint_m: Array
+
+
+class Sample(NamedTuple):
+    """What a surface is at some points; `opaque` False lets the ray through (None: all opaque)."""
+
+    temperature_c: Array | float
+    emissivity: Array | float
+    opaque: Array | None = None
+
+
+class Surface(Protocol):
+    """Gives the thermal properties at points of a solid."""
+
+    def __call__(self, point: SurfacePoint) -> Sample:
+        """Properties at `point`."""
+        ...
+
+
+@dataclass(frozen=True)
+class Solid:
+    """One shape with its surface, somewhere in the world.
+
+    Args:
+        shape: its form, in local coordinates.
+        surface: its temperatures.
+        position: local origin in the world [m].
+        yaw: rotation about the vertical [rad]; 0: its front points along the street.
+        label: class id.
+        instance: id of the object that it belongs to, 0 for none.
+        absorptance: share of the sun's warming that it takes.
+    """
+
+    shape: Shape
+    surface: Surface
+    position: Vector
+    yaw: float = 0.0
+    label: int = 0
+    instance: int = 0
+    absorptance: float = 1.0
+
+    def corners(self) -> Array:
+        """The eight corners of its box in the world, float32 [8, 3]."""
+        low, high = self.shape.bounds()
+        grid = np.array(np.meshgrid(*zip(low, high, strict=True))).reshape(3, -1)
+        cosine, sine = np.cos(self.yaw), np.sin(self.yaw)
+        x, z = cosine * grid[0] - sine * grid[2], sine * grid[0] + cosine * grid[2]
+        placed: Array = np.stack([x, grid[1], z], 1) + np.array(self.position)
+        return placed.astype(np.float32)
+
+
+@dataclass(frozen=True)
+class Camera:
+    """A pinhole camera.
+
+    Args:
+        image_size: (height, width) in pixels.
+        focal_px: focal length, the same along both axes.
+        position: in the world [m].
+        rotation: float [3, 3], camera (right, down, forward) to world.
+    """
+
+    image_size: tuple[int, int]
+    focal_px: float
+    position: Array
+    rotation: Array
+
+    @property
+    def matrix(self) -> Array:
+        """Intrinsic matrix, float64 [3, 3]; pixel centers are at whole numbers."""
+        height, width = self.image_size
+        f = self.focal_px
+        return np.array([[f, 0, (width - 1) / 2], [0, f, (height - 1) / 2], [0, 0, 1.0]])
+
+    def rays(self) -> Directions:
+        """World directions of all pixels; their length makes the ray distance the depth."""
+        matrix, (height, width) = self.matrix, self.image_size
+        x = ((np.arange(width) - matrix[0, 2]) / self.focal_px).astype(np.float32)[None]
+        y = ((np.arange(height) - matrix[1, 2]) / self.focal_px).astype(np.float32)[:, None]
+        r = self.rotation.astype(np.float32)
+        dx, dy, dz = (r[i, 0] * x + r[i, 1] * y + r[i, 2] for i in range(3))
+        return dx, dy, dz
+
+    def window(self, corners: Array) -> tuple[slice, slice] | None:
+        """The image rectangle that holds a box, None where the camera does not see it."""
+        seen = (corners - self.position) @ self.rotation
+        if seen[:, 2].max() < NEAR_M:
+            return None
+        if seen[:, 2].min() < NEAR_M:
+            seen = _clipped(seen)
+        pixels = seen[:, :2] / seen[:, 2:] * self.focal_px + self.matrix[:2, 2]
+        last = np.array(self.image_size)[::-1]
+        x0, y0 = np.clip(np.floor(pixels.min(0)), 0, last).astype(int)
+        x1, y1 = np.clip(np.ceil(pixels.max(0)) + 1, 0, last).astype(int)
+        return (slice(y0, y1), slice(x0, x1)) if x1 > x0 and y1 > y0 else None
+
+
+def _clipped(points: Array) -> Array:
+    """Corners in front of the near plane and the cuts of all edges and diagonals with it."""
+    front, back = points[points[:, 2] >= NEAR_M], points[points[:, 2] < NEAR_M]
+    share = (NEAR_M - back[:, None, 2]) / (front[None, :, 2] - back[:, None, 2] + 1e-9)
+    cuts = back[:, None] + share[..., None] * (front[None] - back[:, None])
+    points = np.concatenate([front, cuts.reshape(-1, 3)])
+    points[:, 2] = np.maximum(points[:, 2], NEAR_M * 0.99)
+    return points
+
+
+@dataclass(frozen=True)
+class GBuffer:
+    """What every pixel sees; arrays [height, width].
+
+    Args:
+        depth_m: distance along the optical axis, infinite on sky, float32.
+        temperature_c: surface temperature, float32.
+        emissivity: 0 to 1, float32.
+        sky_view: share of the reflected hemisphere that is sky, float32.
+        label: class id, uint8.
+        instance: object id, int32.
+    """
+
+    depth_m: Array
+    temperature_c: Array
+    emissivity: Array
+    sky_view: Array
+    label: Array
+    instance: Array
+
+    @classmethod
+    def empty(cls, image_size: tuple[int, int]) -> GBuffer:
+        """A buffer of black sky."""
+        return cls(
+            depth_m=np.full(image_size, np.inf, np.float32),
+            temperature_c=np.zeros(image_size, np.float32),
+            emissivity=np.ones(image_size, np.float32),
+            sky_view=np.full(image_size, 0.5, np.float32),
+            label=np.zeros(image_size, np.uint8),
+            instance=np.zeros(image_size, np.int32),
+        )
+
+
+@dataclass(frozen=True)
+class Sun:
+    """Direct warming: unit vector towards the sun in the world, kelvin at normal incidence."""
+
+    direction: Vector
+    warming_k: float
+
+
+def cast(solids: list[Solid], camera: Camera, sun: Sun, buffer: GBuffer, rays: Directions) -> None:
+    """Draw solids into the buffer, nearest first so that little hidden surface is evaluated."""
+    boxes = [(solid, solid.corners()) for solid in solids]
+    forward = camera.rotation[:, 2]
+    order = sorted(range(len(boxes)), key=lambda k: float((boxes[k][1] @ forward).min()))
+    with np.errstate(divide='ignore', invalid='ignore', over='ignore'):
+        for k in order:
+            solid, corners = boxes[k]
+            window = camera.window(corners)
+            if window is not None:
+                _draw(solid, window, camera, sun, buffer, rays)
+
+
+def _draw(
+    solid: Solid,
+    window: tuple[slice, slice],
+    camera: Camera,
+    sun: Sun,
+    buffer: GBuffer,
+    rays: Directions,
+) -> None:
+    cosine, sine = np.float32(np.cos(solid.yaw)), np.float32(np.sin(solid.yaw))
+    offset = (camera.position - np.array(solid.position)).astype(np.float32)
+    dx, dy, dz = (ray[window] for ray in rays)
+    direction = (cosine * dx + sine * dz, dy, cosine * dz - sine * dx)
+    across, along = cosine * offset[0] + sine * offset[2], cosine * offset[2] - sine * offset[0]
+    origin = np.array([across, offset[1], along], np.float32)
+    hit = solid.shape.intersect(origin, direction)
+    found = hit.found & (hit.distance > NEAR_M) & (hit.distance < buffer.depth_m[window])
+    if not found.any():
+        return
+    rows, columns = np.nonzero(found)
+    distance = hit.distance[found]
+    local = [origin[i] + distance * direction[i][found] for i in range(3)]
+    n = tuple(component[found] for component in hit.normal)
+    length = np.sqrt(sum(component[found] ** 2 for component in direction))
+    facing = np.abs(sum(n[i] * direction[i][found] for i in range(3))) / length
+    point = SurfacePoint(
+        local[0], -local[1], local[2], (n[0], n[1], n[2]), facing, distance / camera.focal_px
+    )
+    sample = solid.surface(point)
+    world_normal = (cosine * n[0] - sine * n[2], n[1], sine * n[0] + cosine * n[2])
+    lit = sum(a * b for a, b in zip(world_normal, sun.direction, strict=True))
+    warming = solid.absorptance * sun.warming_k * np.maximum(lit, 0.0)
+    _write(buffer, solid, sample, warming, (rows, columns), window, distance, n[1])
+
+
+def _write(
+    buffer: GBuffer,
+    solid: Solid,
+    sample: Sample,
+    warming: Array,
+    where: tuple[Array, Array],
+    window: tuple[slice, slice],
+    distance: Array,
+    normal_y: Array,
+) -> None:
+    rows, columns = where[0] + window[0].start, where[1] + window[1].start
+    values = [
+        (buffer.depth_m, distance),
+        (buffer.temperature_c, np.asarray(sample.temperature_c, np.float32) + warming),
+        (buffer.emissivity, np.broadcast_to(np.float32(sample.emissivity), distance.shape)),
+        (buffer.sky_view, 0.5 - 0.5 * normal_y),
+    ]
+    if sample.opaque is not None:
+        keep = np.nonzero(sample.opaque)[0]
+        rows, columns = rows[keep], columns[keep]
+        values = [(plane, value[keep]) for plane, value in values]
+    for plane, value in values:
+        plane[rows, columns] = value
+    buffer.label[rows, columns] = solid.label
+    buffer.instance[rows, columns] = solid.instance

@@ -1,0 +1,226 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Solid shapes and how rays meet them: convex hulls, ellipsoids and upright sheets.
+
+Coordinates are local to the object: x to its right, y down, z to its front, meters, the ground at
+y = 0 below its center. A ray is origin + distance * direction; directions need no unit length.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[Any]
+Vector = tuple[float, float, float]
+Directions = tuple[Array, Array, Array]
+
+
+class Hit(NamedTuple):
+    """Where rays enter a shape: `distance` is valid where `found`; `normal` points outward."""
+
+    distance: Array
+    found: Array
+    normal: Directions
+
+
+class Shape(Protocol):
+    """What the ray caster needs of a shape."""
+
+    def bounds(self) -> tuple[Vector, Vector]:
+        """The smallest and the largest corner of a box around the shape [m]."""
+        ...
+
+    def intersect(self, origin: Array, direction: Directions) -> Hit:
+        """Meet rays of one origin with the shape."""
+        ...
+
+
+@dataclass(frozen=True)
+class Hull:
+    """The convex body of all points with `normals @ point <= offsets`.
+
+    Args:
+        normals: float32 [planes, 3], outward, unit length.
+        offsets: float32 [planes], meters.
+        low: smallest corner of a box around it.
+        high: largest corner.
+    """
+
+    normals: Array
+    offsets: Array
+    low: Vector
+    high: Vector
+
+    def bounds(self) -> tuple[Vector, Vector]:
+        """The box given at construction."""
+        return self.low, self.high
+
+    def intersect(self, origin: Array, direction: Directions) -> Hit:
+        """Clip the rays by one plane after the other."""
+        shape = direction[0].shape
+        entry, leave = np.full(shape, -np.inf, np.float32), np.full(shape, np.inf, np.float32)
+        face = np.zeros(shape, np.int8)
+        room = self.offsets - self.normals @ origin
+        for k, normal in enumerate(self.normals):
+            slope = _dot(normal, direction)
+            slope[np.abs(slope) < 1e-9] = 1e-9
+            distance = room[k] / slope
+            enters = slope < 0
+            later = enters & (distance > entry)
+            np.copyto(entry, distance, where=later)
+            np.copyto(face, np.int8(k), where=later)
+            np.copyto(leave, distance, where=~enters & (distance < leave))
+        columns = self.normals[face]
+        return Hit(entry, entry < leave, (columns[..., 0], columns[..., 1], columns[..., 2]))
+
+
+def _dot(normal: Array, direction: Directions) -> Array:
+    total = np.zeros(direction[0].shape, np.float32)
+    for component, along in zip(normal, direction, strict=True):
+        if component:
+            total += component * along
+    return total
+
+
+@dataclass(frozen=True)
+class Ellipsoid:
+    """A ball under a linear map.
+
+    Args:
+        center: meters.
+        to_unit: float32 [3, 3], takes offsets from the center to the unit ball.
+        reach_m: largest half axis.
+    """
+
+    center: Vector
+    to_unit: Array
+    reach_m: float
+
+    def bounds(self) -> tuple[Vector, Vector]:
+        """The cube around the ball of the largest half axis."""
+        x, y, z = self.center
+        r = self.reach_m
+        return (x - r, y - r, z - r), (x + r, y + r, z + r)
+
+    def intersect(self, origin: Array, direction: Directions) -> Hit:
+        """Solve the quadratic equation in the space where the ellipsoid is the unit ball."""
+        start = self.to_unit @ (origin - np.array(self.center, np.float32))
+        along = [_dot(row, direction) for row in self.to_unit]
+        a = along[0] ** 2 + along[1] ** 2 + along[2] ** 2
+        b = start[0] * along[0] + start[1] * along[1] + start[2] * along[2]
+        discriminant = b * b - a * (start @ start - 1.0)
+        distance = (-b - np.sqrt(np.maximum(discriminant, 0.0))) / a
+        point = [start[i] + distance * along[i] for i in range(3)]
+        normal = [sum(self.to_unit[i, k] * point[i] for i in range(3)) for k in range(3)]
+        length = np.sqrt(normal[0] ** 2 + normal[1] ** 2 + normal[2] ** 2) + 1e-9
+        unit = (normal[0] / length, normal[1] / length, normal[2] / length)
+        return Hit(distance, discriminant > 0, unit)
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """An upright rectangle in the plane z = 0; its surface may leave parts transparent.
+
+    Args:
+        half_width_m: half of its extent along x.
+        height_m: its extent above the ground.
+    """
+
+    half_width_m: float
+    height_m: float
+
+    def bounds(self) -> tuple[Vector, Vector]:
+        """The rectangle itself."""
+        return (-self.half_width_m, -self.height_m, 0.0), (self.half_width_m, 0.0, 0.0)
+
+    def intersect(self, origin: Array, direction: Directions) -> Hit:
+        """Meet the plane, then check the rectangle."""
+        slope = np.where(np.abs(direction[2]) < 1e-9, np.float32(1e-9), direction[2])
+        distance = -origin[2] / slope
+        x, y = origin[0] + distance * direction[0], origin[1] + distance * direction[1]
+        found = (np.abs(x) <= self.half_width_m) & (y <= 0) & (y >= -self.height_m)
+        zero = np.zeros_like(distance)
+        return Hit(distance, found, (zero, zero, -np.sign(slope)))
+
+
+def box(half_width_m: float, height_m: float, half_length_m: float, base_m: float = 0.0) -> Hull:
+    """A box that stands `base_m` above the ground."""
+    normals = np.vstack([np.eye(3), -np.eye(3)]).astype(np.float32)
+    top = base_m + height_m
+    offsets = np.array(
+        [half_width_m, -base_m, half_length_m, half_width_m, top, half_length_m], np.float32
+    )
+    low, high = (-half_width_m, -top, -half_length_m), (half_width_m, -base_m, half_length_m)
+    return Hull(normals, offsets, low, high)
+
+
+def prism(
+    profile: Sequence[tuple[float, float]],
+    half_width_m: float,
+    *,
+    lean: float = 0.0,
+    bevel_m: float = 0.0,
+) -> Hull:
+    """The side profile of a thing, drawn out along x.
+
+    Args:
+        profile: points (z, height) [m]; their convex hull is taken.
+        half_width_m: half the extent along x at the lowest height.
+        lean: how far the sides lean inward per meter of height.
+        bevel_m: how much is cut from the four upright edges.
+    """
+    points = cv2.convexHull(np.array(profile, np.float32))[:, 0]
+    z, height = points[:, 0], points[:, 1]
+    normals, offsets = [], []
+    for (z0, h0), (z1, h1) in zip(points, np.roll(points, -1, axis=0), strict=True):
+        normal = np.array([0.0, z1 - z0, h1 - h0])
+        normal /= np.linalg.norm(normal) + 1e-12
+        offset = normal @ (0.0, -h0, z0)
+        inward = normal @ (0.0, -height.mean(), z.mean()) < offset
+        normals.append(normal if inward else -normal)
+        offsets.append(offset if inward else -offset)
+    for side in (-1.0, 1.0):
+        scale = np.hypot(1.0, lean)
+        normals.append(np.array([side, -lean, 0.0]) / scale)
+        offsets.append((half_width_m + lean * height.min()) / scale)
+        for end in (z.min(), z.max()) if bevel_m else ():
+            normals.append(np.array([side, 0.0, np.sign(end - z.mean())]) / np.sqrt(2.0))
+            offsets.append(normals[-1] @ (side * half_width_m, 0.0, end) - bevel_m)
+    low = (-half_width_m, -float(height.max()), float(z.min()))
+    high = (half_width_m, -float(height.min()), float(z.max()))
+    return Hull(np.array(normals, np.float32), np.array(offsets, np.float32), low, high)
+
+
+def cone(radius_m: float, top_radius_m: float, height_m: float, sides: int = 8) -> Hull:
+    """A truncated pyramid with many sides on the ground."""
+    angles = 2.0 * np.pi * np.arange(sides) / sides
+    slope = (radius_m - top_radius_m) / height_m
+    rows = np.stack([np.cos(angles), np.full(sides, -slope), np.sin(angles)], 1)
+    rows /= np.hypot(1.0, slope)
+    normals = np.vstack([rows, [[0, -1, 0], [0, 1, 0]]]).astype(np.float32)
+    sides_at = radius_m / np.hypot(1.0, slope)
+    offsets = np.array([sides_at] * sides + [height_m, 0.0], np.float32)
+    reach = radius_m / np.cos(np.pi / sides)
+    return Hull(normals, offsets, (-reach, -height_m, -reach), (reach, 0.0, reach))
+
+
+def ball(center: Vector, half_axes: Vector) -> Ellipsoid:
+    """An upright ellipsoid."""
+    return Ellipsoid(center, np.diag(1.0 / np.array(half_axes)).astype(np.float32), max(half_axes))
+
+
+def limb(start: Vector, end: Vector, radius_m: float, overlap: float = 1.2) -> Ellipsoid:
+    """An ellipsoid along a line: an arm, a leg, a wheel's axle."""
+    a, b = np.array(start), np.array(end)
+    half = max(float(np.linalg.norm(b - a)) / 2.0, 1e-3)
+    axis = (b - a) / (2.0 * half)
+    along = np.outer(axis, axis)
+    reach = max(half * overlap, radius_m)
+    to_unit = along / (half * overlap) + (np.eye(3) - along) / radius_m
+    center = (a + b) / 2.0
+    return Ellipsoid((center[0], center[1], center[2]), to_unit.astype(np.float32), reach)

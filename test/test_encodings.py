@@ -1,0 +1,180 @@
+# SPDX-License-Identifier: Apache-2.0
+from __future__ import annotations
+
+import array
+from types import SimpleNamespace
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from kd_perception.encodings import (
+    MAX_COMPRESSED_PIXELS,
+    buffer_from_image,
+    frame_from_message,
+    image_from_buffer,
+    image_from_compressed,
+)
+from kd_perception.errors import ImageEncodingError
+
+KINDS = {
+    'mono8': (np.uint8, 1),
+    '8UC1': (np.uint8, 1),
+    'mono16': (np.uint16, 1),
+    '16UC1': (np.uint16, 1),
+    '32FC1': (np.float32, 1),
+    'rgb8': (np.uint8, 3),
+    'bgra8': (np.uint8, 4),
+}
+
+
+@st.composite
+def images(draw: st.DrawFn) -> tuple[str, np.ndarray]:
+    encoding = draw(st.sampled_from(sorted(KINDS)))
+    dtype, channels = KINDS[encoding]
+    shape = (draw(st.integers(1, 9)), draw(st.integers(1, 9)))
+    if channels > 1:
+        shape = (*shape, channels)
+    return encoding, draw(hnp.arrays(dtype, shape))
+
+
+@given(images(), st.booleans(), st.integers(0, 7))
+def test_every_encoding_padding_and_byte_order_is_read_back(
+    sample: tuple[str, np.ndarray], is_bigendian: bool, padding: int
+) -> None:
+    encoding, image = sample
+    stored = image.astype(image.dtype.newbyteorder('>' if is_bigendian else '<'))
+    rows = stored.reshape(len(image), -1).view(np.uint8)
+    padded = np.pad(rows, ((0, 0), (0, padding)), constant_values=171)
+    read = image_from_buffer(
+        array.array('B', padded.tobytes()),
+        height=image.shape[0],
+        width=image.shape[1],
+        encoding=encoding,
+        is_bigendian=is_bigendian,
+        step=padded.shape[1],
+    )
+    assert read.dtype == image.dtype
+    assert read.dtype.isnative
+    np.testing.assert_array_equal(read, image)
+
+
+@given(images())
+def test_written_buffer_is_read_back(sample: tuple[str, np.ndarray]) -> None:
+    encoding, image = sample
+    if KINDS[encoding][1] == 4:
+        with pytest.raises(ImageEncodingError, match='three'):
+            buffer_from_image(image)
+        return
+    data, written_encoding, step = buffer_from_image(image)
+    read = image_from_buffer(
+        data,
+        height=image.shape[0],
+        width=image.shape[1],
+        encoding=written_encoding,
+        is_bigendian=False,
+        step=step,
+    )
+    np.testing.assert_array_equal(read, image)
+
+
+@given(
+    length=st.integers(0, 200),
+    height=st.integers(0, 12),
+    width=st.integers(0, 12),
+    step=st.integers(0, 60),
+    encoding=st.sampled_from([*KINDS, 'yuv422', '', 'bayer_rggb8']),
+)
+def test_inconsistent_headers_are_refused(
+    length: int, height: int, width: int, step: int, encoding: str
+) -> None:
+    dtype, channels = KINDS.get(encoding, (np.uint8, 0))
+    row = width * channels * np.dtype(dtype).itemsize
+    legal = channels and height and width and step >= row and length == step * height
+    layout = {'encoding': encoding, 'is_bigendian': False, 'step': step}
+    read = {'height': height, 'width': width, **layout}
+    if legal:
+        assert image_from_buffer(bytes(length), **read).shape[:2] == (height, width)
+    else:
+        with pytest.raises(ImageEncodingError):
+            image_from_buffer(bytes(length), **read)
+
+
+def test_huge_header_is_refused_before_anything_is_allocated() -> None:
+    with pytest.raises(ImageEncodingError, match='at most'):
+        image_from_buffer(
+            b'', height=2**31, width=2**31, encoding='mono16', is_bigendian=False, step=2**32
+        )
+
+
+def test_float_view_is_not_copied() -> None:
+    data = array.array('B', bytes(4 * 6))
+    image = image_from_buffer(
+        data, height=2, width=3, encoding='32FC1', is_bigendian=False, step=12
+    )
+    data[0:4] = array.array('B', np.float32(1.5).tobytes())
+    assert image[0, 0] == 1.5
+
+
+@pytest.mark.parametrize('dtype', [np.uint8, np.uint16])
+def test_png_keeps_every_bit(dtype: type) -> None:
+    image = np.arange(24, dtype=dtype).reshape(4, 6) * (2000 if dtype == np.uint16 else 9)
+    decoded, encoding = image_from_compressed(cv2.imencode('.png', image)[1].tobytes())
+    assert encoding == ('mono16' if dtype == np.uint16 else 'mono8')
+    np.testing.assert_array_equal(decoded, image)
+
+
+def test_color_png_is_rgb() -> None:
+    bgr = np.zeros((3, 5, 3), np.uint8)
+    bgr[..., 2] = 200
+    decoded, encoding = image_from_compressed(cv2.imencode('.png', bgr)[1].tobytes())
+    assert encoding == 'rgb8'
+    assert decoded[0, 0].tolist() == [200, 0, 0]
+
+
+def test_jpeg_is_decoded() -> None:
+    image = np.full((40, 50), 120, np.uint8)
+    decoded, encoding = image_from_compressed(cv2.imencode('.jpg', image)[1].tobytes())
+    assert (encoding, decoded.shape) == ('mono8', (40, 50))
+    assert abs(int(decoded.mean()) - 120) <= 2
+
+
+def test_png_bomb_is_refused_by_its_header() -> None:
+    data = bytearray(cv2.imencode('.png', np.zeros((4, 4), np.uint8))[1].tobytes())
+    data[16:24] = (60000).to_bytes(4, 'big') * 2
+    assert MAX_COMPRESSED_PIXELS < 60000 * 60000
+    with pytest.raises(ImageEncodingError, match='60000x60000'):
+        image_from_compressed(bytes(data))
+
+
+@given(st.binary(max_size=300), st.sampled_from([b'', b'\x89PNG\r\n\x1a\n', b'\xff\xd8\xff\xc0']))
+def test_damaged_files_are_refused(tail: bytes, head: bytes) -> None:
+    try:
+        image, _ = image_from_compressed(head + tail, format='png')
+    except ImageEncodingError:
+        return
+    assert image.size > 0
+
+
+@given(st.integers(20, 400))
+def test_truncated_png_is_refused_or_decoded_whole(cut: int) -> None:
+    noise = np.random.default_rng(0).integers(0, 65535, (32, 32)).astype(np.uint16)
+    data = cv2.imencode('.png', noise)[1].tobytes()
+    try:
+        image, _ = image_from_compressed(data[: len(data) - cut])
+    except ImageEncodingError:
+        return
+    assert image.shape == noise.shape
+
+
+def test_frame_takes_stamp_and_frame_id_from_the_header() -> None:
+    header = SimpleNamespace(stamp=SimpleNamespace(sec=3, nanosec=5), frame_id='optical')
+    message = SimpleNamespace(
+        header=header, height=1, width=2, encoding='mono8', is_bigendian=0, step=2, data=b'\1\2'
+    )
+    frame = frame_from_message(message)
+    assert (frame.stamp_ns, frame.frame_id, frame.encoding) == (3_000_000_005, 'optical', 'mono8')
+    assert frame.image.tolist() == [[1, 2]]

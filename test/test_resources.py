@@ -1,0 +1,23 @@
+# SPDX-License-Identifier: Apache-2.0
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from kd_perception.errors import BundleError
+from kd_perception.resources import share_directory, student_folder
+
+
+def test_the_shipped_student_is_found_by_name() -> None:
+    assert student_folder('thermal_seg_s') == share_directory() / 'students' / 'thermal_seg_s'
+
+
+def test_a_path_is_taken_as_it_is(tiny_student_folder: Path) -> None:
+    assert student_folder(str(tiny_student_folder)) == tiny_student_folder
+
+
+@pytest.mark.parametrize('name', ['', 'no_such_student', '/no/such/folder', '../students'])
+def test_unknown_students_are_refused(name: str) -> None:
+    with pytest.raises(BundleError, match=r'model\.path'):
+        student_folder(name)

@@ -7,15 +7,14 @@ reference and the CUDA path. Nothing falls back silently: what really runs is in
 
 from __future__ import annotations
 
-import ctypes.util
 import importlib.util
-import os
 from dataclasses import dataclass
 from typing import Protocol
 
 from kd_perception.bundle import Student
 from kd_perception.errors import BackendError, ConfigError
 from kd_perception.frames import Float32Image
+from kd_perception.machine import has_cuda_driver, usable_cores
 
 BACKENDS = ('auto', 'openvino', 'onnxruntime', 'torch')
 PRECISIONS = ('auto', 'fp32', 'bf16', 'fp16')
@@ -88,8 +87,8 @@ def create_backend(
         backend: One of :data:`BACKENDS`; ``auto`` takes torch for CUDA, else OpenVINO, else ONNX
             Runtime.
         device: ``auto`` (CUDA where torch finds one, else the CPU), ``cpu`` or ``cuda:N``.
-        precision: One of :data:`PRECISIONS`; ``auto`` is bf16 on a CPU that computes in it, fp16
-            on CUDA, else fp32.
+        precision: One of :data:`PRECISIONS`; ``auto`` is bf16 on a CPU that multiplies bf16
+            matrices in hardware, fp16 on CUDA, else fp32.
         threads: CPU threads; 0 for all cores of this process.
         require_gpu: Fail where no GPU can be used.
 
@@ -130,7 +129,7 @@ def choose_backend(
             'or set require_gpu to false'
         )
     name = _resolve_name(backend, device)
-    return BackendChoice(name, device, precision, threads or len(os.sched_getaffinity(0)))
+    return BackendChoice(name, device, precision, threads or usable_cores())
 
 
 def _resolve_name(backend: str, device: str) -> str:
@@ -164,7 +163,7 @@ def _is_installed(name: str) -> bool:
 
 def has_cuda() -> bool:
     """Tell whether torch can use a CUDA device, without importing torch where no driver is."""
-    if not _is_installed('torch') or ctypes.util.find_library('cuda') is None:
+    if not _is_installed('torch') or not has_cuda_driver():
         return False
     from kd_perception.backends.torch_backend import is_cuda_available
 

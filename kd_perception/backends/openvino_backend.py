@@ -10,6 +10,7 @@ from kd_perception.backends import BackendChoice, check_logits_shape
 from kd_perception.bundle import Student
 from kd_perception.errors import BackendError
 from kd_perception.frames import Float32Image
+from kd_perception.machine import has_matrix_bf16
 
 _HINTS = {'fp32': openvino.Type.f32, 'bf16': openvino.Type.bf16}
 _NAMES = {'f32': 'fp32', 'bf16': 'bf16', 'f16': 'fp16'}
@@ -67,10 +68,10 @@ class OpenVinoBackend:
 
 
 def _precision_hint(core: openvino.Core, precision: str) -> openvino.Type:
-    """Choose bf16 where the CPU computes in it, else fp32."""
+    """Choose bf16 where the CPU multiplies matrices in it, else fp32."""
     capabilities = core.get_property('CPU', 'OPTIMIZATION_CAPABILITIES')
     if precision == 'auto':
-        precision = 'bf16' if 'BF16' in capabilities else 'fp32'
+        precision = 'bf16' if 'BF16' in capabilities and has_matrix_bf16() else 'fp32'
     if precision not in _HINTS or (precision == 'bf16' and 'BF16' not in capabilities):
         available = 'fp32 or bf16' if 'BF16' in capabilities else 'fp32'
         raise BackendError(

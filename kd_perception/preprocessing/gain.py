@@ -1,9 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Thermal camera frame to network input: radiometry, automatic gain control, resizing.
-
-The same functions normalize frames for training and on the robot. A thermal frame uses a small and
-moving part of its 16 bits, so a fixed window flattens it; the window here follows the scene.
-"""
+"""Automatic gain control: the window of raw values that becomes black to white."""
 
 from __future__ import annotations
 
@@ -11,12 +7,12 @@ import math
 from dataclasses import dataclass
 from typing import NamedTuple
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
-from kd_perception.errors import ConfigError, ImageEncodingError, ShapeError
-from kd_perception.frames import Float32Image, Frame, Image
+from kd_perception.errors import ConfigError, ImageEncodingError
+from kd_perception.frames import Float32Image, Image
+from kd_perception.preprocessing.radiometry import Radiometry
 
 AGC_METHODS = ('percentile', 'plateau', 'fixed', 'none')
 
@@ -26,61 +22,6 @@ _FULL_SCALE = {'uint8': 255.0, 'uint16': 65535.0, 'float32': 1.0}
 _SAMPLES = 20_000
 _PLATEAU_BINS = 256
 _PLATEAU_SHARE = 4.0
-
-
-@dataclass(frozen=True)
-class Radiometry:
-    """A camera's linear temperature scale: degrees Celsius = ``scale`` * raw + ``offset``."""
-
-    scale: float
-    offset: float
-
-    def __post_init__(self) -> None:
-        """Check the scale."""
-        if not (math.isfinite(self.scale) and math.isfinite(self.offset)) or self.scale <= 0:
-            raise ConfigError(
-                'radiometry.scale must be positive and finite and radiometry.offset finite; '
-                f'received {self.scale} and {self.offset}'
-            )
-
-    def celsius_from_raw(self, image: Image) -> Float32Image:
-        """Convert raw samples to degrees Celsius, float32 of the same shape."""
-        return image.astype(np.float32) * np.float32(self.scale) + np.float32(self.offset)
-
-
-RADIOMETRY_PRESETS: dict[str, Radiometry | None] = {
-    'none': None,
-    'lepton_10mk': Radiometry(0.01, -273.15),
-    'lepton_100mk': Radiometry(0.1, -273.15),
-    'flir_tlinear_10mk': Radiometry(0.01, -273.15),
-    'flir_tlinear_100mk': Radiometry(0.1, -273.15),
-    'optris': Radiometry(0.1, -100.0),
-    'celsius_32f': Radiometry(1.0, 0.0),
-    'kelvin_32f': Radiometry(1.0, -273.15),
-}
-
-
-def radiometry_from_preset(
-    preset: str, scale: float = 1.0, offset: float = 0.0
-) -> Radiometry | None:
-    """Look up a camera's temperature scale.
-
-    Args:
-        preset: A key of :data:`RADIOMETRY_PRESETS`, or ``custom`` for ``scale`` and ``offset``.
-        scale: Kelvin per raw count, for ``custom``.
-        offset: Degrees Celsius at raw 0, for ``custom``.
-
-    Raises:
-        ConfigError: Unknown preset, or a scale that is not positive.
-    """
-    if preset == 'custom':
-        return Radiometry(scale, offset)
-    if preset not in RADIOMETRY_PRESETS:
-        raise ConfigError(
-            f'radiometry.preset must be custom or one of {", ".join(RADIOMETRY_PRESETS)}; '
-            f'received {preset!r}'
-        )
-    return RADIOMETRY_PRESETS[preset]
 
 
 @dataclass(frozen=True)
@@ -312,81 +253,3 @@ class Agc:
         self._curve = curve
         levels = np.linspace(0.0, 1.0, _PLATEAU_BINS, dtype=np.float32)
         return np.interp(gray, levels, curve).astype(np.float32)
-
-
-class Letterbox(NamedTuple):
-    """Where the camera image lies in the network input: top left, scaled, the rest is padding.
-
-    Attributes:
-        camera_size: (height, width) of the camera image.
-        content_size: (height, width) of the scaled image in the network input.
-        network_size: (height, width) of the network input.
-    """
-
-    camera_size: tuple[int, int]
-    content_size: tuple[int, int]
-    network_size: tuple[int, int]
-
-
-def letterbox(camera_size: tuple[int, int], network_size: tuple[int, int]) -> Letterbox:
-    """Fit the camera image into the network input without changing its aspect ratio.
-
-    Raises:
-        ShapeError: The camera image is so long and thin that a side would vanish.
-    """
-    scale = min(network_size[0] / camera_size[0], network_size[1] / camera_size[1])
-    height, width = (round(side * scale) for side in camera_size)
-    if height < 1 or width < 1:
-        raise ShapeError(
-            f'an image must keep pixels on both sides when it is fitted into {network_size}; '
-            f'received {camera_size}'
-        )
-    return Letterbox(camera_size, (height, width), network_size)
-
-
-def network_input(
-    gray: Float32Image, network_size: tuple[int, int]
-) -> tuple[npt.NDArray[np.float32], Letterbox]:
-    """Resize a normalized image to the network's size and pad right and below with its edge.
-
-    Args:
-        gray: HxW float32 in 0 to 1.
-        network_size: (height, width) of the network input.
-
-    Returns:
-        float32 of shape (1, 1, height, width), and the geometry that postprocessing undoes.
-
-    Raises:
-        ShapeError: As :func:`letterbox`.
-    """
-    box = letterbox((gray.shape[0], gray.shape[1]), network_size)
-    if box.camera_size != box.content_size:
-        shrinks = box.content_size[0] < box.camera_size[0]
-        method = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
-        gray = np.asarray(
-            cv2.resize(gray, box.content_size[::-1], interpolation=method), np.float32
-        )
-    below, right = (full - part for full, part in zip(network_size, box.content_size, strict=True))
-    if below or right:
-        gray = np.pad(gray, ((0, below), (0, right)), mode='edge')
-    return np.ascontiguousarray(gray)[None, None], box
-
-
-def gray_from_color(frame: Frame) -> Image:
-    """Reduce a color frame to luma (ITU-R BT.601), HxW uint8.
-
-    Raises:
-        ImageEncodingError: The frame is not of a color encoding.
-    """
-    codes = {
-        'rgb8': cv2.COLOR_RGB2GRAY,
-        'rgba8': cv2.COLOR_RGBA2GRAY,
-        'bgr8': cv2.COLOR_BGR2GRAY,
-        '8UC3': cv2.COLOR_BGR2GRAY,
-        'bgra8': cv2.COLOR_BGRA2GRAY,
-    }
-    if frame.encoding not in codes:
-        raise ImageEncodingError(
-            f'a color frame must be {", ".join(codes)}; received {frame.encoding}'
-        )
-    return cv2.cvtColor(frame.image, codes[frame.encoding])

@@ -8,7 +8,7 @@ reference and the CUDA path. Nothing falls back silently: what really runs is in
 from __future__ import annotations
 
 import importlib.util
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from kd_perception.bundle import Student
@@ -63,12 +63,14 @@ class BackendChoice:
         device: ``cpu`` or ``cuda:N``.
         precision: ``auto``, ``fp32``, ``bf16`` or ``fp16``.
         threads: At least 1.
+        deterministic: The same input must give the same bits.
     """
 
     name: str
     device: str
     precision: str
     threads: int
+    deterministic: bool = False
 
 
 def create_backend(
@@ -79,6 +81,7 @@ def create_backend(
     precision: str = 'auto',
     threads: int = 0,
     require_gpu: bool = False,
+    deterministic: bool = False,
 ) -> Backend:
     """Load a student's network into an inference backend.
 
@@ -91,6 +94,8 @@ def create_backend(
             matrices in hardware, fp16 on CUDA, else fp32.
         threads: CPU threads; 0 for all cores of this process.
         require_gpu: Fail where no GPU can be used.
+        deterministic: Give the same bits for the same input in every run, at the price of speed:
+            OpenVINO works in one thread, ONNX Runtime and torch take deterministic kernels.
 
     Raises:
         ConfigError: A value is unknown or values contradict each other.
@@ -98,6 +103,7 @@ def create_backend(
             be loaded.
     """
     choice = choose_backend(backend, device, precision, threads, require_gpu)
+    choice = replace(choice, deterministic=deterministic)
     if choice.name == 'openvino':
         from kd_perception.backends.openvino_backend import OpenVinoBackend
 

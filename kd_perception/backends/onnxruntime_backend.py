@@ -48,6 +48,7 @@ class OnnxRuntimeBackend:
         options.intra_op_num_threads = choice.threads
         options.inter_op_num_threads = 1
         options.log_severity_level = 3
+        options.use_deterministic_compute = choice.deterministic
         try:
             self._session = onnxruntime.InferenceSession(
                 student.onnx, options, providers=['CPUExecutionProvider']

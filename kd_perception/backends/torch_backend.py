@@ -46,6 +46,8 @@ class TorchBackend:
             )
         if not on_gpu:
             torch.set_num_threads(choice.threads)
+        if choice.deterministic:
+            torch.use_deterministic_algorithms(True)
         automatic = 'fp16' if on_gpu else 'fp32'
         self.precision = automatic if choice.precision == 'auto' else choice.precision
         self._dtype = _DTYPES[self.precision]

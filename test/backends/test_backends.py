@@ -52,6 +52,16 @@ def test_auto_is_openvino_with_the_precision_told(student: Student) -> None:
     assert backend.threads >= 1
 
 
+@pytest.mark.parametrize('name', ['openvino', 'onnxruntime'])
+def test_deterministic_backends_agree_with_themselves(
+    student: Student, name: str, image: np.ndarray
+) -> None:
+    runs = [create_backend(student, backend=name, deterministic=True) for _ in range(2)]
+    first, second = (backend.infer(image).tobytes() for backend in runs)
+    assert first == second
+    assert runs[0].threads == (1 if name == 'openvino' else runs[0].threads)
+
+
 @pytest.mark.parametrize(
     'values',
     [

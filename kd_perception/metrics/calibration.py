@@ -34,9 +34,15 @@ class CalibrationBin(NamedTuple):
 class CalibrationBins:
     """Reliability of a confidence, in bins of equal width that are closed on the right.
 
+    Args:
+        num_bins: 15 is what the field reports.
+
     Attributes:
         sums: float64 (num_bins, 3): pixels, sum of confidence, correct pixels. May be summed over
             processes.
+
+    Raises:
+        ShapeError: Less than one bin.
 
     Reference:
         C. Guo, G. Pleiss, Y. Sun, K. Weinberger, On Calibration of Modern Neural Networks,
@@ -44,14 +50,6 @@ class CalibrationBins:
     """
 
     def __init__(self, num_bins: int = 15) -> None:
-        """Start without pixels.
-
-        Args:
-            num_bins: 15 is what the field reports.
-
-        Raises:
-            ShapeError: Less than one bin.
-        """
         if num_bins < 1:
             raise ShapeError(f'num_bins must be at least 1; received {num_bins}')
         self.num_bins = num_bins
@@ -119,16 +117,14 @@ class CalibrationBins:
 class NegativeLogLikelihood:
     """Mean of -ln(probability given to what turned out to be true) [nat].
 
+    Args:
+        floor: Probabilities below count as this, so that one zero does not make it infinite.
+
     Attributes:
         sums: float64 (2,): pixels, sum of -ln p. May be summed over processes.
     """
 
     def __init__(self, floor: float = 1.0e-12) -> None:
-        """Start without pixels.
-
-        Args:
-            floor: Probabilities below count as this, so that one zero does not make it infinite.
-        """
         self.floor = floor
         self.sums: npt.NDArray[np.float64] = np.zeros(2)
 

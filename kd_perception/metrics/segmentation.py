@@ -46,22 +46,20 @@ class SegmentationMetrics:
 class ConfusionMatrix:
     """Counts (target, predicted) pairs of pixels.
 
+    Args:
+        num_classes: From 1 to 255.
+        ignore_index: Target value of pixels that do not count, and mask value of pixels without
+            prediction. These are misses: they lower IoU and accuracy of their target.
+
     Attributes:
         counts: int64 (C, C + 1), rows target, columns mask; the last column holds the pixels
             without prediction. May be summed over processes.
+
+    Raises:
+        ShapeError: The number of classes is out of range.
     """
 
     def __init__(self, num_classes: int, ignore_index: int = 255) -> None:
-        """Start without pixels.
-
-        Args:
-            num_classes: From 1 to 255.
-            ignore_index: Target value of pixels that do not count, and mask value of pixels
-                without prediction. These are misses: they lower IoU and accuracy of their target.
-
-        Raises:
-            ShapeError: The number of classes is out of range.
-        """
         if not 1 <= num_classes <= ignore_index < _LEVELS:
             raise ShapeError(
                 f'num_classes must be from 1 to ignore_index and that below {_LEVELS}; '

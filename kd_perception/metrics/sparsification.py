@@ -61,7 +61,6 @@ class Sparsification:
     """
 
     def __init__(self) -> None:
-        """Start without pixels."""
         self.counts: npt.NDArray[np.int64] = np.zeros((_BINS, 2), np.int64)
 
     def update(self, uncertainty: Array, wrong: Array) -> None:

@@ -1,0 +1,185 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The evaluation as a user runs it: a recording or a folder of images in, a folder of results out.
+
+For recordings: ``metrics.json``, ``report.html`` and ``overlay.mp4``. For images:
+``contact_sheet.jpg`` and ``images.json``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import sys
+from contextlib import closing
+from pathlib import Path
+
+import numpy as np
+
+from kd_perception.bags import BagReader
+from kd_perception.bundle import Student, load_student
+from kd_perception.commands import parameters_from_arguments
+from kd_perception.errors import ConfigError
+from kd_perception.evaluation_result import Evaluation, write_atomically
+from kd_perception.evaluator import EvaluatedFrame, evaluate_bag
+from kd_perception.image_folder import evaluate_images
+from kd_perception.labels import stamps_of
+from kd_perception.pipeline import Pipeline
+from kd_perception.replay import pipeline_from_parameters
+from kd_perception.report import FrameStrip, count, milliseconds, percent, write_report
+from kd_perception.report_images import Painter
+from kd_perception.resources import student_folder
+from kd_perception.video import OverlayVideo
+
+__all__ = ['add_arguments', 'evaluate_bag', 'evaluate_images', 'evaluate_to_folder', 'run']
+
+METRICS_FILE, REPORT_FILE, VIDEO_FILE = 'metrics.json', 'report.html', 'overlay.mp4'
+
+_VIDEO_PANEL_PX = 480
+
+
+def evaluate_to_folder(
+    bag: Path | str,
+    out: Path,
+    student: Student,
+    *,
+    pipeline: Pipeline | None = None,
+    predictions: Path | str | None = None,
+    image_topic: str = '',
+    label_topic: str = '',
+    labels: Path | None = None,
+    progress: bool = False,
+) -> Evaluation:
+    """Evaluate a recording and write metrics, report and video; existing ones are replaced.
+
+    Args:
+        bag: As for :func:`evaluate_bag`, like all others but ``out``.
+        out: Folder of the results; made if needed.
+        student: Whose classes and colors the masks have.
+        pipeline: Runs on each frame; give this or ``predictions``.
+        predictions: Recording of a live node's outputs.
+        image_topic: Topic of the images; empty finds the only one.
+        label_topic: Topic with ground truth; empty takes ``label`` beside the images.
+        labels: Folder with ground truth instead.
+        progress: Show a progress bar on standard error.
+
+    Raises:
+        BagError: As :func:`evaluate_bag`, or the folder cannot be written.
+        ShapeError: As :func:`evaluate_bag`.
+        ImageEncodingError: As :func:`evaluate_bag`.
+    """
+    image_topic, frame_count, rate_hz = _outline(bag, image_topic)
+    painter = Painter(student)
+    strip = FrameStrip(painter, frame_count)
+    with OverlayVideo(out / VIDEO_FILE, rate_hz) as video:
+
+        def film(evaluated: EvaluatedFrame) -> None:
+            panels = painter.paint(evaluated, _VIDEO_PANEL_PX)
+            video.write(panels, f'frame {evaluated.record.index}')
+
+        evaluation = evaluate_bag(
+            bag,
+            student,
+            pipeline=pipeline,
+            predictions=predictions,
+            image_topic=image_topic,
+            label_topic=label_topic,
+            labels=labels,
+            observers=(strip, film),
+            progress=progress,
+        )
+    write_atomically(out / METRICS_FILE, evaluation.to_json())
+    name = VIDEO_FILE if video.frame_count else ''
+    write_report(evaluation, strip, out / REPORT_FILE, video=name, codec=video.codec)
+    return evaluation
+
+
+def _outline(bag: Path | str, image_topic: str) -> tuple[str, int, float]:
+    """Return image topic, number of images and their median rate [Hz], NaN if not known."""
+    with BagReader(bag) as source:
+        image_topic = image_topic or source.image_topic()
+        stamps = stamps_of(source, image_topic)
+    median_ns = float(np.median(np.diff(stamps))) if len(stamps) > 1 else 0.0
+    return image_topic, len(stamps), 1e9 / median_ns if median_ns > 0 else math.nan
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare what is special to this command; the pipeline's options are declared elsewhere."""
+    add = parser.add_argument
+    add('bag', type=Path, nargs='?', metavar='BAG', help='recording with the images')
+    add('--images', type=Path, metavar='FOLDER',
+        help='8 or 16 bit image files instead of a recording: makes a contact sheet')  # fmt: skip
+    add('--out', type=Path, required=True, metavar='FOLDER', help='folder of the results')
+    add('--predictions', type=Path, metavar='BAG',
+        help='recorded outputs of a live node, instead of running the student here')  # fmt: skip
+    add(
+        '--label-topic', default='', metavar='TOPIC', help='ground truth (label beside the images)'
+    )
+    add('--labels', type=Path, metavar='FOLDER',
+        help='ground truth: <stamp in ns>.png, or as many files as images in order')  # fmt: skip
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Run the command ``kd-perception evaluate``.
+
+    Returns:
+        Exit code: 0, or 1 if no frame could be used.
+
+    Raises:
+        KdPerceptionError: As the functions called.
+    """
+    images: Path | None = getattr(arguments, 'images', None)
+    if (images is None) == (arguments.bag is None):
+        raise ConfigError('Give either a recording or --images FOLDER.')
+    parameters = parameters_from_arguments(arguments)
+    progress = not arguments.quiet and sys.stderr.isatty()
+    if arguments.predictions is not None:
+        student = load_student(student_folder(str(parameters['model.path'])))
+        return _run_bag(arguments, student, None, progress)
+    pipeline = pipeline_from_parameters(parameters)
+    with closing(pipeline.backend):
+        if images is None:
+            return _run_bag(arguments, pipeline.student, pipeline, progress)
+        used = evaluate_images(images, arguments.out, pipeline, progress=progress)
+    print(f'{used} images used: {arguments.out}')
+    return 0 if used else 1
+
+
+def _run_bag(
+    arguments: argparse.Namespace, student: Student, pipeline: Pipeline | None, progress: bool
+) -> int:
+    evaluation = evaluate_to_folder(
+        arguments.bag,
+        arguments.out,
+        student,
+        pipeline=pipeline,
+        predictions=arguments.predictions,
+        image_topic=arguments.image_topic,
+        label_topic=arguments.label_topic,
+        labels=arguments.labels,
+        progress=progress,
+    )
+    print(summary(evaluation))
+    print(f'report: {arguments.out / REPORT_FILE}')
+    return 0 if evaluation.counts.predicted else 1
+
+
+def summary(evaluation: Evaluation) -> str:
+    """Return the headline figures as lines of text."""
+    counts, total = evaluation.counts, evaluation.latency.total
+    lines = [
+        f'frames: {counts.frames}, with a mask {counts.predicted}; received '
+        f'{count(counts.received)}, published {count(counts.published)}, '
+        f'dropped {count(counts.dropped)}, failed {count(counts.failed)}',
+        f'latency: p50 {milliseconds(total.p50_ms)}, p90 {milliseconds(total.p90_ms)}, '
+        f'p99 {milliseconds(total.p99_ms)} ({evaluation.latency.definition})',
+    ]
+    scores = evaluation.scores
+    if scores is not None:
+        segmentation = scores.segmentation
+        lines.insert(
+            0,
+            f'mIoU: {percent(segmentation.miou_nanmean)} over classes that occur, '
+            f'{percent(segmentation.miou)} with absent classes as 0; '
+            f'pixels correct {percent(segmentation.pixel_accuracy)}, ECE {percent(scores.ece)}',
+        )
+    return '\n'.join([*lines, *evaluation.notes])

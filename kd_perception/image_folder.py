@@ -1,0 +1,141 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Run a student on a folder of image files and lay the results out on a contact sheet."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from tqdm import tqdm
+
+from kd_perception.encodings import MAX_IMAGE_BYTES
+from kd_perception.errors import BagError, ImageEncodingError, KdPerceptionError
+from kd_perception.evaluation_result import array_sha256, write_atomically
+from kd_perception.frames import Frame
+from kd_perception.pipeline import Output, Pipeline, Result
+from kd_perception.report_images import SheetRow, contact_sheet, paint_panels
+from kd_perception.uncertainty import IGNORE_INDEX
+
+SHEET_FILE, RESULT_FILE = 'contact_sheet.jpg', 'images.json'
+
+_SUFFIXES = ('.png', '.tif', '.tiff', '.jpg', '.jpeg', '.bmp', '.pgm')
+_ENCODINGS = {'uint8': 'mono8', 'uint16': 'mono16', 'float32': '32FC1'}
+_PANEL_PX = 300
+_SHEET_FRAMES = 120  # a JPEG has at most 65535 rows
+
+
+def evaluate_images(folder: Path, out: Path, pipeline: Pipeline, *, progress: bool = False) -> int:
+    """Write a contact sheet (image, mask, uncertainty) and class shares of each file.
+
+    Every file stands alone: the pipeline is reset before each. Subfolders are searched. More than
+    120 files are laid out on several sheets.
+
+    Args:
+        folder: PNG, TIFF, JPEG, BMP or PGM files of 8, 16 or 32 bits and one channel; three equal
+            channels are taken as one.
+        out: Folder of the results; made if needed.
+        pipeline: Runs on each image.
+        progress: Show a progress bar on standard error.
+
+    Returns:
+        How many files were used; the others are named in ``images.json`` with the reason.
+
+    Raises:
+        BagError: There is no such folder or no image file in it, or the result cannot be written.
+    """
+    files = _image_files(folder)
+    rows: list[SheetRow] = []
+    entries: list[dict[str, Any]] = []
+    for path in tqdm(files, unit='image', disable=not progress, leave=False):
+        name = path.relative_to(folder).as_posix()
+        try:
+            frame = read_frame(path)
+            pipeline.reset()
+            result = pipeline.step(frame, Output.PREDICTION | Output.AGC_IMAGE)
+        except KdPerceptionError as error:
+            entries.append({'file': name, 'error': str(error)})
+            continue
+        entries.append(_entry(name, frame, result, pipeline))
+        rows.append(_row(entries[-1], result, pipeline))
+    for number, start in enumerate(range(0, len(rows), _SHEET_FRAMES), 1):
+        sheet = SHEET_FILE if number == 1 else SHEET_FILE.replace('.', f'_{number}.')
+        contact_sheet(rows[start : start + _SHEET_FRAMES], out / sheet)
+    document = {'student': pipeline.student.spec.name, 'images': entries}
+    write_atomically(out / RESULT_FILE, json.dumps(document, indent=1) + '\n')
+    return len(rows)
+
+
+def read_frame(path: Path) -> Frame:
+    """Read an image file with all its bits.
+
+    Raises:
+        ImageEncodingError: It is damaged, too large, in color, or of a type that cameras lack.
+    """
+    image = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+    if image is None or image.nbytes > MAX_IMAGE_BYTES:
+        raise ImageEncodingError(f'An image file of at most {MAX_IMAGE_BYTES} bytes: {path}.')
+    if image.ndim == 3 and image.shape[2] >= 3 and _is_gray(image):
+        image = image[:, :, 0]
+    encoding = _ENCODINGS.get(image.dtype.name, '')
+    if image.ndim != 2 or not encoding:
+        raise ImageEncodingError(
+            f'A thermal image has one channel of 8, 16 or 32 bits; {path} has shape '
+            f'{image.shape} and type {image.dtype}.'
+        )
+    return Frame(np.ascontiguousarray(image), encoding, 0)
+
+
+def _is_gray(image: np.ndarray[Any, Any]) -> bool:
+    return bool((image[:, :, :1] == image[:, :, 1:3]).all())
+
+
+def _image_files(folder: Path) -> list[Path]:
+    if not folder.is_dir():
+        raise BagError(f'The folder of images must exist; {folder} does not.')
+    files = sorted(p for p in folder.rglob('*') if p.suffix.lower() in _SUFFIXES and p.is_file())
+    if not files:
+        raise BagError(f'The folder must hold image files ({", ".join(_SUFFIXES)}): {folder}.')
+    return files
+
+
+def _entry(name: str, frame: Frame, result: Result, pipeline: Pipeline) -> dict[str, Any]:
+    """Describe what the student said about a file."""
+    pixels = np.bincount(result.mask.reshape(-1), minlength=256) / result.mask.size
+    shares = {info.name: float(pixels[info.id]) for info in pipeline.student.spec.classes}
+    return {
+        'file': name,
+        'size': list(frame.image.shape),
+        'type': frame.image.dtype.name,
+        'lowest': float(frame.image.min()),
+        'highest': float(frame.image.max()),
+        'agc_low': result.agc_low,
+        'agc_high': result.agc_high,
+        'class_shares': {key: round(value, 6) for key, value in shares.items()},
+        'unpredicted_share': float(pixels[IGNORE_INDEX]),
+        'mean_confidence': float(result.confidence.mean() / 255.0),
+        'mean_uncertainty': float(np.nan_to_num(result.uncertainty).mean()),
+        'mask_sha256': array_sha256(result.mask),
+    }
+
+
+def _row(entry: dict[str, Any], result: Result, pipeline: Pipeline) -> SheetRow:
+    assert result.agc_image is not None
+    panels = paint_panels(
+        result.agc_image,
+        None,
+        result.mask,
+        result.uncertainty,
+        palette=pipeline.student.palette,
+        width=_PANEL_PX,
+    )
+    found = [
+        f'{name} {share:.1%}'
+        for name, share in list(entry['class_shares'].items())[1:]
+        if share >= 0.001
+    ]
+    span = f'{entry["lowest"]:.0f}-{entry["highest"]:.0f}'
+    caption = f'{entry["file"]}  {span}  {", ".join(found) or "nothing found"}'
+    return SheetRow(caption, (panels.gray, panels.mask, panels.uncertainty))

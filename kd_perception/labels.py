@@ -1,0 +1,150 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Ground truth of a recording: from a topic of the bag, or from a folder of images."""
+
+from __future__ import annotations
+
+from collections import OrderedDict, deque
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from kd_perception.bag_types import BagMessage, header_stamp_ns
+from kd_perception.bags import BagReader
+from kd_perception.encodings import frame_from_message
+from kd_perception.errors import BagError, ImageEncodingError
+from kd_perception.frames import ByteImage
+
+_WINDOW = 64  # messages that image and label of one stamp may be apart
+_STAMP_DIGITS = 12  # a file name with fewer digits is a counter, not nanoseconds since 1970
+_SUFFIXES = ('.png', '.tif', '.tiff', '.bmp')
+
+
+class Labeled(NamedTuple):
+    """A message with an image, and the ground truth of the same stamp, if there is one."""
+
+    message: BagMessage
+    stamp_ns: int
+    label: ByteImage | None
+
+
+def default_label_topic(bag: BagReader, image_topic: str) -> str:
+    """Return the topic ``label`` beside the image topic, or an empty string if there is none."""
+    topic = image_topic.removesuffix('/compressed').rpartition('/')[0] + '/label'
+    return topic if topic in bag.topics else ''
+
+
+def stamps_of(bag: BagReader, topic: str) -> list[int]:
+    """Return the header stamps of a topic in order [ns], without deserializing."""
+    return [header_stamp_ns(message.data) for message in bag.messages([topic])]
+
+
+def unlabeled(bag: BagReader, image_topic: str) -> Iterator[Labeled]:
+    """Iterate over the images of a bag that has no ground truth."""
+    for message in bag.messages([image_topic]):
+        yield Labeled(message, header_stamp_ns(message.data), None)
+
+
+def labeled_by_topic(bag: BagReader, image_topic: str, label_topic: str) -> Iterator[Labeled]:
+    """Join images and labels of equal header stamp; images keep their order.
+
+    Labels may come before or after their image, and may be missing.
+
+    Raises:
+        BagError: A topic is not in the bag, or a label cannot be read.
+        ImageEncodingError: A label is not an image of class ids.
+    """
+    expected = set(stamps_of(bag, label_topic))
+    waiting: deque[tuple[BagMessage, int]] = deque()
+    labels: OrderedDict[int, ByteImage] = OrderedDict()
+    for message in bag.messages([image_topic, label_topic]):
+        stamp_ns = header_stamp_ns(message.data)
+        if message.topic == label_topic:
+            labels[stamp_ns] = label_from_message(message)
+            if len(labels) > _WINDOW:
+                labels.popitem(last=False)
+        else:
+            waiting.append((message, stamp_ns))
+        while waiting and (
+            waiting[0][1] in labels or waiting[0][1] not in expected or len(waiting) > _WINDOW
+        ):
+            first, stamp_ns = waiting.popleft()
+            yield Labeled(first, stamp_ns, labels.pop(stamp_ns, None))
+    for first, stamp_ns in waiting:
+        yield Labeled(first, stamp_ns, labels.pop(stamp_ns, None))
+
+
+def labeled_by_folder(bag: BagReader, image_topic: str, folder: Path) -> Iterator[Labeled]:
+    """Join images with the files of a folder.
+
+    Files named by the header stamp in nanoseconds (``1700000000033333333.png``) belong to that
+    image; images without a file are unlabeled. Files with any other names belong to the images in
+    sorted order, and must be as many.
+
+    Raises:
+        BagError: The folder has no images, or not as many as the bag.
+        ImageEncodingError: A file is not an image of class ids.
+    """
+    files = _label_files(folder)
+    by_stamp = {int(path.stem): path for path in files if _is_stamp(path.stem)}
+    count = bag.topic(image_topic).message_count
+    if len(by_stamp) not in (0, len(files)):
+        raise BagError(f'All labels in {folder} must be named by stamp, or none; some are.')
+    if not by_stamp and len(files) != count:
+        raise BagError(
+            f'Labels not named by stamp must be as many as images; {folder} has {len(files)}, '
+            f'{image_topic} has {count}. Name them <stamp in ns>.png.'
+        )
+    for index, message in enumerate(bag.messages([image_topic])):
+        stamp_ns = header_stamp_ns(message.data)
+        path = by_stamp.get(stamp_ns) if by_stamp else files[index]
+        yield Labeled(message, stamp_ns, None if path is None else read_label(path))
+
+
+def label_from_message(message: BagMessage) -> ByteImage:
+    """Return the class ids of a label message.
+
+    Raises:
+        KdPerceptionError: It is not an image of class ids.
+    """
+    try:
+        return _class_ids(frame_from_message(message.deserialize()).image, message.topic)
+    except ImageEncodingError as error:
+        raise ImageEncodingError(f'{message.topic}: {error}') from error
+
+
+def read_label(path: Path) -> ByteImage:
+    """Read class ids from an image file.
+
+    Raises:
+        ImageEncodingError: It is not an image of class ids.
+    """
+    image = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+    if image is None:
+        raise ImageEncodingError(f'A label must be an image file; {path} is not.')
+    return _class_ids(image, str(path))
+
+
+def _class_ids(image: npt.NDArray[Any], origin: str) -> ByteImage:
+    if image.ndim != 2 or image.dtype.kind not in 'iu' or (image.size and image.max() > 255):
+        raise ImageEncodingError(
+            f'A label must have one channel of class ids from 0 to 255; {origin} has shape '
+            f'{image.shape} and type {image.dtype}: convert colors to ids first.'
+        )
+    return image.astype(np.uint8)
+
+
+def _label_files(folder: Path) -> list[Path]:
+    if not folder.is_dir():
+        raise BagError(f'The label folder must exist; {folder} does not.')
+    files = sorted(path for path in folder.iterdir() if path.suffix.lower() in _SUFFIXES)
+    if not files:
+        raise BagError(f'The label folder must hold {", ".join(_SUFFIXES)}: {folder}.')
+    return files
+
+
+def _is_stamp(stem: str) -> bool:
+    return stem.isascii() and stem.isdigit() and len(stem) >= _STAMP_DIGITS

@@ -1,0 +1,242 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One self-contained HTML page of an evaluation: figures, charts, pictures; readable offline."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import numpy as np
+
+from kd_perception.evaluation_result import Evaluation, Scores, write_atomically
+from kd_perception.evaluator import EvaluatedFrame
+from kd_perception.report_charts import (
+    drive_chart,
+    nice_end,
+    reliability_chart,
+    sparsification_chart,
+)
+from kd_perception.report_images import Painter, data_url, display_palette
+
+_THUMBNAIL_PX = 300
+_STRIP_FRAMES = 6
+
+
+@dataclass(frozen=True)
+class StripRow:
+    """A frame of the strip, with pictures as data URLs; ``label`` may be empty."""
+
+    index: int
+    stamp_ns: int
+    miou: float
+    gray: str
+    label: str
+    mask: str
+    uncertainty: str
+
+
+class FrameStrip:
+    """Keeps a few frames spread over the drive, and the worst one, as small pictures.
+
+    Args:
+        painter: Draws them.
+        frame_count: Frames of the source, as far as known; at least 1.
+    """
+
+    def __init__(self, painter: Painter, frame_count: int) -> None:
+        self._painter = painter
+        self._near = frame_count // 20
+        spread = np.linspace(0, max(frame_count - 1, 0), _STRIP_FRAMES)
+        self._wanted = [int(index) for index in np.unique(spread.round())]
+        self._rows: list[StripRow] = []
+        self._worst: StripRow | None = None
+
+    def __call__(self, evaluated: EvaluatedFrame) -> None:
+        """Look at the next frame."""
+        record = evaluated.record
+        row = None
+        if self._wanted and record.index >= self._wanted[0]:
+            self._wanted = [index for index in self._wanted if index > record.index]
+            row = self._row(evaluated)
+            self._rows.append(row)
+        # NaN, for frames without ground truth, is below nothing.
+        if record.miou < (math.inf if self._worst is None else self._worst.miou):
+            self._worst = row or self._row(evaluated)
+
+    def _row(self, evaluated: EvaluatedFrame) -> StripRow:
+        panels = self._painter.paint(evaluated, _THUMBNAIL_PX)
+        record = evaluated.record
+        label = '' if panels.label is None else data_url(panels.label)
+        pictures = (data_url(panels.gray), label, data_url(panels.mask))
+        uncertainty = data_url(panels.uncertainty)
+        return StripRow(record.index, record.stamp_ns, record.miou, *pictures, uncertainty)
+
+    @property
+    def worst_index(self) -> int | None:
+        """Index of the frame with the lowest IoU; None without ground truth."""
+        return None if self._worst is None else self._worst.index
+
+    def rows(self) -> list[StripRow]:
+        """Return the frames in order; the worst one is among them and replaces its neighbors."""
+        worst = self._worst
+        if worst is None:
+            return self._rows
+        others = [row for row in self._rows if abs(row.index - worst.index) > self._near]
+        return sorted([*others, worst], key=lambda row: row.index)
+
+
+def write_report(
+    evaluation: Evaluation, strip: FrameStrip, path: Path, *, video: str = '', codec: str = ''
+) -> None:
+    """Write the report.
+
+    Args:
+        evaluation: Figures.
+        strip: Pictures.
+        path: HTML file to write.
+        video: Name of a video beside the report; empty for none.
+        codec: Its codec.
+
+    Raises:
+        BagError: The file cannot be written.
+    """
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent / 'templates'),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {'percent': percent, 'ms': milliseconds, 'count': count}
+    page = environment.get_template('report.html.j2').render(
+        e=evaluation,
+        cards=_cards(evaluation),
+        classes=_class_rows(evaluation),
+        confusion=_confusion_rows(evaluation.scores),
+        charts=_charts(evaluation),
+        latency=[('total', evaluation.latency.total), *evaluation.latency.stages.items()],
+        strip=strip.rows(),
+        worst=strip.worst_index,
+        synthetic=is_synthetic_trained(evaluation.student['provenance']),
+        provenance=list(_flat(evaluation.student['provenance'])),
+        video=video,
+        codec=codec,
+    )
+    write_atomically(path, page)
+
+
+def is_synthetic_trained(provenance: dict[str, Any]) -> bool:
+    """Tell whether the student's record says that it was trained on synthetic images."""
+    text = ' '.join(str(value).lower() for _, value in _flat(provenance))
+    return 'synthetic' in text
+
+
+def percent(share: float | None, digits: int = 1) -> str:
+    """Format a share; a dash where it is not known."""
+    return '–' if share is None or math.isnan(share) else f'{100 * share:.{digits}f} %'
+
+
+def milliseconds(value: float) -> str:
+    """Format a time [ms]; a dash where it is not known."""
+    return '–' if math.isnan(value) else f'{value:.1f} ms'
+
+
+def count(value: float | None) -> str:
+    """Format a number of things; a dash where it is not known."""
+    return '–' if value is None else f'{value:,}'.replace(',', '\u202f')
+
+
+def _cards(evaluation: Evaluation) -> list[tuple[str, str, str]]:
+    """Return the headline figures: name, figure, explanation."""
+    scores, counts, total = evaluation.scores, evaluation.counts, evaluation.latency.total
+    cards = []
+    if scores is not None:
+        segmentation = scores.segmentation
+        present = sum(not math.isnan(iou) for iou in segmentation.iou)
+        classes = len(segmentation.iou)
+        cards = [
+            ('mIoU', percent(segmentation.miou_nanmean), f'over {present} classes that occur'),
+            ('pixels correct', percent(segmentation.pixel_accuracy), 'of the labeled ones'),
+            ('calibration error', percent(scores.ece), 'ECE of the confidence, 15 bins'),
+        ]
+        if present < classes:
+            absent = f'all {classes} classes, absent as 0'
+            cards.insert(1, ('mIoU', percent(segmentation.miou), absent))
+    if total.frames:
+        tail = f'p99 {milliseconds(total.p99_ms)}'
+        cards.append(('latency p50', milliseconds(total.p50_ms), tail))
+    share = counts.predicted / counts.frames if counts.frames else math.nan
+    answered = f'{counts.predicted} of {counts.frames} frames'
+    cards.append(('answered', percent(share), answered))
+    return cards
+
+
+def _class_rows(evaluation: Evaluation) -> list[dict[str, Any]]:
+    """Return one row per class: color and name, and figures where there is ground truth."""
+    rows = []
+    scores = evaluation.scores
+    for index, info in enumerate(evaluation.student['classes']):
+        color = display_palette(np.array(info['color'], np.uint8)).tolist()
+        row: dict[str, Any] = {'name': info['name'], 'color': 'rgb({}, {}, {})'.format(*color)}
+        if scores is not None:
+            column = [line[index] for line in scores.confusion]
+            row |= {
+                'iou': scores.segmentation.iou[index],
+                'accuracy': scores.segmentation.accuracy[index],
+                'pixels': sum(scores.confusion[index]),
+                'predicted': sum(column),
+            }
+        rows.append(row)
+    return rows
+
+
+def _confusion_rows(scores: Scores | None) -> list[list[float]]:
+    """Return the confusion matrix with each row divided by its sum; NaN for empty rows."""
+    if scores is None:
+        return []
+    matrix = np.array(scores.confusion, np.float64)
+    with np.errstate(invalid='ignore'):
+        shares: list[list[float]] = (matrix / matrix.sum(axis=1, keepdims=True)).tolist()
+    return shares
+
+
+def _charts(evaluation: Evaluation) -> dict[str, Any]:
+    charts: dict[str, Any] = {}
+    scores = evaluation.scores
+    if scores is not None:
+        if any(entry.pixels for entry in scores.reliability):
+            charts['reliability'] = reliability_chart(scores.reliability)
+        if scores.sparsification is not None:
+            charts['sparsification'] = sparsification_chart(scores.sparsification)
+    charts |= _drive_charts(evaluation)
+    return charts
+
+
+def _drive_charts(evaluation: Evaluation) -> dict[str, Any]:
+    """Draw figures over time, where there are at least two frames in order of time."""
+    stamps = np.array([record.stamp_ns for record in evaluation.frames])
+    if stamps.size < 2 or (np.diff(stamps) <= 0).any():
+        return {}
+    seconds = ((stamps - stamps[0]) * 1e-9).tolist()
+    charts = {}
+    mious = [record.miou for record in evaluation.frames]
+    if evaluation.scores is not None:
+        charts['miou'] = drive_chart(seconds, mious, 'mIoU of the frame', 1.0)
+    times = [record.latency_ms for record in evaluation.frames]
+    if evaluation.latency.total.frames:
+        end = nice_end(max(evaluation.latency.total.max_ms, 1.1))
+        charts['latency'] = drive_chart(seconds, times, 'latency [ms]', end)
+    return charts
+
+
+def _flat(value: Any, prefix: str = '') -> Any:
+    """Yield (name, value) of nested mappings."""
+    for key, item in value.items():
+        name = f'{prefix}{key}'.replace('_', ' ')
+        if isinstance(item, dict):
+            yield from _flat(item, f'{name}: ')
+        else:
+            yield name, item

@@ -1,0 +1,113 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Write a video of masks and uncertainty with the encoder that OpenCV brings."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from types import TracebackType
+
+import cv2
+import numpy as np
+
+from kd_perception.errors import BagError
+from kd_perception.frames import ByteImage
+from kd_perception.report_images import Panels
+
+# H.264 plays in every browser, but OpenCV's wheels bring no encoder for it; builds of Linux
+# distributions do. MPEG-4 part 2 is always there and plays in VLC, mpv and most desktop players.
+CODECS = {'avc1': 'H.264', 'mp4v': 'MPEG-4 part 2'}
+
+_RATES_HZ = (1.0, 120.0)
+_UNKNOWN_RATE_HZ = 10.0
+_FONT = cv2.FONT_HERSHEY_SIMPLEX
+
+
+class OverlayVideo:
+    """Writes mask over gray and uncertainty side by side.
+
+    Use it as a context manager. The file appears under its name when it is complete.
+
+    Args:
+        path: File to write, ``.mp4``.
+        rate_hz: Frames per second of the recording; limited to 1 to 120.
+
+    Attributes:
+        codec: Name of the codec in use; empty before the first frame.
+        frame_count: Frames written.
+    """
+
+    def __init__(self, path: Path, rate_hz: float) -> None:
+        self.path = path
+        self.codec = ''
+        self.frame_count = 0
+        self._rate_hz = float(np.clip(rate_hz if rate_hz > 0 else _UNKNOWN_RATE_HZ, *_RATES_HZ))
+        self._partial = path.with_name(f'.{path.stem}.partial{path.suffix}')
+        self._writer: cv2.VideoWriter | None = None
+        self._size = (0, 0)
+
+    def __enter__(self) -> OverlayVideo:
+        """Do nothing yet: the first frame decides the size."""
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc_value: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Complete the file, or delete what was written if the block failed."""
+        if self._writer is None:
+            return
+        self._writer.release()
+        if exc_type is None:
+            self._partial.replace(self.path)
+        self._partial.unlink(missing_ok=True)
+
+    def write(self, panels: Panels, caption: str) -> None:
+        """Add a frame; one of another size is scaled to that of the first.
+
+        Args:
+            panels: Pictures of the frame.
+            caption: Plain ASCII text at the bottom left.
+
+        Raises:
+            BagError: No encoder works, or the folder cannot be written.
+        """
+        picture = np.ascontiguousarray(
+            np.concatenate([panels.mask, panels.uncertainty], axis=1)[:, :, ::-1]
+        )
+        if self._writer is None:
+            self._size = (picture.shape[1], picture.shape[0])
+            self._writer = self._open()
+        if (picture.shape[1], picture.shape[0]) != self._size:
+            picture = cv2.resize(picture, self._size)
+        self._writer.write(_captioned(picture, caption))
+        self.frame_count += 1
+
+    def _open(self) -> cv2.VideoWriter:
+        # The encoder probing writes to stderr what is of no use to anybody.
+        os.environ.setdefault('OPENCV_FFMPEG_LOGLEVEL', '-8')
+        level = cv2.utils.logging.setLogLevel(0)
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            for code, name in CODECS.items():
+                fourcc = cv2.VideoWriter.fourcc(*code)
+                writer = cv2.VideoWriter(str(self._partial), fourcc, self._rate_hz, self._size)
+                if writer.isOpened():
+                    self.codec = name
+                    return writer
+        except OSError as error:
+            raise BagError(f'The video {self.path} cannot be written: {error}') from error
+        finally:
+            cv2.utils.logging.setLogLevel(level)
+        raise BagError(
+            f'OpenCV must write {self.path} in {" or ".join(CODECS.values())}; neither works.'
+        )
+
+
+def _captioned(picture: ByteImage, caption: str) -> ByteImage:
+    place = (8, picture.shape[0] - 8)
+    cv2.putText(picture, caption, place, _FONT, 0.45, (0, 0, 0), 3, cv2.LINE_AA)
+    cv2.putText(picture, caption, place, _FONT, 0.45, (255, 255, 255), 1, cv2.LINE_AA)
+    return picture

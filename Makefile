@@ -19,11 +19,14 @@ export AMENT_PREFIX_PATH := $(VENV)
 export ROS_AUTOMATIC_DISCOVERY_RANGE := LOCALHOST
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-# Shows how far pip is: its own output is hundreds of lines.
-PROGRESS = awk '/^Collecting/ { n++; if (n % 25 == 0) { printf "    %d packages found\n", n; fflush() } } \
-	/^Installing collected/ { printf "    installing %d packages\n", NF - 3; fflush() } \
-	/^ERROR|^WARNING: .*(fail|break)/ { print; fflush() }'
-INSTALL = $(VENV)/bin/python -m pip install --progress-bar off --no-input -c constraints.txt
+# pip says hundreds of lines: show how far it is, keep all of it for when it fails.
+INSTALL = install_into_venv() { \
+	$(PY) -m pip install --progress-bar off --no-input -c constraints.txt -e "$$1" 2>&1 \
+		| tee $(VENV)/install.log | awk ' \
+		/^ *Collecting/ { if (++n % 25 == 0) { print "    " n " packages found"; fflush() } } \
+		/^Installing/ { print "    installing " NF - 3 " packages"; fflush() } \
+		/^WARNING: Retrying/ { print; fflush() }' \
+	|| { tail -n 40 $(VENV)/install.log >&2; exit 1; }; }; install_into_venv
 
 .PHONY: help
 help:  ## Show this list
@@ -84,10 +87,10 @@ $(PY):
 # Two stamps: the robot's needs come without torch, the tests' needs with it.
 $(VENV)/.installed-run: setup.py constraints.txt | $(PY)
 	@echo '== installing what the robot needs into .venv'
-	@$(INSTALL) -e '.[ros]' | $(PROGRESS)
+	@$(INSTALL) '.[ros]'
 	@touch $@
 
 $(VENV)/.installed-test: setup.py constraints.txt pyproject.toml | $(PY)
 	@echo '== installing what the tests need into .venv (torch is large)'
-	@$(INSTALL) -e '.[ros,test,dev,training]' | $(PROGRESS)
+	@$(INSTALL) '.[ros,test,dev,training]'
 	@touch $@ $(VENV)/.installed-run

@@ -26,7 +26,7 @@ def shared_files(folder):
 # What the robot needs. torch is absent on purpose: students run as ONNX graphs.
 INSTALL_REQUIRES = [
     'jinja2',
-    'matplotlib',
+    'markupsafe',
     'numba',
     'numpy',
     'onnxruntime',
@@ -34,7 +34,6 @@ INSTALL_REQUIRES = [
     'openvino',
     'pyyaml',
     'rosbags>=0.10',
-    'rosbags-image',
     'tqdm',
 ]
 

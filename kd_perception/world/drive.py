@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from kd_perception.world.camera import Camera, camera_rotation
 from kd_perception.world.config import WorldConfig
-from kd_perception.world.geometry import Camera, Solid
+from kd_perception.world.geometry import Solid
 from kd_perception.world.ground import HeatPatch
-from kd_perception.world.pose import camera_rotation
 from kd_perception.world.street import Street
 from kd_perception.world.thermal import draw_sensor
 from kd_perception.world.vehicles import Car, draw_car

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from kd_perception.world.camera import Camera
 from kd_perception.world.climate import Climate
-from kd_perception.world.geometry import Camera, GBuffer
+from kd_perception.world.geometry import GBuffer
 from kd_perception.world.noise import cloud, noise
 from kd_perception.world.shapes import Directions, Vector
 

@@ -11,11 +11,11 @@ import numpy as np
 import numpy.typing as npt
 
 from kd_perception.errors import ConfigError
+from kd_perception.world.camera import Camera, camera_rotation
 from kd_perception.world.climate import Climate
 from kd_perception.world.config import WorldConfig
 from kd_perception.world.drive import Drive
-from kd_perception.world.geometry import Camera, GBuffer
-from kd_perception.world.pose import camera_rotation
+from kd_perception.world.geometry import GBuffer
 from kd_perception.world.street import Street
 from kd_perception.world.thermal import ThermalSensor, draw_sensor, thermal_image
 

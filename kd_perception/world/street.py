@@ -8,10 +8,11 @@ from functools import lru_cache
 
 import numpy as np
 
+from kd_perception.world.camera import Camera
 from kd_perception.world.climate import Climate, draw_climate
 from kd_perception.world.config import WorldConfig
 from kd_perception.world.furniture import COLD_DEVIATION_K, draw_curb
-from kd_perception.world.geometry import Camera, GBuffer, Solid, cast
+from kd_perception.world.geometry import GBuffer, Solid, cast
 from kd_perception.world.ground import HeatPatch, StreetPlan, paint_ground, paint_sky
 from kd_perception.world.scene import BLOCK_M, Block, BlockBuilder, draw_plan
 

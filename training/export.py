@@ -1,0 +1,173 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From a checkpoint to a student bundle: fold, correct, calibrate, export, check.
+
+    python -m training.export --config_path training/configs/supervised/thermal_seg_s.yaml \
+        --seed 1 --folder students/thermal_seg_s
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import onnxruntime
+import torch
+from safetensors.torch import save as save_safetensors
+
+from kd_perception.bundle import save_student
+from kd_perception.bundle_schema import Calibration, ClassInfo, InputSpec, StudentSpec
+from kd_perception.errors import ConfigError
+from kd_perception.models import RepUNet
+from kd_perception.preprocessing import AgcConfig
+from kd_perception.world.classes import CLASS_COLORS, CLASS_NAMES
+from training.data.world import load_world
+from training.evaluation import IMAGE_SIZE
+from training.losses import class_weights
+from training.model_card import model_card
+from training.recipes.supervised import (
+    SupervisedConfig,
+    build,
+    deployable,
+    evaluate,
+)
+from training.records import read_record, versions
+from training.settings import load_config, plain
+
+OPSET = 20
+MAX_LOGIT_DIFFERENCE = 1.0e-3
+
+
+def onnx_from_network(network: RepUNet, image_size: tuple[int, int]) -> bytes:
+    """The graph of a folded network for one frame of a fixed size.
+
+    Args:
+        network: folded, in eval mode.
+        image_size: (height, width), multiples of 32.
+    """
+    example = torch.zeros(1, network.config.in_channels, *image_size)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / 'student.onnx'
+        torch.onnx.export(
+            network,
+            (example,),
+            path,
+            input_names=['image'],
+            output_names=['logits'],
+            opset_version=OPSET,
+            dynamo=True,
+            external_data=False,
+            verbose=False,
+        )
+        return path.read_bytes()
+
+
+def logit_difference(network: RepUNet, onnx: bytes, image: np.ndarray) -> float:
+    """Largest difference of the logits of the network and of the graph in ONNX Runtime.
+
+    Args:
+        network: folded, in eval mode.
+        onnx: the graph.
+        image: float32 [1, 1, height, width].
+    """
+    session = onnxruntime.InferenceSession(onnx, providers=['CPUExecutionProvider'])
+    (found,) = session.run(None, {session.get_inputs()[0].name: image})
+    with torch.no_grad():
+        expected = network(torch.from_numpy(image)).numpy()
+    return float(np.abs(found - expected).max())
+
+
+def student_spec(
+    config: SupervisedConfig, network: RepUNet, report: dict[str, Any], step: int
+) -> StudentSpec:
+    """The description of the bundle."""
+    calibration = report['calibration']
+    classes = zip(CLASS_NAMES, CLASS_COLORS, strict=True)
+    return StudentSpec(
+        name=config.name,
+        architecture=network.config.architecture(),
+        classes=tuple(ClassInfo(k, name, color) for k, (name, color) in enumerate(classes)),
+        input=InputSpec(*IMAGE_SIZE),
+        output_stride=4,
+        agc=AgcConfig(),
+        calibration=Calibration(
+            temperature=calibration['temperature'],
+            fitted_on=calibration['fitted_on'],
+            ece_before=calibration['test_before']['ece'],
+            ece_after=calibration['test_after']['ece'],
+        ),
+        provenance={
+            'trained_on': 'synthetic thermal street world, no real image',
+            'recipe': 'supervised',
+            'seed': config.seed,
+            'steps': step,
+            'data_digest': report['data_digest'],
+            'metrics': {k: report[k] for k in _METRIC_GROUPS if k in report},
+            'config': plain(config),
+            'versions': versions(),
+        },
+    )
+
+
+_METRIC_GROUPS = ('synthetic_test', 'synthetic_validation', 'real_tiles')
+
+
+def export_student(config: SupervisedConfig, folder: Path) -> str:
+    """Export the latest checkpoint of a run; returns the bundle's SHA-256.
+
+    Raises:
+        ConfigError: the run has no checkpoint, or the graph does not compute what the network
+            does.
+    """
+    training = build(config)
+    if training.step == 0:
+        raise ConfigError(f'{config.folder} must hold a checkpoint: train this run first')
+    data = load_world(config.train, config.cache)
+    network = deployable(
+        training.average, class_weights(data.class_shares()), config.prior_correction
+    )
+    onnx = onnx_from_network(network, IMAGE_SIZE)
+    _check(network, onnx)
+    report = _report(config, training.step) or evaluate(training, data, config)
+    spec = student_spec(config, network, report, training.step)
+    weights = save_safetensors({k: v.contiguous() for k, v in network.state_dict().items()})
+    card = model_card(config, report, training.step)
+    return save_student(folder, spec, onnx=onnx, weights=weights, model_card=card)
+
+
+def _report(config: SupervisedConfig, step: int) -> dict[str, Any] | None:
+    """The metrics of the finished run's record; None while it is unfinished."""
+    path = config.record_path
+    if step < config.steps or not path.is_file():
+        return None
+    metrics: dict[str, Any] = read_record(path)['metrics']
+    return metrics
+
+
+def _check(network: RepUNet, onnx: bytes) -> None:
+    image = np.random.default_rng(0).random((1, 1, *IMAGE_SIZE), dtype=np.float32)
+    difference = logit_difference(network, onnx, image)
+    print(f'largest logit difference between torch and ONNX Runtime: {difference:.2e}')
+    if difference > MAX_LOGIT_DIFFERENCE:
+        raise ConfigError(
+            f'the graph must give the logits of the network within {MAX_LOGIT_DIFFERENCE}, '
+            f'got a difference of {difference}'
+        )
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Export a run."""
+    parser = argparse.ArgumentParser(description='Export the latest checkpoint of a run.')
+    parser.add_argument('--folder', type=Path, required=True, help='bundle to write')
+    own, rest = parser.parse_known_args(arguments)
+    config = load_config(SupervisedConfig, rest)
+    cv2.setNumThreads(1)
+    torch.set_num_threads(config.threads)
+    print(f'{own.folder}: SHA-256 {export_student(config, own.folder)}')
+
+
+if __name__ == '__main__':
+    main()

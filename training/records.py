@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Records of runs: one JSON per run, and a summary over the seeds of a configuration."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+
+SCHEMA = 1
+
+
+def versions() -> dict[str, str]:
+    """What the numbers of a run may depend on."""
+    return {
+        'python': platform.python_version(),
+        'torch': str(torch.__version__),
+        'numpy': np.__version__,
+        'opencv': cv2.__version__,
+    }
+
+
+def write_record(path: Path, record: dict[str, Any]) -> None:
+    """Write a record atomically, keys in the given order."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    document = {'schema': SCHEMA, **record}
+    handle, name = tempfile.mkstemp(dir=path.parent, suffix='.tmp')
+    with os.fdopen(handle, 'w', encoding='utf-8') as file:
+        json.dump(document, file, indent=2, ensure_ascii=False)
+        file.write('\n')
+    Path(name).chmod(0o644)
+    os.replace(name, path)
+
+
+def read_record(path: Path) -> dict[str, Any]:
+    """Read a record."""
+    record: dict[str, Any] = json.loads(path.read_text(encoding='utf-8'))
+    return record
+
+
+def mean_and_spread(values: Sequence[Any]) -> Any:
+    """Mean and sample standard deviation, number by number, over equally built records.
+
+    Numbers become `{'mean', 'std', 'values'}` (std None for one value); a number that is missing
+    in some records is left out of them; anything but numbers and dicts is dropped.
+    """
+    if all(isinstance(value, dict) for value in values):
+        keys = dict.fromkeys(key for value in values for key in value)
+        parts = {key: mean_and_spread([v[key] for v in values if key in v]) for key in keys}
+        return {key: part for key, part in parts.items() if part is not None}
+    numbers = [v for v in values if isinstance(v, (int, float)) and not isinstance(v, bool)]
+    if not numbers:
+        return None
+    deviation = round(float(np.std(numbers, ddof=1)), 5) if len(numbers) > 1 else None
+    return {'mean': round(float(np.mean(numbers)), 5), 'std': deviation, 'values': numbers}

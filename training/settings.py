@@ -1,0 +1,38 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Configuration files to frozen dataclasses; the only module that knows draccus."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, TypeVar
+
+import draccus
+
+Config = TypeVar('Config')
+
+
+def load_config(kind: type[Config], arguments: list[str] | None = None) -> Config:
+    """Read `--config_path FILE` and `--field.subfield VALUE` from the command line.
+
+    Args:
+        kind: a dataclass.
+        arguments: instead of the command line.
+    """
+    config: Config = draccus.parse(config_class=kind, args=arguments)
+    return config
+
+
+def plain(config: Any) -> dict[str, Any]:
+    """A configuration as JSON can hold it: paths as text with forward slashes, tuples as lists."""
+    return {key: _plain_value(value) for key, value in asdict(config).items()}
+
+
+def _plain_value(value: Any) -> Any:
+    if isinstance(value, Path):
+        return value.as_posix()
+    if isinstance(value, dict):
+        return {key: _plain_value(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain_value(item) for item in value]
+    return value

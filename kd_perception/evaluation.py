@@ -30,7 +30,7 @@ from kd_perception.report_images import Painter
 from kd_perception.resources import student_folder
 from kd_perception.video import OverlayVideo
 
-__all__ = ['add_arguments', 'evaluate_bag', 'evaluate_images', 'evaluate_to_folder', 'run']
+__all__ = ['evaluate_bag', 'evaluate_images', 'evaluate_to_folder', 'run']
 
 METRICS_FILE, REPORT_FILE, VIDEO_FILE = 'metrics.json', 'report.html', 'overlay.mp4'
 
@@ -100,22 +100,6 @@ def _outline(bag: Path | str, image_topic: str) -> tuple[str, int, float]:
         stamps = stamps_of(source, image_topic)
     median_ns = float(np.median(np.diff(stamps))) if len(stamps) > 1 else 0.0
     return image_topic, len(stamps), 1e9 / median_ns if median_ns > 0 else math.nan
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare what is special to this command; the pipeline's options are declared elsewhere."""
-    add = parser.add_argument
-    add('bag', type=Path, nargs='?', metavar='BAG', help='recording with the images')
-    add('--images', type=Path, metavar='FOLDER',
-        help='8 or 16 bit image files instead of a recording: makes a contact sheet')  # fmt: skip
-    add('--out', type=Path, required=True, metavar='FOLDER', help='folder of the results')
-    add('--predictions', type=Path, metavar='BAG',
-        help='recorded outputs of a live node, instead of running the student here')  # fmt: skip
-    add(
-        '--label-topic', default='', metavar='TOPIC', help='ground truth (label beside the images)'
-    )
-    add('--labels', type=Path, metavar='FOLDER',
-        help='ground truth: <stamp in ns>.png, or as many files as images in order')  # fmt: skip
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -24,6 +24,7 @@ SHEET_FILE, RESULT_FILE = 'contact_sheet.jpg', 'images.json'
 _SUFFIXES = ('.png', '.tif', '.tiff', '.jpg', '.jpeg', '.bmp', '.pgm')
 _ENCODINGS = {'uint8': 'mono8', 'uint16': 'mono16', 'float32': '32FC1'}
 _PANEL_PX = 300
+_SHARES_SHOWN = 4  # as many as fit above the panels
 _SHEET_FRAMES = 120  # a JPEG has at most 65535 rows
 
 
@@ -62,7 +63,7 @@ def evaluate_images(folder: Path, out: Path, pipeline: Pipeline, *, progress: bo
         rows.append(_row(entries[-1], result, pipeline))
     for number, start in enumerate(range(0, len(rows), _SHEET_FRAMES), 1):
         sheet = SHEET_FILE if number == 1 else SHEET_FILE.replace('.', f'_{number}.')
-        contact_sheet(rows[start : start + _SHEET_FRAMES], out / sheet)
+        contact_sheet(rows[start : start + _SHEET_FRAMES], out / sheet, pipeline.student)
     document = {'student': pipeline.student.spec.name, 'images': entries}
     write_atomically(out / RESULT_FILE, json.dumps(document, indent=1) + '\n')
     return len(rows)
@@ -76,13 +77,13 @@ def read_frame(path: Path) -> Frame:
     """
     image = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
     if image is None or image.nbytes > MAX_IMAGE_BYTES:
-        raise ImageEncodingError(f'An image file of at most {MAX_IMAGE_BYTES} bytes: {path}.')
+        raise ImageEncodingError(f'An image file of at most {MAX_IMAGE_BYTES} bytes: {path.name}.')
     if image.ndim == 3 and image.shape[2] >= 3 and _is_gray(image):
         image = image[:, :, 0]
     encoding = _ENCODINGS.get(image.dtype.name, '')
     if image.ndim != 2 or not encoding:
         raise ImageEncodingError(
-            f'A thermal image has one channel of 8, 16 or 32 bits; {path} has shape '
+            f'A thermal image has one channel of 8, 16 or 32 bits; {path.name} has shape '
             f'{image.shape} and type {image.dtype}.'
         )
     return Frame(np.ascontiguousarray(image), encoding, 0)
@@ -131,11 +132,8 @@ def _row(entry: dict[str, Any], result: Result, pipeline: Pipeline) -> SheetRow:
         palette=pipeline.student.palette,
         width=_PANEL_PX,
     )
-    found = [
-        f'{name} {share:.1%}'
-        for name, share in list(entry['class_shares'].items())[1:]
-        if share >= 0.001
-    ]
+    shares = sorted(list(entry['class_shares'].items())[1:], key=lambda item: -item[1])
+    found = [f'{name} {share:.1%}' for name, share in shares[:_SHARES_SHOWN] if share >= 0.001]
     span = f'{entry["lowest"]:.0f}-{entry["highest"]:.0f}'
     caption = f'{entry["file"]}  {span}  {", ".join(found) or "nothing found"}'
     return SheetRow(caption, (panels.gray, panels.mask, panels.uncertainty))

@@ -26,6 +26,7 @@ _FONT = cv2.FONT_HERSHEY_SIMPLEX
 _SHEET_COLUMNS = 2
 _SHEET_GAP_PX = 6
 _CAPTION_PX = 18
+_LEGEND_PX = 130
 
 
 class Panels(NamedTuple):
@@ -166,12 +167,13 @@ class SheetRow:
     panels: tuple[ByteImage, ...]
 
 
-def contact_sheet(rows: Sequence[SheetRow], path: Path) -> None:
-    """Write frames side by side as one JPEG.
+def contact_sheet(rows: Sequence[SheetRow], path: Path, student: Student) -> None:
+    """Write frames side by side as one JPEG, with the colors of the classes below.
 
     Args:
         rows: At least one; pictures of one row have one height.
         path: File to write.
+        student: For the names and colors of the classes.
 
     Raises:
         BagError: It cannot be written.
@@ -184,7 +186,23 @@ def contact_sheet(rows: Sequence[SheetRow], path: Path) -> None:
         _side_by_side(blocks[start : start + _SHEET_COLUMNS], width)
         for start in range(0, len(blocks), _SHEET_COLUMNS)
     ]
+    lines.append(_legend(student, lines[0].shape[1]))
     write_atomically(path, jpeg_from_rgb(np.concatenate(lines), 88))
+
+
+def _legend(student: Student, width: int) -> ByteImage:
+    """Draw the classes; those that do not fit into the width go to further lines."""
+    classes = student.spec.classes[1:]
+    across = max(1, width // _LEGEND_PX)
+    height = _CAPTION_PX * -(-len(classes) // across)
+    picture = np.full((height, width, 3), 255, np.uint8)
+    for place, info in enumerate(classes):
+        left, top = _LEGEND_PX * (place % across), _CAPTION_PX * (place // across)
+        color = display_palette(student.palette)[info.id]
+        picture[top + 3 : top + 15, left + 2 : left + 14] = color
+        spot = (left + 19, top + 13)
+        cv2.putText(picture, info.name, spot, _FONT, 0.42, (40, 40, 40), 1, cv2.LINE_AA)
+    return picture
 
 
 def _sheet_block(row: SheetRow) -> ByteImage:

@@ -38,6 +38,7 @@ class BackendOptions(TypedDict):
     precision: str
     threads: int
     require_gpu: bool
+    deterministic: bool
 
 
 def _choice(
@@ -200,6 +201,7 @@ def backend_options_from_parameters(values: Mapping[str, object]) -> BackendOpti
         precision=p.text('precision'),
         threads=int(p.number('threads')),
         require_gpu=p.flag('require_gpu'),
+        deterministic=p.flag('deterministic'),
     )
 
 

@@ -14,6 +14,12 @@ from kd_perception.errors import BagError, ConfigError, KdPerceptionError
 
 STAMPS = ('bag', 'now')
 
+NO_ROS = (
+    'Playing needs rclpy, and {name} is not installed here. With a ROS installation: '
+    '`source /opt/ros/<distribution>/setup.bash`. Without: `pip install "kd_perception[ros]"`. '
+    'The command `replay` works without ROS.'
+)
+
 _STAMPS_KEPT = 256
 
 

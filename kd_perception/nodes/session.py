@@ -4,8 +4,6 @@
 from __future__ import annotations
 
 import importlib
-import os
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -17,6 +15,8 @@ from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.signals import SignalHandlerOptions
 
+from kd_perception.middleware import prepare_middleware
+
 
 @contextmanager
 def node_session(name: str) -> Iterator[tuple[Node, SingleThreadedExecutor]]:
@@ -24,7 +24,7 @@ def node_session(name: str) -> Iterator[tuple[Node, SingleThreadedExecutor]]:
 
     Signals are left to Python, so Ctrl-C arrives as KeyboardInterrupt.
     """
-    os.environ.setdefault('AMENT_PREFIX_PATH', sys.prefix)
+    prepare_middleware()
     context = Context()
     rclpy.init(args=[], context=context, signal_handler_options=SignalHandlerOptions.NO)
     try:

@@ -1,0 +1,150 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the commands of `kd-perception` do, once their arguments are parsed.
+
+Each `run_*` returns the exit code. Heavy imports stay inside, so that `replay` needs no ROS and
+`play` no network runtime.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from kd_perception.parameter_file import load_parameter_file
+from kd_perception.pipeline_parameters import ParameterValue, check_parameters
+from kd_perception.playback import NO_ROS, PlaybackError, PlayConfig, PlayReport
+
+if TYPE_CHECKING:
+    from kd_perception.replay import ReplayReport
+
+_FAILURES_SHOWN = 10
+
+
+def run_demo(arguments: argparse.Namespace) -> int:
+    """Run the whole product once."""
+    from kd_perception.demo import DemoConfig, show
+
+    return show(
+        DemoConfig(
+            out=arguments.out,
+            seconds=arguments.seconds,
+            rate_hz=arguments.rate_hz,
+            seed=arguments.seed,
+            student=arguments.student,
+            fresh=arguments.fresh,
+        )
+    )
+
+
+def run_play(arguments: argparse.Namespace) -> int:
+    """Publish a bag on ROS topics."""
+    config = PlayConfig(
+        rate=arguments.rate,
+        loop=arguments.loop,
+        clock_hz=arguments.clock,
+        topics=tuple(arguments.topics),
+        remap=dict(arguments.remap),
+        wait_subscribers=arguments.wait_subscribers,
+        wait_timeout_s=arguments.wait_timeout,
+        start_delay_s=arguments.start_delay,
+        step=arguments.step,
+        step_image=arguments.step_image,
+        step_timeout_s=arguments.step_timeout,
+        stamp=arguments.stamp,
+        progress=not arguments.quiet and sys.stderr.isatty(),
+    )
+    try:
+        from kd_perception.nodes.bag_player import play_bag
+    except ModuleNotFoundError as error:
+        raise PlaybackError(NO_ROS.format(name=error.name)) from error
+    report = play_bag(arguments.bag, config)
+    _tell_play(report)
+    return 1 if report.unanswered else 0
+
+
+def _tell_play(report: PlayReport) -> None:
+    for message_type, topics in sorted(report.skipped_types.items()):
+        print(f'skipped, {message_type} is not installed: {", ".join(topics)}', file=sys.stderr)
+    for topic, count in sorted(report.published.items()):
+        print(f'{count:7d} {topic}')
+    print(
+        f'{report.total} messages in {report.wall_s:.1f} s, '
+        f'at most {report.max_lateness_ms:.1f} ms late'
+    )
+    if report.unanswered:
+        print(f'{report.unanswered} images were not answered in time', file=sys.stderr)
+
+
+def run_replay(arguments: argparse.Namespace) -> int:
+    """Run a bag through the pipeline in this process."""
+    from kd_perception.replay import pipeline_from_parameters, replay_bag
+
+    pipeline = pipeline_from_parameters(parameters_from_arguments(arguments))
+    try:
+        report = replay_bag(
+            arguments.bag,
+            arguments.out,
+            pipeline,
+            image_topic=arguments.image_topic,
+            overwrite=arguments.overwrite,
+            progress=not arguments.quiet and sys.stderr.isatty(),
+        )
+    finally:
+        pipeline.backend.close()
+    backend = pipeline.backend
+    print(f'{pipeline.student.spec.name} on {backend.name} {backend.precision}, {backend.device}')
+    _tell_replay(report, arguments.out)
+    return 0 if report.published else 1
+
+
+def _tell_replay(report: ReplayReport, out: Path) -> None:
+    for failure in report.failures[:_FAILURES_SHOWN]:
+        print(f'failed at {failure.log_time_ns} ns: {failure.reason}', file=sys.stderr)
+    if report.failed > _FAILURES_SHOWN:
+        print(f'... and {report.failed - _FAILURES_SHOWN} more failures', file=sys.stderr)
+    median = report.median_ms()
+    print(
+        f'received {report.received}, published {report.published}, held {report.held}, '
+        f'failed {report.failed}\n'
+        f'{report.received / max(report.wall_s, 1e-9):.1f} frames per second, reading and writing '
+        f'included\nmedian per frame: preprocessing {median.preprocess_ms:.2f} ms, network '
+        f'{median.infer_ms:.2f} ms, postprocessing {median.postprocess_ms:.2f} ms\n'
+        f'results: {out}'
+    )
+
+
+def run_evaluate(arguments: argparse.Namespace) -> int:
+    """Compare predictions with ground truth."""
+    from kd_perception import evaluation
+
+    return evaluation.run(arguments)
+
+
+def run_doctor(arguments: argparse.Namespace) -> int:
+    """Tell what works on this machine."""
+    from kd_perception import doctor
+
+    return doctor.run(arguments)
+
+
+def parameters_from_arguments(arguments: argparse.Namespace) -> dict[str, ParameterValue]:
+    """Return the node's parameters: the file's, overridden by options.
+
+    Raises:
+        ConfigError: If a value is not allowed.
+    """
+    values: dict[str, ParameterValue] = {}
+    if arguments.params is not None:
+        values.update(load_parameter_file(arguments.params))
+    options = {
+        'model.path': arguments.student,
+        'backend': arguments.backend,
+        'device': arguments.device,
+        'precision': arguments.precision,
+    }
+    values.update({name: value for name, value in options.items() if value})
+    if arguments.threads >= 0:
+        values['threads'] = arguments.threads
+    return check_parameters(values)

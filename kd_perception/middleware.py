@@ -1,0 +1,37 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Settings of the ROS middleware without which images are lost."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import MutableMapping
+from contextlib import suppress
+
+from kd_perception.errors import BundleError
+from kd_perception.resources import share_directory
+
+PROFILE_FILE = 'fastdds_large_images.xml'
+
+_VARIABLES = ('FASTDDS_DEFAULT_PROFILES_FILE', 'FASTRTPS_DEFAULT_PROFILES_FILE')
+_OLD_DISTRIBUTIONS = ('humble', 'iron', 'jazzy')
+
+
+def prepare_middleware(environment: MutableMapping[str, str] = os.environ) -> None:
+    """Give Fast DDS room for whole images, unless the user has profiles of their own.
+
+    Its default segment of shared memory holds less than one 640x480 image of 16 bits, and
+    best-effort subscribers, as cameras have them, then miss most frames. To be called before rclpy
+    is initialized; other middlewares do not look at the variables.
+
+    Args:
+        environment: Variables of this process, or of one to be started.
+    """
+    environment.setdefault('AMENT_PREFIX_PATH', sys.prefix)
+    if any(environment.get(name) for name in _VARIABLES):
+        return
+    with suppress(BundleError):  # an incomplete installation; the node itself reports it
+        profile = share_directory() / 'config' / PROFILE_FILE
+        if profile.is_file():
+            old = environment.get('ROS_DISTRO') in _OLD_DISTRIBUTIONS
+            environment[_VARIABLES[old]] = str(profile)

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,80 +12,14 @@ import jinja2
 import numpy as np
 
 from kd_perception.evaluation_result import Evaluation, Scores, write_atomically
-from kd_perception.evaluator import EvaluatedFrame
+from kd_perception.frame_strip import FrameStrip
 from kd_perception.report_charts import (
     drive_chart,
     nice_end,
     reliability_chart,
     sparsification_chart,
 )
-from kd_perception.report_images import Painter, data_url, display_palette
-
-_THUMBNAIL_PX = 300
-_STRIP_FRAMES = 6
-
-
-@dataclass(frozen=True)
-class StripRow:
-    """A frame of the strip, with pictures as data URLs; ``label`` may be empty."""
-
-    index: int
-    stamp_ns: int
-    miou: float
-    gray: str
-    label: str
-    mask: str
-    uncertainty: str
-
-
-class FrameStrip:
-    """Keeps a few frames spread over the drive, and the worst one, as small pictures.
-
-    Args:
-        painter: Draws them.
-        frame_count: Frames of the source, as far as known; at least 1.
-    """
-
-    def __init__(self, painter: Painter, frame_count: int) -> None:
-        self._painter = painter
-        self._near = frame_count // 20
-        spread = np.linspace(0, max(frame_count - 1, 0), _STRIP_FRAMES)
-        self._wanted = [int(index) for index in np.unique(spread.round())]
-        self._rows: list[StripRow] = []
-        self._worst: StripRow | None = None
-
-    def __call__(self, evaluated: EvaluatedFrame) -> None:
-        """Look at the next frame."""
-        record = evaluated.record
-        row = None
-        if self._wanted and record.index >= self._wanted[0]:
-            self._wanted = [index for index in self._wanted if index > record.index]
-            row = self._row(evaluated)
-            self._rows.append(row)
-        # NaN, for frames without ground truth, is below nothing.
-        if record.miou < (math.inf if self._worst is None else self._worst.miou):
-            self._worst = row or self._row(evaluated)
-
-    def _row(self, evaluated: EvaluatedFrame) -> StripRow:
-        panels = self._painter.paint(evaluated, _THUMBNAIL_PX)
-        record = evaluated.record
-        label = '' if panels.label is None else data_url(panels.label)
-        pictures = (data_url(panels.gray), label, data_url(panels.mask))
-        uncertainty = data_url(panels.uncertainty)
-        return StripRow(record.index, record.stamp_ns, record.miou, *pictures, uncertainty)
-
-    @property
-    def worst_index(self) -> int | None:
-        """Index of the frame with the lowest IoU; None without ground truth."""
-        return None if self._worst is None else self._worst.index
-
-    def rows(self) -> list[StripRow]:
-        """Return the frames in order; the worst one is among them and replaces its neighbors."""
-        worst = self._worst
-        if worst is None:
-            return self._rows
-        others = [row for row in self._rows if abs(row.index - worst.index) > self._near]
-        return sorted([*others, worst], key=lambda row: row.index)
+from kd_perception.report_images import display_palette
 
 
 def write_report(
@@ -121,7 +55,8 @@ def write_report(
         strip=strip.rows(),
         worst=strip.worst_index,
         synthetic=is_synthetic_trained(evaluation.student['provenance']),
-        provenance=list(_flat(evaluation.student['provenance'])),
+        provenance=_provenance_rows(evaluation.student['provenance'], nested=False),
+        details=_provenance_rows(evaluation.student['provenance'], nested=True),
         video=video,
         codec=codec,
     )
@@ -129,9 +64,8 @@ def write_report(
 
 
 def is_synthetic_trained(provenance: dict[str, Any]) -> bool:
-    """Tell whether the student's record says that it was trained on synthetic images."""
-    text = ' '.join(str(value).lower() for _, value in _flat(provenance))
-    return 'synthetic' in text
+    """Tell whether the student's record says that it was trained on synthetic images alone."""
+    return str(provenance.get('trained_on', '')).lower().startswith('synthetic')
 
 
 def percent(share: float | None, digits: int = 1) -> str:
@@ -232,11 +166,21 @@ def _drive_charts(evaluation: Evaluation) -> dict[str, Any]:
     return charts
 
 
-def _flat(value: Any, prefix: str = '') -> Any:
-    """Yield (name, value) of nested mappings."""
-    for key, item in value.items():
-        name = f'{prefix}{key}'.replace('_', ' ')
-        if isinstance(item, dict):
-            yield from _flat(item, f'{name}: ')
+def _provenance_rows(provenance: dict[str, Any], *, nested: bool) -> list[tuple[str, str]]:
+    """Return (name, value) of the plain entries, or of all those inside nested mappings."""
+    chosen = {k: v for k, v in provenance.items() if isinstance(v, dict) == nested}
+    return [(name.replace('_', ' '), _text(value)) for name, value in _flat(chosen)]
+
+
+def _flat(mapping: dict[str, Any], prefix: str = '') -> Iterator[tuple[str, Any]]:
+    for key, value in mapping.items():
+        if isinstance(value, dict):
+            yield from _flat(value, f'{prefix}{key}: ')
         else:
-            yield name, item
+            yield f'{prefix}{key}', value
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, list | tuple):
+        return ', '.join(_text(item) for item in value)
+    return f'{value:.4g}' if isinstance(value, float) else str(value)

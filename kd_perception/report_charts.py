@@ -177,7 +177,8 @@ def _grid(axes: Axes) -> str:
 def _tick(value: float, end: float, percent: bool) -> str:
     if percent:
         return f'{value:.0%}' if end >= 0.08 else f'{value:.1%}'
-    return f'{value:.0f}' if end >= 8 else f'{value:.1f}'
+    digits = 0 if end >= 8 else 1 if end >= 1 else 2
+    return f'{value:.{digits}f}'
 
 
 def _path(axes: Axes, line: Line) -> str:

@@ -12,10 +12,11 @@ from kd_perception.bundle import load_student, save_student
 from kd_perception.evaluation import evaluate_to_folder
 from kd_perception.evaluation_result import FrameRecord
 from kd_perception.evaluator import EvaluatedFrame
+from kd_perception.frame_strip import FrameStrip
 from kd_perception.frames import Frame
 from kd_perception.metrics import CalibrationBins, Sparsification
 from kd_perception.predictions import Prediction
-from kd_perception.report import FrameStrip, write_report
+from kd_perception.report import write_report
 from kd_perception.report_charts import (
     drive_chart,
     nice_end,
@@ -134,7 +135,9 @@ def test_hostile_names_stay_text(recorded, tmp_path, tiny_student_folder):
 @pytest.mark.parametrize('trained_on', ['synthetic world', 'MFNet'])
 def test_synthetic_training_is_said_where_it_is_so(tmp_path, tiny_student_folder, trained_on):
     tiny = load_student(tiny_student_folder)
-    spec = dataclasses.replace(tiny.spec, provenance={'trained_on': trained_on})
+    figures = {'synthetic_test': {'miou': 0.123456}}
+    provenance = {'trained_on': trained_on, 'seed': 3, 'metrics': figures}
+    spec = dataclasses.replace(tiny.spec, provenance=provenance)
     save_student(
         tmp_path / 'student', spec, onnx=tiny.onnx, weights=tiny.weights, model_card='# x'
     )
@@ -146,6 +149,8 @@ def test_synthetic_training_is_said_where_it_is_so(tmp_path, tiny_student_folder
     evaluate_to_folder(bag, tmp_path / 'out', student, predictions=outputs)
     text = Page((tmp_path / 'out' / 'report.html').read_text()).text
     assert ('synthetic images only' in text) == (trained_on == 'synthetic world')
+    assert f'trained on {trained_on} seed 3' in text
+    assert 'metrics: synthetic test: miou 0.1235' in text
 
 
 def test_recording_without_labels_or_predictions_still_has_a_page(tmp_path, tiny_student_folder):

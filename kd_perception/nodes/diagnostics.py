@@ -52,6 +52,7 @@ class NodeView:
         monitor: Times and faults.
         topic: Resolved image topic; empty while the node is not active.
         publishers: Image publishers seen, for people.
+        listeners: Output topics that somebody listens to.
         incompatible: What the middleware said about incompatible QoS, or empty.
         silence_s: Seconds without an image; None while the node is not active.
         model: Facts about the model in use; empty without one.
@@ -67,6 +68,7 @@ class NodeView:
     monitor: MonitorView
     topic: str = ''
     publishers: str = ''
+    listeners: frozenset[str] = frozenset()
     incompatible: str = ''
     silence_s: float | None = None
     model: Mapping[str, object] = field(default_factory=dict)
@@ -101,6 +103,7 @@ def _judge_input(view: NodeView) -> Judgment:
     values: dict[str, object] = {
         'topic': view.topic,
         'publishers': view.publishers,
+        'outputs_listened_to': ' '.join(sorted(view.listeners)),
         'received_hz': view.rates.received_hz,
         'published_hz': view.rates.published_hz,
         'received': view.counts.received,
@@ -129,13 +132,13 @@ def _input_level(view: NodeView) -> tuple[bytes, str]:
     fault = view.monitor.faults.get('input')
     if fault is not None and view.monitor.now_s - fault.seen_s < _HOLD_S:
         return ERROR, f'unusable image: {fault.text}'
+    warnings = [text for kind, text in _INPUT_WARNINGS.items() if view.recent(kind)]
     if not view.enabled:
-        return WARN, 'switched off by ~/enable'
-    for kind, text in _INPUT_WARNINGS.items():
-        if view.recent(kind):
-            return WARN, text
+        warnings.insert(0, 'switched off by ~/enable')
     if view.rates.dropped_share > 0.5:
-        return WARN, f'{view.rates.dropped_share:.0%} of the frames are dropped'
+        warnings.append(f'{view.rates.dropped_share:.0%} of the frames are dropped')
+    if warnings:
+        return WARN, '; '.join(warnings)
     return OK, f'{view.rates.received_hz:.1f} images per second'
 
 

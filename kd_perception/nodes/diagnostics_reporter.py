@@ -56,6 +56,7 @@ class DiagnosticsReporter:
             monitor=node.monitor.view(),
             topic='' if stream is None else stream.input.topic,
             publishers='' if stream is None else stream.input.publishers_seen(),
+            listeners=frozenset() if node.outputs is None else node.outputs.subscribed(),
             incompatible='' if stream is None else stream.input.incompatible,
             silence_s=None if stream is None else stream.silence_s,
             model=model_facts(node.slot.engine),

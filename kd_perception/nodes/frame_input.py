@@ -15,8 +15,8 @@ try:
 except ImportError:  # the module's name up to ROS 2 Humble
     from rclpy.qos_event import SubscriptionEventCallbacks
 
-EVERY_DEPTH = 200
-"""Frames that the middleware keeps under ``queue_policy: every`` until the executor takes them."""
+LATEST_DEPTH, EVERY_DEPTH = 1, 200
+"""Frames that the middleware keeps until the executor takes them, by ``queue_policy``."""
 
 _OVERRIDABLE = (
     QoSPolicyKind.HISTORY,
@@ -87,7 +87,7 @@ class FrameInput:
     def _subscribe(self, *, reliable: bool) -> Any:
         qos = QoSProfile(
             history=HistoryPolicy.KEEP_LAST,
-            depth=EVERY_DEPTH if self._every else 1,
+            depth=EVERY_DEPTH if self._every else LATEST_DEPTH,
             reliability=(
                 ReliabilityPolicy.RELIABLE if reliable else ReliabilityPolicy.BEST_EFFORT
             ),

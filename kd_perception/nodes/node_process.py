@@ -14,13 +14,48 @@ from rclpy.exceptions import ParameterException
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.signals import SignalHandlerOptions
 
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+class StopRequest:
+    """Turns SIGINT and SIGTERM into a request that the spinning thread can see.
+
+    Both are blocked and awaited by a thread of their own. No handler runs in the middle of a
+    frame, and none on the signal stack that an inference runtime installed and freed again
+    (OpenVINO does, and a handler there would be a segmentation fault).
+    """
+
+    def __init__(self) -> None:
+        self._event = threading.Event()
+        self._wake: Callable[[], None] = lambda: None
+        for signum in _SIGNALS:  # threads that libraries started on import do not block them
+            signal.signal(signum, self._ask)
+        signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+        threading.Thread(target=self._wait, name='signals', daemon=True).start()
+
+    @property
+    def asked(self) -> bool:
+        """Whether the process was asked to end."""
+        return self._event.is_set()
+
+    def wakes(self, wake: Callable[[], None]) -> None:
+        """Have a function called, from another thread, when the request comes."""
+        self._wake = wake
+
+    def _wait(self) -> None:
+        while True:
+            self._ask(signal.sigwait(_SIGNALS))
+
+    def _ask(self, *_: object) -> None:
+        self._event.set()
+        self._wake()
+
 
 def run_node(make_node: Callable[[], Any], args: Sequence[str] | None = None) -> int:
     """Make a node and spin it until SIGINT or SIGTERM.
 
     rclpy's own handlers would pull the middleware away under a frame in work. Here a signal only
-    asks to stop; the node then shuts down while everything it needs is still there. The node must
-    have a timer that fires a few times per second, so that the request is seen.
+    asks to stop; the node then shuts down while everything it needs is still there.
 
     Args:
         make_node: Makes the node; it must have ``close()``.
@@ -29,9 +64,7 @@ def run_node(make_node: Callable[[], Any], args: Sequence[str] | None = None) ->
     Returns:
         Exit code: 0 after a signal, 2 if a start-up parameter is wrong.
     """
-    stop = threading.Event()
-    for signum in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(signum, lambda *_: stop.set())
+    stop = StopRequest()
     rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
     try:
         node = make_node()
@@ -41,9 +74,11 @@ def run_node(make_node: Callable[[], Any], args: Sequence[str] | None = None) ->
         return 2
     executor = SingleThreadedExecutor()
     executor.add_node(node)
+    stop.wakes(executor.wake)
     try:
         _spin(executor, node, stop)
     finally:
+        stop.wakes(lambda: None)
         node.close()
         executor.shutdown()
         node.destroy_node()
@@ -51,8 +86,8 @@ def run_node(make_node: Callable[[], Any], args: Sequence[str] | None = None) ->
     return 0
 
 
-def _spin(executor: Any, node: Any, stop: threading.Event) -> None:
-    while not stop.is_set() and rclpy.ok():
+def _spin(executor: Any, node: Any, stop: StopRequest) -> None:
+    while not stop.asked and rclpy.ok():
         try:
             executor.spin_once()
         except ExternalShutdownException:

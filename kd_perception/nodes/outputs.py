@@ -62,16 +62,25 @@ class Outputs:
     """Publishers of everything that one frame can give.
 
     All are reliable, volatile, keep last 2; ``qos_overrides`` parameters change that per topic.
+    Under ``queue_policy: every`` more are kept, because 2 would be overwritten before a recorder
+    that falls behind for a moment has them.
 
     Args:
         node: The rclpy node.
+        depth: Messages that the middleware keeps per topic.
         deadline_ms: Deadline offered on each topic; 0 offers none.
         with_temperature: Whether raw values are known as temperatures.
         with_camera_info: Whether CameraInfo is paired with images.
     """
 
     def __init__(
-        self, node: Any, *, deadline_ms: float, with_temperature: bool, with_camera_info: bool
+        self,
+        node: Any,
+        *,
+        depth: int,
+        deadline_ms: float,
+        with_temperature: bool,
+        with_camera_info: bool,
     ) -> None:
         self._node = node
         absent = {name for name, there in (
@@ -81,7 +90,7 @@ class Outputs:
             name: node.create_publisher(
                 _TYPES.get(name, Image),
                 f'~/{name}',
-                _output_qos(deadline_ms),
+                _output_qos(depth, deadline_ms),
                 qos_overriding_options=QoSOverridingOptions(_OVERRIDABLE),
             )
             for name in _NEEDS
@@ -148,10 +157,10 @@ def _image_of(name: str, result: Result, palette: ByteImage) -> Image_ | None:
     return images[name]
 
 
-def _output_qos(deadline_ms: float) -> QoSProfile:
+def _output_qos(depth: int, deadline_ms: float) -> QoSProfile:
     profile = QoSProfile(
         history=HistoryPolicy.KEEP_LAST,
-        depth=2,
+        depth=depth,
         reliability=ReliabilityPolicy.RELIABLE,
         durability=DurabilityPolicy.VOLATILE,
     )

@@ -22,6 +22,7 @@ from kd_perception.nodes.admission import Admission
 from kd_perception.nodes.camera_info import CameraInfoPairing
 from kd_perception.nodes.diagnostics_reporter import DiagnosticsReporter
 from kd_perception.nodes.frame_handler import FrameHandler
+from kd_perception.nodes.frame_input import EVERY_DEPTH
 from kd_perception.nodes.frame_stream import FrameStream
 from kd_perception.nodes.mailbox import FrameAccount
 from kd_perception.nodes.model_reload import ModelReload
@@ -147,6 +148,7 @@ class ThermalSegNode(LifecycleNode):
         self.pairing = CameraInfoPairing(p.text('camera_info.sync'))
         self.outputs = Outputs(
             self,
+            depth=EVERY_DEPTH if p.text('queue_policy') == 'every' else 2,
             deadline_ms=p.number('deadline_ms'),
             with_temperature=engine.pipeline.config.radiometry is not None,
             with_camera_info=p.text('camera_info.sync') != 'off',

@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: Apache-2.0
+"""ROS fixtures: a middleware that stays on this machine, a node in its own process, a client."""
+
+from __future__ import annotations
+
+import os
+import random
+import socket
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from live_node import Client, LiveNode
+
+
+@pytest.fixture(scope='session')
+def ros_environment() -> Iterator[dict[str, str]]:
+    """Environment of every process of the test run: own domain, this machine only."""
+    pytest.importorskip('rclpy')
+    changes = {
+        'ROS_AUTOMATIC_DISCOVERY_RANGE': 'LOCALHOST',
+        'ROS_DOMAIN_ID': os.environ.get('ROS_DOMAIN_ID') or str(_free_domain()),
+        'AMENT_PREFIX_PATH': os.environ.get('AMENT_PREFIX_PATH') or sys.prefix,
+        'RCUTILS_COLORIZED_OUTPUT': '0',
+        'PYTHONUNBUFFERED': '1',
+    }
+    before = {name: os.environ.get(name) for name in changes}
+    os.environ.update(changes)
+    yield dict(os.environ)
+    for name, value in before.items():
+        if value is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = value
+
+
+def _free_domain() -> int:
+    """Find a domain whose first discovery port nobody on this machine uses."""
+    for domain in random.sample(range(50, 100), 50):
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+            try:
+                probe.bind(('', 7400 + 250 * domain + 10))
+            except OSError:
+                continue
+            return domain
+    raise RuntimeError('no free ROS domain between 50 and 99')
+
+
+@pytest.fixture(scope='session')
+def ros_context(ros_environment: dict[str, str]) -> Iterator[object]:
+    """The rclpy context of the test process."""
+    import rclpy
+
+    rclpy.init()
+    yield rclpy.get_default_context()
+    rclpy.try_shutdown()
+
+
+@pytest.fixture(scope='module')
+def start_node(
+    ros_environment: dict[str, str],
+    tiny_student_folder: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Callable[..., LiveNode]]:
+    """Start the node in its own process, with the tiny student unless told otherwise.
+
+    What still runs at the end of the module must be alive, end with code 0 on SIGINT, and have
+    printed no traceback.
+    """
+    from live_node import LiveNode
+
+    folder = tmp_path_factory.mktemp('logs')
+    started: list[LiveNode] = []
+
+    def start(parameters: dict[str, Any] | None = None, **options: Any) -> LiveNode:
+        values = {'model.path': tiny_student_folder, 'warmup_iterations': 1} | (parameters or {})
+        log = folder / f'node_{len(started)}.log'
+        started.append(LiveNode(ros_environment, log, values, **options))
+        return started[-1]
+
+    yield start
+    try:
+        for live in started:
+            if not live.ended:
+                assert live.alive, live.output
+                assert live.end() == 0, live.output
+                assert 'Traceback' not in live.output, live.output
+    finally:
+        for live in started:
+            live.kill()
+
+
+@pytest.fixture(scope='module')
+def client(ros_context: object) -> Iterator[Client]:
+    """A client that lives as long as the module."""
+    from live_node import Client
+
+    made = Client()
+    yield made
+    made.close()

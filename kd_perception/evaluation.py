@@ -74,7 +74,7 @@ def evaluate_to_folder(
     with OverlayVideo(out / VIDEO_FILE, rate_hz) as video:
 
         def film(evaluated: EvaluatedFrame) -> None:
-            panels = painter.paint(evaluated, _VIDEO_PANEL_PX)
+            panels = painter.paint(evaluated, _VIDEO_PANEL_PX, with_label=False)
             video.write(panels, f'frame {evaluated.record.index}')
 
         evaluation = evaluate_bag(

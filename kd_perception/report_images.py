@@ -6,6 +6,7 @@ from __future__ import annotations
 import base64
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,7 +19,6 @@ from kd_perception.evaluation_result import write_atomically
 from kd_perception.evaluator import EvaluatedFrame
 from kd_perception.frames import ByteImage, Float32Image
 from kd_perception.preprocessing import Agc, AgcConfig, gray_from_color
-from kd_perception.uncertainty import IGNORE_INDEX
 
 _NO_PREDICTION = (190, 190, 190)
 _BRIGHTEN, _DARKEN = 1.6, 0.8
@@ -56,13 +56,13 @@ class Painter:
         self._palette = student.palette
         self._agc = Agc(AgcConfig())
 
-    def paint(self, evaluated: EvaluatedFrame, width: int) -> Panels:
+    def paint(self, evaluated: EvaluatedFrame, width: int, *, with_label: bool = True) -> Panels:
         """Draw a frame, scaled to a width [px]; the height is even."""
         prediction = evaluated.prediction
         gray = prediction.gray if prediction.gray is not None else self._gray(evaluated)
         return paint_panels(
             gray,
-            evaluated.label,
+            evaluated.label if with_label else None,
             prediction.mask,
             prediction.uncertainty,
             palette=self._palette,
@@ -114,14 +114,22 @@ def display_palette(palette: ByteImage) -> ByteImage:
 def _over(gray: ByteImage, ids: ByteImage, palette: ByteImage) -> ByteImage:
     """Blend classes over darkened gray, with white outlines; 0 and 255 stay gray."""
     ids = _resized(ids, (gray.shape[1], gray.shape[0]), cv2.INTER_NEAREST)
-    picture = np.repeat(gray[:, :, None] * np.float32(_DARKEN), 3, axis=2)
-    known = (ids != 0) & (ids != IGNORE_INDEX)
-    picture[known] = 0.3 * picture[known] + 0.7 * display_palette(palette)[ids[known]]
+    picture: ByteImage = _blend_table(palette.tobytes())[ids, gray >> 2]
     edges = np.zeros(ids.shape, bool)
     edges[:, 1:] |= ids[:, 1:] != ids[:, :-1]
     edges[1:] |= ids[1:] != ids[:-1]
     picture[edges] = 255
-    return picture.astype(np.uint8)
+    return picture
+
+
+@lru_cache(maxsize=4)
+def _blend_table(palette: bytes) -> ByteImage:
+    """Tabulate the blend over (class, gray level / 4)."""
+    colors = display_palette(np.frombuffer(palette, np.uint8).reshape(256, 1, 3))
+    grays = _DARKEN * (np.arange(64.0)[None, :, None] * 4 + 2)
+    blend = 0.3 * grays + 0.7 * colors
+    blend[[0, 255]] = grays
+    return _bytes(blend)
 
 
 def color_from_uncertainty(uncertainty: Float32Image | None, size: tuple[int, int]) -> ByteImage:
@@ -136,7 +144,8 @@ def color_from_uncertainty(uncertainty: Float32Image | None, size: tuple[int, in
     small = cv2.resize(uncertainty, size, interpolation=cv2.INTER_NEAREST)
     unknown = np.isnan(small)
     levels = (np.where(unknown, 0.0, small) * 255.0 + 0.5).astype(np.uint8)
-    picture = _bytes(cv2.applyColorMap(levels, cv2.COLORMAP_INFERNO)[:, :, ::-1])
+    colored = cv2.applyColorMap(levels, cv2.COLORMAP_INFERNO)
+    picture = _bytes(cv2.cvtColor(colored, cv2.COLOR_BGR2RGB))
     picture[unknown] = _NO_PREDICTION
     return picture
 

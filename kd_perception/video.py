@@ -11,7 +11,6 @@ import cv2
 import numpy as np
 
 from kd_perception.errors import BagError
-from kd_perception.frames import ByteImage
 from kd_perception.report_images import Panels
 
 # H.264 plays in every browser, but OpenCV's wheels bring no encoder for it; builds of Linux
@@ -74,9 +73,8 @@ class OverlayVideo:
         Raises:
             BagError: No encoder works, or the folder cannot be written.
         """
-        picture = np.ascontiguousarray(
-            np.concatenate([panels.mask, panels.uncertainty], axis=1)[:, :, ::-1]
-        )
+        side_by_side = np.concatenate([panels.mask, panels.uncertainty], axis=1)
+        picture = cv2.cvtColor(side_by_side, cv2.COLOR_RGB2BGR)
         if self._writer is None:
             self._size = (picture.shape[1], picture.shape[0])
             self._writer = self._open()
@@ -86,13 +84,13 @@ class OverlayVideo:
         self.frame_count += 1
 
     def _open(self) -> cv2.VideoWriter:
-        # The encoder probing writes to stderr what is of no use to anybody.
+        # Trying encoders writes to stderr what is of no use to anybody.
         os.environ.setdefault('OPENCV_FFMPEG_LOGLEVEL', '-8')
-        level = cv2.utils.logging.setLogLevel(0)
+        level = _set_log_level(0)
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             for code, name in CODECS.items():
-                fourcc = cv2.VideoWriter.fourcc(*code)
+                fourcc = cv2.VideoWriter_fourcc(*code)
                 writer = cv2.VideoWriter(str(self._partial), fourcc, self._rate_hz, self._size)
                 if writer.isOpened():
                     self.codec = name
@@ -100,13 +98,20 @@ class OverlayVideo:
         except OSError as error:
             raise BagError(f'The video {self.path} cannot be written: {error}') from error
         finally:
-            cv2.utils.logging.setLogLevel(level)
+            _set_log_level(level)
         raise BagError(
             f'OpenCV must write {self.path} in {" or ".join(CODECS.values())}; neither works.'
         )
 
 
-def _captioned(picture: ByteImage, caption: str) -> ByteImage:
+def _set_log_level(level: int) -> int:
+    """Set OpenCV's log level and return the one before; older releases cannot."""
+    if not hasattr(cv2.utils, 'logging'):
+        return level
+    return int(cv2.utils.logging.setLogLevel(level))
+
+
+def _captioned(picture: cv2.typing.MatLike, caption: str) -> cv2.typing.MatLike:
     place = (8, picture.shape[0] - 8)
     cv2.putText(picture, caption, place, _FONT, 0.45, (0, 0, 0), 3, cv2.LINE_AA)
     cv2.putText(picture, caption, place, _FONT, 0.45, (255, 255, 255), 1, cv2.LINE_AA)

@@ -202,7 +202,7 @@ def test_panels_show_classes_where_they_are():
     panels = paint_panels(gray, None, mask, None, palette=palette, width=80)
     red, green, blue = panels.mask[40, 60].astype(int)
     assert green > 100 > max(red, blue)
-    assert panels.mask[40, 10].tolist() == panels.mask[3, 60].tolist() == [80, 80, 80]
+    assert panels.mask[40, 10].tolist() == panels.mask[3, 60].tolist() == [81, 81, 81]
     assert panels.mask[40, 40].tolist() == [255, 255, 255]
     assert panels.label is None
 

@@ -4,11 +4,10 @@
 from __future__ import annotations
 
 import pytest
+import torch
 
-torch = pytest.importorskip('torch')
-
-from kd_perception.errors import ConfigError, ShapeError  # noqa: E402
-from kd_perception.models import RepUNet, RepUNetConfig, build_network  # noqa: E402
+from kd_perception.errors import ConfigError, ShapeError
+from kd_perception.models import RepUNet, RepUNetConfig, build_network
 
 SMALL = RepUNetConfig(1, 9, (4, 8, 8, 16, 16), (1, 2, 1, 2, 1), 8)
 

@@ -38,7 +38,8 @@ def random_texture(shape: tuple[int, int], rng: Rng) -> Array:
     sheet = _textures()[int(rng.integers(6))]
     y, x = (int(rng.integers(0, max(1, len(sheet) - side))) for side in (height, width))
     part = sheet[y : y + height, x : x + width]
-    return cv2.resize(part, shape[::-1], interpolation=cv2.INTER_LINEAR)
+    texture: Array = cv2.resize(part, shape[::-1], interpolation=cv2.INTER_LINEAR)
+    return texture
 
 
 def add_clutter(kelvin: Array, label: Array, rng: Rng) -> Array:

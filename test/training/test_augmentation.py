@@ -1,0 +1,151 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Training frames: what may change and what must not."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from kd_perception.errors import ConfigError
+from kd_perception.preprocessing import AgcConfig, agc_limits, normalize
+from training.data.augmentation import (
+    AugmentationConfig,
+    augment,
+    change_background,
+    change_objects,
+    hide_corners,
+    random_view,
+)
+from training.data.cameras import camera_image
+from training.data.clutter import add_clutter
+
+CONFIG = AugmentationConfig(height=64, width=96)
+
+
+def frame(seed=0, size=(120, 160)):
+    """A scene with a warm person and a car on a noisy background, in centikelvin."""
+    rng = np.random.default_rng(seed)
+    celsius = 10.0 + rng.normal(0.0, 0.3, size) + np.linspace(-8.0, 0.0, size[0])[:, None]
+    label = np.zeros(size, np.uint8)
+    label[50:90, 40:52], label[60:85, 90:130] = 2, 1
+    celsius[label == 2], celsius[label == 1] = 30.0, 16.0
+    return ((celsius + 273.15) * 100).astype(np.uint16), label
+
+
+def test_sample_is_a_network_input_with_its_label():
+    thermal, label = frame()
+    for seed in range(40):
+        image, target = augment(thermal, label, np.random.default_rng(seed), CONFIG)
+        assert image.shape == target.shape == (64, 96)
+        assert image.dtype == np.float32
+        assert target.dtype == np.uint8
+        assert np.isfinite(image).all()
+        assert image.min() >= 0.0
+        assert image.max() <= 1.0
+        assert set(np.unique(target)) <= {0, 1, 2, 255}
+
+
+def test_sample_depends_on_the_stream_only():
+    thermal, label = frame()
+    first, again, other = (
+        augment(thermal, label, np.random.default_rng(seed), CONFIG) for seed in (5, 5, 6)
+    )
+    np.testing.assert_array_equal(first[0], again[0])
+    np.testing.assert_array_equal(first[1], again[1])
+    assert not np.array_equal(first[0], other[0])
+
+
+def test_source_frame_is_left_alone():
+    thermal, label = frame()
+    before = thermal.copy(), label.copy()
+    for seed in range(10):
+        augment(thermal, label, np.random.default_rng(seed), CONFIG)
+    np.testing.assert_array_equal(thermal, before[0])
+    np.testing.assert_array_equal(label, before[1])
+
+
+def test_view_moves_image_and_label_together():
+    thermal, label = frame()
+    for seed in range(30):
+        kelvin, target = random_view(thermal, label, np.random.default_rng(seed), CONFIG)
+        person = target == 2
+        if person.sum() > 60:
+            assert np.median(kelvin[person]) == pytest.approx(273.15 + 30.0, abs=1.0)
+
+
+def test_view_is_unknown_outside_of_the_frame():
+    wide = AugmentationConfig(height=128, width=160, scale_low=0.5, scale_high=0.5)
+    _, target = random_view(*frame(), np.random.default_rng(1), wide)
+    assert 0.5 < (target == 255).mean() < 0.9
+
+
+def test_focus_brings_things_into_view():
+    thermal, label = frame(size=(480, 640))
+    shares = []
+    for focus_share in (0.0, 1.0):
+        config = AugmentationConfig(height=64, width=96, scale_low=1.0, focus_share=focus_share)
+        views = [
+            random_view(thermal, label, np.random.default_rng(s), config)[1] for s in range(40)
+        ]
+        shares.append(np.mean([(view > 0).any() and (view != 255).any() for view in views]))
+    assert shares[1] > 0.95
+    assert shares[0] < 0.6
+
+
+def test_scene_changes_touch_the_objects_or_the_background_as_named():
+    thermal, label = frame()
+    kelvin = thermal.astype(np.float32) / 100
+    core = np.zeros(label.shape, bool)
+    core[:40] = True  # far from every object
+    changed = [change_objects(kelvin, label, np.random.default_rng(s)) for s in range(10)]
+    assert all(np.array_equal(c[core], kelvin[core]) for c in changed)
+    assert any(not np.array_equal(c, kelvin) for c in changed)
+    cluttered = [add_clutter(kelvin, label, np.random.default_rng(s)) for s in range(10)]
+    objects = label > 0
+    assert all(np.array_equal(c[objects], kelvin[objects]) for c in cluttered)
+    assert any(np.abs(c - kelvin)[core].max() > 1.0 for c in cluttered)
+    drifted = [change_background(kelvin, np.random.default_rng(s)) for s in range(10)]
+    assert any(not np.array_equal(d, kelvin) for d in drifted)
+
+
+def test_raw_camera_without_noise_ends_in_the_robots_gain_control(monkeypatch):
+    thermal, _ = frame()
+    kelvin = thermal.astype(np.float32) / 100
+    monkeypatch.setattr(
+        'training.data.cameras._noise', lambda shape, *_: np.zeros(shape, np.float32)
+    )
+    expected = normalize(thermal, *agc_limits(thermal, AgcConfig()))
+    errors = [
+        np.abs(camera_image(kelvin, np.random.default_rng(s), coarse=1.0, raw=True) - expected)
+        for s in range(20)
+    ]
+    # Some of the draws blur the frame or move the percentiles: the best of them must agree.
+    assert min(np.median(e) for e in errors) < 0.01
+    assert max(np.median(e) for e in errors) < 0.2
+
+
+def test_coarse_camera_loses_detail_but_not_size():
+    rng = np.random.default_rng(0)
+    kelvin = (290.0 + 5.0 * rng.standard_normal((64, 96))).astype(np.float32)
+    fine = camera_image(kelvin, np.random.default_rng(3), coarse=1.0, raw=True)
+    coarse = camera_image(kelvin, np.random.default_rng(3), coarse=4.0, raw=True)
+    assert coarse.shape == fine.shape
+    assert np.abs(np.diff(coarse)).mean() < 0.5 * np.abs(np.diff(fine)).mean()
+
+
+def test_hidden_corners_are_black_and_unknown():
+    gray, label = np.ones((64, 96), np.float32), np.zeros((64, 96), np.uint8)
+    hidden = 0
+    for seed in range(60):
+        image, target = hide_corners(gray, label, np.random.default_rng(seed))
+        np.testing.assert_array_equal(image == 0, target == 255)
+        hidden += bool((target == 255).any())
+    assert 0 < hidden < 20
+
+
+@pytest.mark.parametrize(
+    'values', [{'height': 100}, {'width': 0}, {'scale_low': 2.0}, {'coarsest': 0.5}]
+)
+def test_bad_configurations_are_refused(values):
+    with pytest.raises(ConfigError):
+        AugmentationConfig(**{'scale_high': 1.8, **values})

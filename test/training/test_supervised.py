@@ -1,0 +1,191 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The supervised recipe: it learns, it resumes bit for bit, it exports what it trained."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+
+from kd_perception.bundle import load_student
+from kd_perception.errors import ConfigError
+from kd_perception.models import RepUNet, RepUNetConfig, build_network
+from kd_perception.world import WorldConfig
+from training.checkpointing import LATEST
+from training.data.augmentation import AugmentationConfig
+from training.data.world import WorldSplit, load_world
+from training.export import export_student, logit_difference, onnx_from_network
+from training.losses import class_weights
+from training.recipes import supervised
+from training.recipes.supervised import SupervisedConfig
+from training.records import read_record
+
+WORLD = WorldConfig(height=64, width=96, density=3.0)
+
+
+@pytest.fixture(scope='module')
+def cache(tmp_path_factory):
+    return tmp_path_factory.mktemp('cache')
+
+
+@pytest.fixture
+def config(tmp_path, cache):
+    return SupervisedConfig(
+        name='tiny',
+        steps=8,
+        batch_size=4,
+        checkpoint_steps=3,
+        bfloat16=False,
+        cache=cache,
+        output=tmp_path / 'runs',
+        results=tmp_path / 'results',
+        train=WorldSplit(1, 12, WORLD),
+        validation=WorldSplit(2, 3, WORLD),
+        test=WorldSplit(3, 3, WORLD),
+        augmentation=AugmentationConfig(height=64, width=64, scale_low=0.9, scale_high=1.1),
+    )
+
+
+def trained(config):
+    training = supervised.build(config)
+    supervised.fit(training, load_world(config.train, config.cache), config)
+    return training
+
+
+def state_of(training):
+    return {
+        **{f'network.{k}': v for k, v in training.network.state_dict().items()},
+        **{f'average.{k}': v for k, v in training.average.state_dict().items()},
+    }
+
+
+def test_resumed_run_gives_the_same_bits(config, tmp_path, monkeypatch):
+    torch.set_num_threads(1)
+    whole = state_of(trained(dataclasses.replace(config, output=tmp_path / 'whole')))
+    step, calls = supervised.training_step, []
+
+    def dying(*arguments):
+        calls.append(1)
+        if len(calls) == 6:  # after the checkpoint of step 3, before that of step 6
+            raise KeyboardInterrupt
+        return step(*arguments)
+
+    monkeypatch.setattr(supervised, 'training_step', dying)
+    with pytest.raises(KeyboardInterrupt):
+        trained(config)
+    assert supervised.build(config).step == 3
+    resumed = state_of(trained(config))
+    assert len(calls) == 6 + 5
+    assert whole.keys() == resumed.keys()
+    for name, value in whole.items():
+        assert torch.equal(value, resumed[name]), name
+
+
+def test_seeds_differ(config, tmp_path):
+    other = dataclasses.replace(config, seed=1, output=tmp_path / 'other')
+    first, second = state_of(trained(config)), state_of(trained(other))
+    assert not torch.equal(first['network.head.weight'], second['network.head.weight'])
+
+
+@pytest.mark.slow
+def test_loss_falls(config):
+    """Forty steps on twelve frames must fit them far better than the start does."""
+    config = dataclasses.replace(config, steps=40)
+    data = load_world(config.train, config.cache)
+    weight = class_weights(data.class_shares())
+    training = supervised.build(config)
+    losses = [
+        float(
+            supervised.training_step(
+                supervised.draw_batch(data, config, step), training, config, weight
+            )['cross_entropy'].detach()
+        )
+        for step in range(config.steps)
+    ]
+    assert np.isfinite(losses).all()
+    assert np.mean(losses[-5:]) < 0.6 * np.mean(losses[:3])
+
+
+def test_checkpoint_of_another_configuration_is_refused(config):
+    trained(config)
+    with pytest.raises(ConfigError, match='same configuration'):
+        supervised.build(dataclasses.replace(config, learning_rate=1.0e-3))
+    supervised.build(dataclasses.replace(config, checkpoint_steps=5))
+
+
+def test_learning_rate_rises_and_falls():
+    config = SupervisedConfig(steps=100, learning_rate=1.0)
+    rates = [supervised.learning_rate(config, step) for step in range(100)]
+    assert rates[9] == pytest.approx(1.0)
+    assert rates[:10] == sorted(rates[:10])
+    assert rates[10:] == sorted(rates[10:], reverse=True)
+    assert rates[-1] < 0.001
+
+
+def test_prior_correction_shifts_logits_by_half_the_log_weight():
+    torch.manual_seed(0)
+    average = RepUNet(RepUNetConfig(1, 3, (4, 4, 4, 4, 4), (1, 1, 1, 1, 1), 4)).eval()
+    weight = torch.tensor([1.0, 4.0, 9.0])
+    image = torch.rand(1, 1, 64, 64)
+    with torch.no_grad():
+        before = average.folded()(image)
+        after = supervised.deployable(average, weight, 0.5)(image)
+    shift = (before - after).mean(dim=(0, 2, 3))
+    torch.testing.assert_close(shift, torch.tensor([0.0, np.log(2.0), np.log(3.0)]).float())
+
+
+@pytest.mark.slow
+def test_run_writes_its_record_and_exports_what_it_trained(config, tmp_path):
+    arguments = [
+        *('--name', 'tiny', '--steps', '4', '--batch_size', '2', '--bfloat16', 'false'),
+        *('--cache', str(config.cache), '--output', str(config.output)),
+        *('--results', str(config.results), '--augmentation.height', '64'),
+        *('--augmentation.width', '64'),
+    ]
+    for split, seed, count in (('train', 1, 6), ('validation', 2, 2), ('test', 3, 2)):
+        arguments += [f'--{split}.seed', str(seed), f'--{split}.count', str(count)]
+        arguments += [f'--{split}.world.height', '64', f'--{split}.world.width', '96']
+    supervised.main(arguments)
+    record = read_record(config.results / 'tiny_seed0.json')
+    assert record['trained_on'] == 'synthetic'
+    assert set(record['metrics']['synthetic_test']['iou']) >= {'car', 'person', 'bump'}
+    assert len(record['metrics']['data_digest']['train']) == 64
+    from training.settings import load_config
+
+    settings = load_config(SupervisedConfig, arguments)
+    folder = tmp_path / 'students' / 'tiny'
+    sha256 = export_student(settings, folder)
+    student = load_student(folder, sha256=sha256)
+    assert student.spec.logits_shape == (1, 9, 120, 160)
+    assert student.spec.provenance['seed'] == 0
+    assert student.spec.calibration.temperature == pytest.approx(
+        record['metrics']['calibration']['temperature']
+    )
+    network = build_network(student.spec.architecture)
+    from safetensors.torch import load
+
+    network.load_state_dict(load(student.weights))
+    image = np.random.default_rng(1).random((1, 1, 480, 640), dtype=np.float32)
+    assert logit_difference(network, student.onnx, image) < 1e-3
+    assert 'synthetic' in (folder / 'MODEL_CARD.md').read_text()
+
+
+def test_export_needs_a_checkpoint(config, tmp_path):
+    with pytest.raises(ConfigError, match='train this run first'):
+        export_student(config, tmp_path / 'student')
+    assert not (config.folder / LATEST).exists()
+
+
+def test_exported_graph_has_a_static_shape_and_the_agreed_opset():
+    onnx = pytest.importorskip('onnx')
+    network = RepUNet(RepUNetConfig(1, 9, (4, 4, 4, 4, 4), (1, 1, 1, 1, 1), 4)).folded()
+    model = onnx.load_from_string(onnx_from_network(network, (64, 96)))
+    shapes = [
+        [d.dim_value for d in value.type.tensor_type.shape.dim]
+        for value in (model.graph.input[0], model.graph.output[0])
+    ]
+    assert shapes == [[1, 1, 64, 96], [1, 9, 16, 24]]
+    assert {i.domain: i.version for i in model.opset_import}[''] == 20
+    assert {node.op_type for node in model.graph.node} <= {'Conv', 'Relu', 'Add', 'Resize'}

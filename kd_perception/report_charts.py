@@ -187,12 +187,13 @@ def _path(axes: Axes, line: Line) -> str:
         if math.isnan(y):
             pen = 'M'
             continue
-        commands.append(f'{pen}{axes.x_px(x):.1f} {axes.y_px(y):.1f}')
+        # The empty stroke makes a value between two gaps a dot.
+        commands.append(f'{pen}{axes.x_px(x):.1f} {axes.y_px(y):.1f}{"h0" if pen == "M" else ""}')
         pen = 'L'
     dash = f' stroke-dasharray="{line.dash}"' if line.dash else ''
     return (
         f'<path d="{"".join(commands)}" fill="none" stroke="{line.color}" '
-        f'stroke-width="1.6"{dash}/>'
+        f'stroke-width="1.6" stroke-linecap="round"{dash}/>'
     )
 
 

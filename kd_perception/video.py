@@ -90,7 +90,7 @@ class OverlayVideo:
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             for code, name in CODECS.items():
-                fourcc = cv2.VideoWriter_fourcc(*code)
+                fourcc = int.from_bytes(code.encode(), 'little')
                 writer = cv2.VideoWriter(str(self._partial), fourcc, self._rate_hz, self._size)
                 if writer.isOpened():
                     self.codec = name

@@ -73,10 +73,8 @@ class RepUNetConfig:
     def architecture(self) -> dict[str, Any]:
         """The description a student bundle stores; `build_network` reads it."""
         config = asdict(self)
-        return {
-            'name': 'rep_unet',
-            'config': {k: list(v) if isinstance(v, tuple) else v for k, v in config.items()},
-        }
+        plain = {k: list(v) if isinstance(v, tuple) else v for k, v in config.items()}
+        return {'name': 'rep_unet', 'config': plain}
 
 
 _PRESETS: dict[str, tuple[tuple[int, ...], tuple[int, ...], int]] = {
@@ -196,8 +194,7 @@ class RepUNet(nn.Module):
             ShapeError: wrong rank, channels or size.
         """
         _check_shape(image, self.config.in_channels)
-        features = []
-        y = image
+        features, y = [], image
         for stage in self.stages:
             y = stage(y)
             features.append(y)

@@ -121,31 +121,23 @@ def build(config: SupervisedConfig) -> Training:
     """Create network, average and optimizer, or restore the latest checkpoint."""
     torch.manual_seed(config.seed)
     network = RepUNet(RepUNetConfig.preset(config.network)).train()
-    optimizer = torch.optim.AdamW(
-        network.parameters(), config.learning_rate, weight_decay=config.weight_decay
-    )
+    optimizer = torch.optim.AdamW(network.parameters(), weight_decay=config.weight_decay)
     training = Training(network, copy.deepcopy(network).eval(), optimizer)
     state = load_checkpoint(config.folder, fingerprint=config.fingerprint())
     if state is not None:
-        training.network.load_state_dict(state['network'])
-        training.average.load_state_dict(state['average'])
-        training.optimizer.load_state_dict(state['optimizer'])
+        for name in ('network', 'average', 'optimizer'):
+            getattr(training, name).load_state_dict(state[name])
         training.step = state['step']
     return training
 
 
 def save(training: Training, config: SupervisedConfig) -> None:
     """Write the checkpoint. Batches and learning rate follow from the step: no state of theirs."""
-    save_checkpoint(
-        config.folder,
-        {
-            'fingerprint': config.fingerprint(),
-            'step': training.step,
-            'network': training.network.state_dict(),
-            'average': training.average.state_dict(),
-            'optimizer': training.optimizer.state_dict(),
-        },
-    )
+    state = {
+        name: getattr(training, name).state_dict() for name in ('network', 'average', 'optimizer')
+    }
+    state |= {'fingerprint': config.fingerprint(), 'step': training.step}
+    save_checkpoint(config.folder, state)
 
 
 def draw_batch(data: WorldData, config: SupervisedConfig, step: int) -> tuple[Tensor, Tensor]:

@@ -134,17 +134,27 @@ def test_no_finite_sample_leaves_the_state_alone() -> None:
         agc(np.full((20, 20), np.nan, np.float32), 2 * SECOND)
     other = Agc(AgcConfig())
     other(image, SECOND)
-    after, reference = agc(image + 9, 3 * SECOND), other(image + 9, 3 * SECOND)
+    after, reference = agc(image + 2, 3 * SECOND), other(image + 2, 3 * SECOND)
     assert (after.low, after.high) == (reference.low, reference.high)
     assert after.low > expected.low
 
 
 def test_window_follows_with_the_time_constant() -> None:
     agc = Agc(AgcConfig(time_constant_s=2.0))
-    first = agc(np.full((8, 8), 1000, np.uint16), SECOND)
-    second = agc(np.full((8, 8), 2000, np.uint16), 3 * SECOND)
-    expected = first.low + (1 - math.exp(-1)) * 1000
+    ramp = np.tile(np.arange(1000, 1800, 100, dtype=np.uint16), (8, 1))
+    first = agc(ramp, SECOND)
+    second = agc(ramp + 200, 3 * SECOND)
+    expected = first.low + (1 - math.exp(-1)) * 200
     assert second.low == pytest.approx(expected, rel=1e-6)
+
+
+@pytest.mark.parametrize('offset', [-700, 700, 9000])
+def test_a_window_wholly_outside_restarts(offset: int) -> None:
+    agc = Agc(AgcConfig(time_constant_s=60.0))
+    ramp = np.tile(np.arange(1000, 1600, 100, dtype=np.uint16), (8, 1))
+    agc(ramp, SECOND)
+    gray = agc((ramp.astype(int) + offset).astype(np.uint16), 2 * SECOND).gray
+    assert (gray.min(), gray.max()) == (0.0, 1.0)
 
 
 @pytest.mark.parametrize('stamp_s', [0, 1, -5])

@@ -191,8 +191,9 @@ class Agc:
     """Automatic gain control whose window follows the scene with a time constant.
 
     The state depends on the frames and their header stamps only, never on the wall clock, so a
-    replay gives what the live node gave. Stamps that do not advance (zero stamps, a bag that
-    starts again) restart the filter.
+    replay gives what the live node gave. The filter restarts when stamps do not advance (zero
+    stamps, a bag that starts again) and when the new window lies wholly outside the filtered one
+    (another scene, another camera mode): such a frame would come out all black or all white.
 
     Args:
         config: The settings.
@@ -227,7 +228,7 @@ class Agc:
             ImageEncodingError: No sample of a float image is finite. The state stays as it was.
         """
         current = np.array(agc_limits(image, self.config, self.radiometry))
-        weight = self._weight(stamp_ns, image.dtype.name)
+        weight = self._weight(stamp_ns, image.dtype.name, current)
         if self._limits is not None:
             current = self._limits + weight * (current - self._limits)
         low, high = _widen(float(current[0]), float(current[1]), 1e-6)
@@ -237,11 +238,13 @@ class Agc:
         self._limits, self._stamp_ns, self._kind = current, stamp_ns, image.dtype.name
         return AgcImage(gray, low, high)
 
-    def _weight(self, stamp_ns: int, kind: str) -> float:
-        """Give the share of the new frame in the filtered window, 0 to 1."""
+    def _weight(self, stamp_ns: int, kind: str, current: npt.NDArray[np.float64]) -> float:
+        """Give the share of the new frame in the filtered window, 0 to 1; 1 restarts."""
         elapsed_s = (stamp_ns - self._stamp_ns) * 1e-9
-        restart = self._limits is None or kind != self._kind or elapsed_s <= 0
-        if restart or self.config.time_constant_s == 0:
+        past = self._limits
+        restart = past is None or kind != self._kind or elapsed_s <= 0
+        outside = past is not None and (current[0] >= past[1] or current[1] <= past[0])
+        if restart or outside or self.config.time_constant_s == 0:
             self._limits = self._curve = None
             return 1.0
         return 1.0 - math.exp(-elapsed_s / self.config.time_constant_s)

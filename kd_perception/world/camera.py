@@ -49,18 +49,40 @@ class Camera:
         dx, dy, dz = (r[i, 0] * x + r[i, 1] * y + r[i, 2] for i in range(3))
         return dx, dy, dz
 
-    def window(self, corners: Array) -> tuple[slice, slice] | None:
-        """The image rectangle that holds a box, None where the camera does not see it."""
+    def windows(self, corners: Array) -> tuple[Array, list[tuple[slice, slice] | None]]:
+        """The image rectangles that hold boxes.
+
+        Args:
+            corners: [boxes, 8, 3] in the world.
+
+        Returns:
+            The depth of the nearest corner of every box [m], and its rectangle (rows, columns),
+            None where the camera does not see the box.
+        """
         seen = (corners - self.position) @ self.rotation
-        if seen[:, 2].max() < NEAR_M:
-            return None
-        if seen[:, 2].min() < NEAR_M:
-            seen = _clipped(seen)
-        pixels = seen[:, :2] / seen[:, 2:] * self.focal_px + self.matrix[:2, 2]
-        last = np.array(self.image_size)[::-1]
-        x0, y0 = np.clip(np.floor(pixels.min(0)), 0, last).astype(int)
-        x1, y1 = np.clip(np.ceil(pixels.max(0)) + 1, 0, last).astype(int)
-        return (slice(y0, y1), slice(x0, x1)) if x1 > x0 and y1 > y0 else None
+        nearest_m, farthest_m = seen[..., 2].min(axis=1), seen[..., 2].max(axis=1)
+        ahead = np.nonzero(nearest_m >= NEAR_M)[0]
+        across = np.nonzero((nearest_m < NEAR_M) & (farthest_m >= NEAR_M))[0]
+        first = np.zeros((len(corners), 2), int)
+        last = np.zeros((len(corners), 2), int)
+        first[ahead], last[ahead] = self._extent(seen[ahead])
+        for k in across:
+            first[k], last[k] = self._extent(_clipped(seen[k]))
+        visible: Array = np.all(last > first, axis=1)
+        return nearest_m, [
+            (slice(y0, y1), slice(x0, x1)) if shown else None
+            for (x0, y0), (x1, y1), shown in zip(
+                first.tolist(), last.tolist(), visible.tolist(), strict=True
+            )
+        ]
+
+    def _extent(self, seen: Array) -> tuple[Array, Array]:
+        """First and last + 1 (column, row) of points [..., points, 3] before the camera."""
+        pixels = seen[..., :2] / seen[..., 2:] * self.focal_px + self.matrix[:2, 2]
+        limit = np.array(self.image_size)[::-1]
+        first = np.clip(np.floor(pixels.min(axis=-2)), 0, limit).astype(int)
+        last = np.clip(np.ceil(pixels.max(axis=-2)) + 1, 0, limit).astype(int)
+        return first, last
 
 
 def _clipped(points: Array) -> Array:

@@ -7,6 +7,7 @@ World axes: X right, Y down, Z forward along the street, meters, the ground at Y
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -16,6 +17,9 @@ from kd_perception.world.camera import NEAR_M, Camera
 from kd_perception.world.shapes import Directions, Shape, Vector
 
 Array = npt.NDArray[Any]
+
+
+_UNIT_CORNERS = np.array([(x, y, z) for x in (0, 1) for y in (0, 1) for z in (0, 1)], float)
 
 
 class SurfacePoint(NamedTuple):
@@ -71,14 +75,17 @@ class Solid:
     instance: int = 0
     absorptance: float = 1.0
 
+    @cached_property
     def corners(self) -> Array:
         """The eight corners of its box in the world, float32 [8, 3]."""
-        low, high = self.shape.bounds()
-        grid = np.array(np.meshgrid(*zip(low, high, strict=True))).reshape(3, -1)
+        low, high = (np.array(end) for end in self.shape.bounds())
+        x, y, z = (low + (high - low) * _UNIT_CORNERS).T
         cosine, sine = np.cos(self.yaw), np.sin(self.yaw)
-        x, z = cosine * grid[0] - sine * grid[2], sine * grid[0] + cosine * grid[2]
-        placed: Array = np.stack([x, grid[1], z], 1) + np.array(self.position)
-        return placed.astype(np.float32)
+        placed: Array = np.empty((8, 3), np.float32)
+        placed[:, 0] = cosine * x - sine * z + self.position[0]
+        placed[:, 1] = y + self.position[1]
+        placed[:, 2] = sine * x + cosine * z + self.position[2]
+        return placed
 
 
 @dataclass(frozen=True)
@@ -124,15 +131,16 @@ class Sun:
 
 def cast(solids: list[Solid], camera: Camera, sun: Sun, buffer: GBuffer, rays: Directions) -> None:
     """Draw solids into the buffer, nearest first so that little hidden surface is evaluated."""
-    boxes = [(solid, solid.corners()) for solid in solids]
-    forward = camera.rotation[:, 2]
-    order = sorted(range(len(boxes)), key=lambda k: float((boxes[k][1] @ forward).min()))
+    if not solids:
+        return
+    corners = np.stack([solid.corners for solid in solids])
+    nearest_m, windows = camera.windows(corners)
     with np.errstate(divide='ignore', invalid='ignore', over='ignore'):
-        for k in order:
-            solid, corners = boxes[k]
-            window = camera.window(corners)
-            if window is not None:
-                _draw(solid, window, camera, sun, buffer, rays)
+        for k in np.argsort(nearest_m, kind='stable'):
+            window = windows[k]
+            # Whole things behind others are skipped; the margin is for rounding.
+            if window is not None and 0.999 * nearest_m[k] < buffer.depth_m[window].max():
+                _draw(solids[k], window, camera, sun, buffer, rays)
 
 
 def _draw(

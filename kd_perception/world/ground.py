@@ -18,6 +18,7 @@ from kd_perception.world.shapes import Directions, Vector
 Array = npt.NDArray[Any]
 
 _FAR_M = 400.0
+_HORIZON = 1e-4
 
 
 @dataclass(frozen=True)
@@ -53,12 +54,14 @@ class HeatPatch:
 
 
 def paint_sky(buffer: GBuffer, rays: Directions, plan: StreetPlan, climate: Climate) -> None:
-    """Fill the whole buffer with sky: colder with elevation, clouds in between."""
-    dx, dy, dz = rays
+    """Fill the rows that hold sky: colder with elevation, clouds in between."""
+    above = np.nonzero((rays[1] <= _HORIZON).any(axis=1))[0]
+    part = slice(0, int(above[-1]) + 1 if above.size else 0)
+    dx, dy, dz = (ray[part] for ray in rays)
     elevation = np.maximum(-dy / np.sqrt(dx * dx + dz * dz), 0.0)
     pattern = cloud(plan.kind, np.arctan2(dx, dz), elevation)
     warming = (climate.air_c - climate.sky_c) * np.exp(-7.0 * elevation)
-    buffer.temperature_c[:] = climate.sky_c + warming + plan.cloud_k * pattern
+    buffer.temperature_c[part] = climate.sky_c + warming + plan.cloud_k * pattern
 
 
 def paint_ground(
@@ -70,7 +73,7 @@ def paint_ground(
     patches: list[HeatPatch],
 ) -> None:
     """Draw the ground plane, then the patches of heat on it."""
-    below = rays[1] > 1e-4
+    below = rays[1] > _HORIZON
     rows = np.nonzero(below.any(axis=1))[0]
     if not rows.size:
         return
@@ -112,7 +115,7 @@ def _warm(
     reach = 1.3 * float(np.hypot(patch.half_width_m, patch.half_length_m))
     px, _, pz = patch.position
     square = [(px + a * reach, 0.0, pz + b * reach) for a in (-1, 1) for b in (-1, 1)]
-    window = camera.window(np.array(square, np.float32))
+    (window,) = camera.windows(np.array([square], np.float32))[1]
     if window is None:
         return
     rows = slice(max(window[0].start - part.start, 0), max(window[0].stop - part.start, 0))

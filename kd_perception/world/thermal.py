@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import cv2
@@ -78,6 +79,7 @@ def thermal_image(
     return raw
 
 
+@lru_cache(maxsize=2)
 def fixed_pattern(shape: tuple[int, ...], sensor: ThermalSensor) -> Array:
     """The pattern that stays from frame to frame, float32 [height, width] in kelvin."""
     rng = np.random.default_rng(list(sensor.pattern_seed))

@@ -54,7 +54,7 @@ def test_window_holds_every_pixel_of_a_turned_solid(yaw):
     solid = Solid(box(0.6, 1.2, 1.5), Plain(5.0), (1.0, 0.0, 9.0), yaw, label=1)
     view = camera()
     mask = drawn([solid], view).label > 0
-    window = view.window(solid.corners())
+    (window,) = view.windows(solid.corners[None])[1]
     assert mask.sum() > 50
     assert mask[window].sum() == mask.sum()
     full = GBuffer.empty(IMAGE)

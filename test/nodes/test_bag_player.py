@@ -18,6 +18,7 @@ from kd_perception.bags import BagReader, BagWriter
 
 pytest.importorskip('rclpy')
 
+from rclpy.qos import qos_profile_sensor_data
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import Image
 
@@ -235,6 +236,27 @@ def test_clock_runs_in_bag_time(ros_environment, start, tmp_path):
     assert 20 <= len(times_ns) <= 55, 'one second at 50 Hz'
     first_ns = 1_600_000_000_000_000_000
     assert first_ns <= times_ns[0] <= times_ns[-1] <= first_ns + 20 * PERIOD_NS
+
+
+def test_best_effort_subscribers_get_large_images(start, tmp_path):
+    """With the default shared memory most images of this size are lost beside a recorder."""
+    with BagWriter(tmp_path / 'drive') as bag:
+        for index in range(40):
+            image = np.full((480, 640), index, np.uint16)
+            bag.write_image('/large/image_raw', image, stamp_ns=index * PERIOD_NS)
+    received = []
+    recorder = start('kd_perception.nodes.bag_recorder', tmp_path / 'out', '/large/image_raw')
+    with node_session('large_listener') as (node, executor):
+        node.create_subscription(
+            Image, '/large/image_raw', received.append, qos_profile_sensor_data, raw=True
+        )
+        player = start('kd_perception.cli', 'play', tmp_path / 'drive', '--wait-subscribers', 2)
+        while player.poll() is None:
+            executor.spin_once(timeout_sec=0.1)
+    finish(player)
+    recorder.send_signal(signal.SIGINT)
+    finish(recorder)
+    assert len(received) >= 39
 
 
 def test_types_that_are_not_installed_are_skipped_and_named(start, tmp_path):

@@ -53,7 +53,7 @@ class BagWriter:
         self._storage = storage
         self._overwrite = overwrite
         self._writer: Writer | None = None
-        self._partial = self.path
+        self._partial: Path | None = None
         self._connections: dict[str, Connection] = {}
 
     def __enter__(self) -> BagWriter:
@@ -64,17 +64,26 @@ class BagWriter:
         """
         self._check_target()
         try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            self._partial = Path(
-                tempfile.mkdtemp('.partial', f'.{self.path.name}.', self.path.parent)
-            )
-            plugin = _STORAGES[self._storage]
-            target = self._partial / self.path.name
-            self._writer = Writer(target, version=_BAG_VERSION, storage_plugin=plugin)
-            self._writer.open()
-        except OSError as error:
-            raise BagError(f'Cannot write a bag at {self.path}: {error}') from error
+            self._open()
+        except BaseException as error:  # an interrupt, too, leaves nothing behind
+            self._discard()
+            if isinstance(error, OSError):
+                raise BagError(f'Cannot write a bag at {self.path}: {error}') from error
+            raise
         return self
+
+    def _open(self) -> None:
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self._partial = Path(tempfile.mkdtemp('.partial', f'.{self.path.name}.', self.path.parent))
+        plugin = _STORAGES[self._storage]
+        self._writer = Writer(
+            self._partial / self.path.name, version=_BAG_VERSION, storage_plugin=plugin
+        )
+        self._writer.open()
+
+    def _discard(self) -> None:
+        if self._partial is not None:
+            shutil.rmtree(self._partial, ignore_errors=True)
 
     def _check_target(self) -> None:
         if not self.path.exists():
@@ -102,9 +111,10 @@ class BagWriter:
         except OSError as error:
             raise BagError(f'Cannot complete the bag {self.path}: {error}') from error
         finally:
-            shutil.rmtree(self._partial, ignore_errors=True)
+            self._discard()
 
     def _publish(self) -> None:
+        assert self._partial is not None
         if self.path.exists():  # only with `overwrite`; the old bag goes with the partial folder
             self.path.rename(self._partial / 'replaced')
         (self._partial / self.path.name).rename(self.path)

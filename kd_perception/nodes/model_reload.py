@@ -19,7 +19,8 @@ from kd_perception.nodes.parameters import NodeParameters
 class ModelReload:
     """Answers ``~/reload_model``; frames are worked on while the new model loads.
 
-    The service needs a callback group of its own: its answer waits, other callbacks must not.
+    The service needs a mutually exclusive callback group of its own: while its answer waits, other
+    callbacks must run, and another reload must not.
 
     Args:
         node: The rclpy node.
@@ -49,8 +50,6 @@ class ModelReload:
         before = self._slot.engine
         if before is None:
             response.success, response.message = False, 'There is no model yet: configure first.'
-        elif self._thread is not None and self._thread.is_alive():
-            response.success, response.message = False, 'Another reload is running.'
         else:
             done = Future()
             self._thread = threading.Thread(
@@ -67,11 +66,13 @@ class ModelReload:
 
     def _load(self, before: Engine, done: Any) -> None:
         success, message = self._try_to_load(before)
-        log = self._node.get_logger().info if success else self._node.get_logger().error
-        log(message)
         done.set_result((success, message))
         if self._node.executor is not None:
             self._node.executor.wake()  # or the answer waits for the next message
+        if success:  # rclpy wants one severity per line of code
+            self._node.get_logger().info(message)
+        else:
+            self._node.get_logger().error(message)
 
     def _try_to_load(self, before: Engine) -> tuple[bool, str]:
         try:

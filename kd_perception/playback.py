@@ -16,8 +16,8 @@ STAMPS = ('bag', 'now')
 
 NO_ROS = (
     'Playing needs rclpy, and {name} is not installed here. With a ROS installation: '
-    '`source /opt/ros/<distribution>/setup.bash`. Without: `pip install "kd_perception[ros]"`. '
-    'The command `replay` works without ROS.'
+    '`source /opt/ros/<distribution>/setup.bash`. Without: `pip install ".[ros]"` in the source '
+    'folder. The command `replay` works without ROS.'
 )
 
 _STAMPS_KEPT = 256

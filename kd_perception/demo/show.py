@@ -162,7 +162,8 @@ def _node_arguments(student: Path) -> list[str]:
 def _recorder_arguments(config: DemoConfig, recording: Path) -> list[str]:
     limit_s = _ACTIVE_LIMIT_S + _END_LIMIT_S + config.seconds
     limits = ['--time-limit-s', str(limit_s), '--discovery-limit-s', str(limit_s)]
-    topics = [*INPUTS, *OUTPUTS, '/diagnostics']
+    # The player waits for the subscriptions to the inputs, so those come last.
+    topics = [*OUTPUTS, '/diagnostics', '--last', *INPUTS]
     module = 'kd_perception.nodes.bag_recorder'
     return ['-m', module, str(recording), *topics, '--overwrite', *limits]
 

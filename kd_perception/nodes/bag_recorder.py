@@ -29,6 +29,7 @@ def record_bag(
     path: Path | str,
     topics: Sequence[str],
     *,
+    last_topics: Sequence[str] = (),
     time_limit_s: float,
     discovery_limit_s: float = 60.0,
     overwrite: bool = False,
@@ -38,6 +39,8 @@ def record_bag(
     Args:
         path: Bag to make; it appears when recording ends.
         topics: Topics; each is recorded as soon as somebody publishes it.
+        last_topics: More topics, subscribed when all others are. A player that waits for
+            subscribers of these starts when everything is recorded.
         time_limit_s: Longest recording.
         discovery_limit_s: Give up when a topic has no publisher by then.
         overwrite: Replace an existing bag.
@@ -53,7 +56,8 @@ def record_bag(
         recorder = _Recorder(bag, *session)
         try:
             recorder.subscribe(topics, discovery_limit_s)
-            print(f'{READY_LINE} {len(topics)} topics to {path}', flush=True)
+            recorder.subscribe(last_topics, discovery_limit_s)
+            print(f'{READY_LINE} {len(recorder.counts)} topics to {path}', flush=True)
             recorder.spin(time_limit_s)
         except KeyboardInterrupt:  # the normal end
             recorder.drain()
@@ -123,6 +127,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument('out', type=Path, help='bag to make')
     parser.add_argument('topics', nargs='+', help='topics to record')
+    parser.add_argument('--last', nargs='+', default=[], help='topics to subscribe after those')
     parser.add_argument('--time-limit-s', type=float, default=3600.0)
     parser.add_argument('--discovery-limit-s', type=float, default=60.0)
     parser.add_argument('--overwrite', action='store_true')
@@ -133,6 +138,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         counts = record_bag(
             arguments.out,
             arguments.topics,
+            last_topics=arguments.last,
             time_limit_s=arguments.time_limit_s,
             discovery_limit_s=arguments.discovery_limit_s,
             overwrite=arguments.overwrite,

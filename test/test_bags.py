@@ -6,13 +6,16 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
 
 from kd_perception.bag_types import (
     CAMERA_INFO_TYPE,
+    COMPRESSED_IMAGE_TYPE,
     IMAGE_TYPE,
     common_types,
     has_header,
@@ -104,6 +107,40 @@ def test_a_folder_that_describes_its_topics_otherwise_is_read(tmp_path):
     metadata.write_text(changed)
     with BagReader(path) as bag:
         assert bag.topics[TOPIC].message_count == len(list(bag.frames(TOPIC))) == 3
+
+
+@pytest.mark.parametrize('mode', [CompressionMode.FILE, CompressionMode.MESSAGE])
+@pytest.mark.parametrize('storage', [StoragePlugin.MCAP, StoragePlugin.SQLITE3])
+def test_compressed_recordings_are_read(tmp_path, mode, storage):
+    source = write_ramps(tmp_path / 'plain', 3)
+    writer = Writer(tmp_path / 'packed', version=9, storage_plugin=storage)
+    writer.set_compression(mode, CompressionFormat.ZSTD)
+    with BagReader(source) as bag, writer:
+        connection = writer.add_connection(TOPIC, IMAGE_TYPE, typestore=common_types())
+        for message in bag.messages([TOPIC]):
+            writer.write(connection, message.log_time_ns, message.data)
+    with BagReader(source) as plain, BagReader(tmp_path / 'packed') as packed:
+        before, after = list(plain.frames(TOPIC)), list(packed.frames(TOPIC))
+    assert [frame.stamp_ns for frame in after] == [frame.stamp_ns for frame in before]
+    for one, other in zip(before, after, strict=True):
+        np.testing.assert_array_equal(one.image, other.image)
+
+
+def test_compressed_images_are_decoded(tmp_path):
+    image = ramp(12, 16) * 200
+    types = common_types().types
+    header = types['std_msgs/msg/Header'](
+        stamp=types['builtin_interfaces/msg/Time'](3, 4), frame_id='optical'
+    )
+    png = cv2.imencode('.png', image)[1].ravel()
+    message = types[COMPRESSED_IMAGE_TYPE](header=header, format='16UC1; png', data=png)
+    with BagWriter(tmp_path / 'png') as bag:
+        bag.write_message(f'{TOPIC}/compressed', message, log_time_ns=1)
+    with BagReader(tmp_path / 'png') as bag:
+        assert bag.image_topic() == f'{TOPIC}/compressed'
+        (frame,) = bag.frames(f'{TOPIC}/compressed')
+    np.testing.assert_array_equal(frame.image, image)
+    assert (frame.encoding, frame.stamp_ns) == ('mono16', 3_000_000_004)
 
 
 def test_raw_bytes_are_copied_untouched(tmp_path):

@@ -24,6 +24,9 @@ _OVERRIDABLE = (
     QoSPolicyKind.RELIABILITY,
     QoSPolicyKind.DURABILITY,
 )
+_OVERRIDABLE_BUT_RELIABILITY = tuple(
+    kind for kind in _OVERRIDABLE if kind != QoSPolicyKind.RELIABILITY
+)
 
 
 class FrameInput:
@@ -101,9 +104,9 @@ class FrameInput:
             self._on_image,
             qos,
             event_callbacks=SubscriptionEventCallbacks(incompatible_qos=self._on_incompatible),
-            # The overrides of the two kinds are kept apart: the first declared would win.
+            # What publishers offer has overruled the parameter once best effort is asked for.
             qos_overriding_options=QoSOverridingOptions(
-                _OVERRIDABLE, entity_id=None if self._reliable else 'best_effort'
+                _OVERRIDABLE if self._reliable else _OVERRIDABLE_BUT_RELIABILITY
             ),
         )
 

@@ -22,9 +22,10 @@ def test_zero_is_no_limit() -> None:
     assert admitted(stamps, 0.0) == stamps
 
 
-@pytest.mark.parametrize(('camera_hz', 'limit_hz', 'expected'), [(30, 10, 10), (30, 15, 15),
-                                                                 (30, 30, 30), (30, 60, 30),
-                                                                 (30, 20, 20), (9, 5, 5)])  # fmt: skip
+RATES = [(30, 10, 10), (30, 15, 15), (30, 30, 30), (30, 60, 30), (30, 20, 20), (9, 5, 5)]
+
+
+@pytest.mark.parametrize(('camera_hz', 'limit_hz', 'expected'), RATES)
 def test_long_streams_keep_the_wanted_rate(camera_hz: int, limit_hz: int, expected: int) -> None:
     stamps = [SECOND_NS + i * SECOND_NS // camera_hz for i in range(camera_hz * 20)]
     assert len(admitted(stamps, limit_hz)) == pytest.approx(expected * 20, rel=0.05)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What becomes of frames: one answer each at low rate, bounded age and exact counts at overload."""
+"""One answer per frame at low rate; bounded age and exact counts at overload."""
 
 from __future__ import annotations
 

@@ -1,0 +1,138 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Latency of the live node over real topics: header stamp to receipt, and where the time goes.
+
+    python -m benchmarks.node_latency --seconds 20
+
+Three processes share the machine as on a robot: the node, a player that publishes 640x480 mono16
+frames, and a recorder that takes every output. First at a fixed rate; then as fast as the node
+answers, with the mask alone and two frames on their way. Prints a table and one JSON line per row.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from benchmarks.node_traffic import NAMESPACE
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def main() -> int:
+    arguments = parse_arguments()
+    rows = [
+        measure(arguments, f'{arguments.rate:g} Hz, mask, confidence and uncertainty', 0),
+        measure(arguments, 'as fast as it answers, mask only', 2),
+    ]
+    print_table(rows)
+    for row in rows:
+        print(json.dumps(row))
+    if arguments.json:
+        arguments.json.write_text(''.join(json.dumps(row) + '\n' for row in rows))
+    return 0
+
+
+def parse_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
+    parser.add_argument('--seconds', type=float, default=20.0, help='length of each measurement')
+    parser.add_argument('--rate', type=float, default=30.0, help='frames per second')
+    parser.add_argument('--student', default='thermal_seg_s', help='bundle folder or shipped name')
+    parser.add_argument('--json', type=Path, help='file for one JSON line per row')
+    parser.add_argument('--best-effort', action='store_true', help='publish as best effort')
+    return parser.parse_args()
+
+
+def measure(arguments: argparse.Namespace, title: str, in_flight: int) -> dict[str, Any]:
+    """Start the three processes, let the player play, and put their reports together."""
+    out = Path(f'/tmp/node_latency_{os.getpid()}_{in_flight}.json')
+    node = start(
+        ['-m', 'kd_perception.nodes.thermal_seg_node', '--ros-args', '-r', f'__ns:={NAMESPACE}',
+         '-p', f'model.path:={arguments.student}', '-p', 'ffc.source:=none',
+         '--log-level', 'warn']
+    )  # fmt: skip
+    roles = [] if in_flight else ['recorder']
+    started = [(role, start_role(arguments, role, in_flight, out)) for role in roles]
+    player = start_role(arguments, 'player', in_flight, out.with_suffix('.player'))
+    try:
+        usage = watch_usage({'node': node, 'player': player, **dict(started)}, player)
+        for _, process in started:
+            process.send_signal(signal.SIGINT)
+            process.wait(20)
+    finally:
+        node.send_signal(signal.SIGINT)
+        exit_code = node.wait(20)
+    report = json.loads(out.with_suffix('.player').read_text())
+    if not in_flight:
+        report |= json.loads(out.read_text())
+    for file in (out, out.with_suffix('.player')):
+        file.unlink(missing_ok=True)
+    return {'row': title, **report, 'cpu_share': usage, 'node_exit_code': exit_code}
+
+
+def start(arguments: list[str]) -> subprocess.Popen[bytes]:
+    environment = {
+        'ROS_AUTOMATIC_DISCOVERY_RANGE': 'LOCALHOST',
+        'ROS_DOMAIN_ID': str(60 + os.getpid() % 30),
+        'AMENT_PREFIX_PATH': sys.prefix,
+        'PYTHONPATH': str(ROOT),
+        **os.environ,
+    }
+    return subprocess.Popen([sys.executable, *arguments], env=environment, cwd=ROOT)
+
+
+def start_role(
+    arguments: argparse.Namespace, role: str, in_flight: int, out: Path
+) -> subprocess.Popen[bytes]:
+    values = ['--seconds', arguments.seconds, '--rate', arguments.rate, '--in-flight', in_flight]
+    command = ['-m', 'benchmarks.node_traffic', role, '--out', out, *values]
+    flags = ['--best-effort'] if arguments.best_effort else []
+    return start([str(part) for part in command] + flags)
+
+
+def watch_usage(
+    processes: dict[str, subprocess.Popen[bytes]], player: subprocess.Popen[bytes]
+) -> dict[str, float]:
+    """Return the share of one core that each process used in the last stretch of the play."""
+    samples: list[tuple[float, dict[str, float]]] = []
+    while player.poll() is None:
+        samples.append((time.monotonic(), {n: cpu_s(p.pid) for n, p in processes.items()}))
+        time.sleep(1.0)
+    # The first seconds are imports and discovery, the very last may be the player's exit.
+    first, last = samples[len(samples) // 2], samples[-2]
+    elapsed_s = last[0] - first[0]
+    return {n: round((last[1][n] - first[1][n]) / elapsed_s, 3) for n in processes}
+
+
+def cpu_s(pid: int) -> float:
+    try:
+        fields = Path(f'/proc/{pid}/stat').read_text().rpartition(')')[2].split()
+    except OSError:
+        return 0.0
+    return (int(fields[11]) + int(fields[12])) / os.sysconf('SC_CLK_TCK')
+
+
+def print_table(rows: list[dict[str, Any]]) -> None:
+    for row in rows:
+        latency = ' '.join(f'{k} {v:.1f}' for k, v in row['latency_ms'].items())
+        stages = ' '.join(f'{k} {v:.2f}' for k, v in row['node_stage_p50_ms'].items())
+        cpu = ' '.join(f'{k} {v:.0%}' for k, v in row['cpu_share'].items())
+        print(f'\n{row["row"]}')
+        counts = ', '.join(f'{n} {row[n]}' for n in ('received', 'published', 'dropped', 'failed'))
+        print(f'  sent {row["sent"]}; node: {counts}')
+        print(f'  answers: {row["answers"]}, {row["answers_hz"]:.1f} per second')
+        print(f'  stamp to receipt [ms]: {latency}')
+        print(f'  in the node, median [ms]: {stages}')
+        print(f'  transport both ways, the rest of the median [ms]: {row["transport_p50_ms"]:.1f}')
+        print(f'  not the network: {row["share_not_network"]:.0%} of stamp to receipt')
+        print(f'  processor [of one core]: {cpu}; model: {row["model"]}')
+
+
+if __name__ == '__main__':
+    sys.exit(main())

@@ -1,0 +1,136 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What each entry of /diagnostics says, by the facts it is given."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import pytest
+
+pytest.importorskip('diagnostic_msgs')
+
+from kd_perception.nodes.camera_info import CalibrationState
+from kd_perception.nodes.diagnostics import ERROR, OK, WARN, NodeView, Rates, statuses
+from kd_perception.nodes.mailbox import DropReason, FrameCounts
+from kd_perception.nodes.monitor import Fault, FrameTimes, Monitor, MonitorView, Note, ThermalState
+from kd_perception.pipeline_parameters import default_parameters
+
+MODEL = {'model': 'tiny', 'backend': 'openvino', 'precision': 'bf16', 'device': 'cpu'}
+
+
+def view(**changes: Any) -> NodeView:
+    base = NodeView(
+        name='/a/thermal_seg',
+        state='active',
+        enabled=True,
+        parameters=default_parameters(),
+        counts=FrameCounts(10, 7, 1, {DropReason.BUSY: 2}),
+        rates=Rates(30.0, 30.0, 0.0),
+        monitor=MonitorView(now_s=1000.0),
+        topic='/a/image_raw',
+        publishers='/cam (reliable)',
+        silence_s=0.0,
+        model=MODEL,
+        calibration=CalibrationState(0, 'paired'),
+    )
+    return dataclasses.replace(base, **changes)
+
+
+def monitored(**changes: Any) -> NodeView:
+    return view(monitor=MonitorView(now_s=1000.0, **changes))
+
+
+def entry(of: NodeView, name: str) -> Any:
+    return next(s for s in statuses(of) if s.name == f'/a/thermal_seg: {name}')
+
+
+def test_a_healthy_node_is_ok_everywhere() -> None:
+    found = statuses(view())
+    assert [s.name.split(': ')[1] for s in found] == [
+        'input', 'latency', 'model', 'thermal', 'calibration', 'resources',
+    ]  # fmt: skip
+    assert {s.level for s in found} == {OK}
+
+
+def test_the_account_is_in_the_values() -> None:
+    values = {v.key: v.value for v in entry(view(), 'input').values}
+    assert (values['received'], values['dropped'], values['dropped_busy']) == ('10', '2', '2')
+    assert values['pending'] == '0'
+
+
+CASES = {
+    'silent': ('input', ERROR, 'no image on /a/image_raw for 2.5 s', {'silence_s': 2.5}),
+    'incompatible': ('input', ERROR, 'durability', {'incompatible': 'durability'}),
+    'disabled': ('input', WARN, 'switched off', {'enabled': False}),
+    'dropping': ('input', WARN, '60% of the frames', {'rates': Rates(30.0, 12.0, 0.6)}),
+    'inactive': ('input', OK, 'inactive', {'state': 'inactive', 'silence_s': None}),
+    'no model': ('model', OK, 'no model', {'model': {}, 'state': 'unconfigured'}),
+    'calibration': ('calibration', ERROR, 'K', {'calibration': CalibrationState(2, 'K')}),
+}
+
+
+@pytest.mark.parametrize('name', CASES)
+def test_facts_of_the_node_become_levels(name: str) -> None:
+    which, level, text, changes = CASES[name]
+    status = entry(view(**changes), which)
+    assert (status.level, text in status.message) == (level, True), status.message
+
+
+MONITORED = {
+    'bad image': ('input', ERROR, 'short', {'faults': {'input': Fault('short', 1, 1, 998.0)}}),
+    'bad image long ago': ('input', OK, '', {'faults': {'input': Fault('short', 1, 0, 900.0)}}),
+    'zero stamp': ('input', WARN, 'no stamp', {'notes': {'zero_stamp': Note(3, 999.0)}}),
+    'both': (
+        'input', WARN, 'no stamp; stamps lie ahead',
+        {'notes': {'zero_stamp': Note(1, 999.0), 'future_stamp': Note(1, 999.0)}},
+    ),
+    'slow': ('latency', WARN, 'p99 60.0', {'latencies_ms': (60.0,) * 10}),
+    'one slow of many': ('latency', OK, 'p99', {'latencies_ms': (10.0,) * 299 + (60.0,)}),
+    'slow for long': (
+        'latency', ERROR, 'above the budget',
+        {'latencies_ms': (60.0,) * 10, 'over_budget_s': 1.5},
+    ),
+    'load failed': ('model', ERROR, 'is kept: x', {'faults': {'load': Fault('x', 1, 1, 0.0)}}),
+    'network fails': ('model', ERROR, 'nan', {'faults': {'model': Fault('nan', 9, 9, 0.0)}}),
+    'one defect': ('model', WARN, 'Key', {'faults': {'internal': Fault('Key', 1, 1, 999.0)}}),
+    'defects': ('model', ERROR, '3 unex', {'faults': {'internal': Fault('Key', 3, 3, 999.0)}}),
+    'defect long ago': ('model', OK, 'tiny', {'faults': {'internal': Fault('Key', 3, 0, 0.0)}}),
+    'frozen': ('thermal', WARN, '2.0 s', {'thermal': ThermalState(frozen=True, frozen_s=2.0)}),
+    'frozen long': ('thermal', ERROR, '6', {'thermal': ThermalState(frozen=True, frozen_s=6.0)}),
+    'saturated': ('thermal', WARN, '6%', {'thermal': ThermalState(saturated_share=0.06)}),
+    'celsius': ('thermal', OK, '-5.0 to 31.5 deg C',
+                {'thermal': ThermalState(low_c=-5.0, high_c=31.5)}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize('name', MONITORED)
+def test_what_the_monitor_saw_becomes_levels(name: str) -> None:
+    which, level, text, changes = MONITORED[name]
+    status = entry(monitored(**changes), which)
+    assert (status.level, text in status.message) == (level, True), status.message
+
+
+def times(latency_ms: float | None) -> FrameTimes:
+    return FrameTimes(latency_ms, latency_ms, 1.0, 1.0, 1.0, 5.0, 2.0, 1.0)
+
+
+def test_monitor_measures_the_time_above_the_budget_without_a_break() -> None:
+    monitor = Monitor()
+    monitor.published(times(80.0), ThermalState(), 50.0)
+    assert monitor.view().over_budget_s >= 0.0
+    assert monitor.view().latencies_ms == (80.0,)
+    monitor.published(times(20.0), ThermalState(), 50.0)
+    assert monitor.view().over_budget_s == 0.0
+    monitor.published(times(None), ThermalState(), 50.0)
+    assert monitor.view().latencies_ms == (80.0, 20.0)
+
+
+def test_monitor_ends_a_row_of_faults_with_the_next_answer() -> None:
+    monitor = Monitor()
+    for _ in range(3):
+        monitor.fault('internal', 'boom')
+    assert monitor.view().faults['internal'].in_a_row == 3
+    monitor.published(times(1.0), ThermalState(), 50.0)
+    assert monitor.view().faults['internal'].in_a_row == 0
+    assert monitor.view().faults['internal'].count == 3

@@ -28,7 +28,10 @@ Array = npt.NDArray[Any]
 Frames = Sequence[tuple[Array, Array]]
 
 IMAGE_SIZE = (480, 640)
-REAL_TILES_NOTE = 'four labeled real tiles; they chose neither weights nor settings of this run'
+REAL_TILES_NOTE = (
+    'four labeled real tiles; they chose neither weights nor settings of this run, but what the '
+    'world renders was designed after looking at frames of this kind'
+)
 _CALIBRATION_STRIDE = 3
 
 

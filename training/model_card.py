@@ -28,12 +28,13 @@ Demonstration weights, trained on **synthetic** thermal frames only. Not for dri
 Intersection over union in percent. The synthetic test split has {test} frames of the same
 generator with other seeds. The real tiles are four labeled MFNet thermal pictures of 280x372
 pixels, after the camera's own gain control: differences below about eight points mean nothing
-there. {tiles_note}
+there.
+{tiles_note}
 
 | class | synthetic test | real tiles |
 |---|---|---|
 {rows}
-| mean over the classes that occur | {test_mean} | {tile_mean} |
+| mean over the classes that are labeled or predicted | {test_mean} | {tile_mean} |
 
 Confidence: temperature {temperature:.3f}, fitted on the synthetic validation split, lowers the
 expected calibration error on the synthetic test split from {ece_before:.4f} to {ece_after:.4f}.
@@ -44,15 +45,24 @@ the bias of the last layer, so that rare classes are not favored beyond what tha
 
 ## Where it fails
 
-* Real cameras differ from the rendered ones in gain, optics and noise; the scenes differ more.
-  Expect the real column or worse, and measure on your own frames.
+Seen on real frames:
+
+* Smooth dark stretches (hedges, walls, the foot of a building at night) and water are taken for
+  cars; cars in bright daylight scenes are found in part, cold parked ones often not at all.
+* Patches on the road are taken for bumps, edges of shadows for curbs, tree trunks for cones.
+* Lit windows and warm trunks are taken for persons now and then; persons in crowds melt together.
+* Close views, indoor scenes, animals and machines give nonsense with high confidence.
+
+By construction:
+
 * `car_stop`, `bump`, `color_cone`, `curve` and `guardrail` have almost no heat contrast. Where the
   real column shows zero or a dash, treat them as not recognized.
-* Cold parked cars without contrast are missed; warm walls and low buildings may be taken for cars,
-  warm machines and animals for persons.
-* Indoor scenes, views from above, rain, fog and wide lenses (more than about 70 degrees across)
-  were not rendered.
+* Views from above, rain, fog and lenses wider than about 70 degrees were not rendered.
+* Every real camera differs from the rendered ones: measure on your own frames.
 """
+
+_TILES_NOTE = """They chose neither weights nor settings, but what the world renders was designed after
+looking at frames of this kind."""
 
 
 def model_card(config: SupervisedConfig, report: dict[str, Any], step: int) -> str:
@@ -78,7 +88,7 @@ def model_card(config: SupervisedConfig, report: dict[str, Any], step: int) -> s
         train=config.train.count,
         chosen_by='the synthetic validation split, among the seeds of the record',
         test=config.test.count,
-        tiles_note='They chose nothing.' if tiles else 'They were not at hand.',
+        tiles_note=_TILES_NOTE if tiles else 'They were not at hand.',
         rows='\n'.join(rows),
         test_mean=_mean(test),
         tile_mean=_mean(tiles),

@@ -109,12 +109,13 @@ class SupervisedConfig:
 
 @dataclass
 class Training:
-    """What a run carries from step to step."""
+    """What a run carries from step to step; `seconds` are those spent in steps."""
 
     network: RepUNet
     average: RepUNet
     optimizer: torch.optim.Optimizer
     step: int = 0
+    seconds: float = 0.0
 
 
 def build(config: SupervisedConfig) -> Training:
@@ -123,11 +124,10 @@ def build(config: SupervisedConfig) -> Training:
     network = RepUNet(RepUNetConfig.preset(config.network)).train()
     optimizer = torch.optim.AdamW(network.parameters(), weight_decay=config.weight_decay)
     training = Training(network, copy.deepcopy(network).eval(), optimizer)
-    state = load_checkpoint(config.folder, fingerprint=config.fingerprint())
-    if state is not None:
+    if state := load_checkpoint(config.folder, fingerprint=config.fingerprint()):
         for name in ('network', 'average', 'optimizer'):
             getattr(training, name).load_state_dict(state[name])
-        training.step = state['step']
+        training.step, training.seconds = state['step'], state['seconds']
     return training
 
 
@@ -136,8 +136,8 @@ def save(training: Training, config: SupervisedConfig) -> None:
     state = {
         name: getattr(training, name).state_dict() for name in ('network', 'average', 'optimizer')
     }
-    state |= {'fingerprint': config.fingerprint(), 'step': training.step}
-    save_checkpoint(config.folder, state)
+    state |= {'step': training.step, 'seconds': training.seconds}
+    save_checkpoint(config.folder, {**state, 'fingerprint': config.fingerprint()})
 
 
 def draw_batch(data: WorldData, config: SupervisedConfig, step: int) -> tuple[Tensor, Tensor]:
@@ -147,10 +147,8 @@ def draw_batch(data: WorldData, config: SupervisedConfig, step: int) -> tuple[Te
         Images float32 [batch, 1, height, width] and labels int64 [batch, height, width].
     """
     rng = np.random.default_rng([config.seed, step])
-    samples = [
-        augment(*data[int(index)], rng, config.augmentation)
-        for index in rng.integers(0, len(data), config.batch_size)
-    ]
+    indices = rng.integers(0, len(data), config.batch_size)
+    samples = [augment(*data[int(index)], rng, config.augmentation) for index in indices]
     images = np.stack([image for image, _ in samples])[:, None]
     labels = np.stack([label for _, label in samples]).astype(np.int64)
     return torch.from_numpy(images), torch.from_numpy(labels)
@@ -192,9 +190,11 @@ def fit(training: Training, data: WorldData, config: SupervisedConfig) -> None:
     mean = 0.0
     with bar:
         while training.step < config.steps:
+            start = time.monotonic()
             batch = draw_batch(data, config, training.step)
             terms = training_step(batch, training, config, weight)
             mean += 0.02 * (float(terms['cross_entropy'].detach()) - mean)
+            training.seconds += time.monotonic() - start
             bar.update()
             bar.set_postfix(cross_entropy=f'{mean:.3f}', refresh=False)
             if training.step % config.checkpoint_steps == 0 or training.step == config.steps:
@@ -229,7 +229,6 @@ def main(arguments: list[str] | None = None) -> None:
     torch.set_num_threads(config.threads)
     data = load_world(config.train, config.cache)
     training = build(config)
-    start = time.monotonic()
     fit(training, data, config)
     report = evaluate(training, data, config)
     record = {
@@ -238,7 +237,7 @@ def main(arguments: list[str] | None = None) -> None:
         'seed': config.seed,
         'trained_on': 'synthetic',
         'metrics': report,
-        'seconds': round(time.monotonic() - start, 1),
+        'training_seconds': round(training.seconds, 1),
         'versions': versions(),
         'config': plain(config),
     }

@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The student in the repository: small, honest, equal in torch and ONNX, and of some use."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import pytest
+import torch
+from safetensors.torch import load
+
+from kd_perception.bundle import load_student
+from kd_perception.metrics.segmentation import ConfusionMatrix
+from kd_perception.models import build_network
+from kd_perception.postprocessing import prediction_from_logits
+from kd_perception.preprocessing import AgcConfig, agc_limits, network_input, normalize
+from kd_perception.world import WorldConfig, render_frame
+from kd_perception.world.classes import CAR, PERSON
+
+ROOT = Path(__file__).resolve().parents[2]
+FOLDER = ROOT / 'students' / 'thermal_seg_s'
+UNSEEN_SEED = 77
+
+
+@pytest.fixture(scope='module')
+def student():
+    return load_student(FOLDER)
+
+
+@pytest.fixture(scope='module')
+def session(student):
+    return onnxruntime.InferenceSession(student.onnx, providers=['CPUExecutionProvider'])
+
+
+def run(session, image):
+    return session.run(None, {session.get_inputs()[0].name: image})[0]
+
+
+def test_files_are_small():
+    sizes = {path.name: path.stat().st_size for path in FOLDER.iterdir()}
+    assert len(sizes) == 4
+    assert max(sizes.values()) < 4_000_000, sizes
+
+
+def test_torch_and_onnx_give_the_same_logits(student, session):
+    network = build_network(student.spec.architecture)
+    network.load_state_dict(load(student.weights))
+    frame = render_frame(WorldConfig(), UNSEEN_SEED, 0).thermal
+    gray = normalize(frame, *agc_limits(frame, student.spec.agc))
+    image, _ = network_input(gray, student.spec.image_size)
+    with torch.no_grad():
+        expected = network(torch.from_numpy(image)).numpy()
+    found = run(session, image)
+    assert found.shape == student.spec.logits_shape == (1, 9, 120, 160)
+    assert np.abs(found - expected).max() <= 1e-3
+    assert np.ptp(found) > 5.0
+
+
+def test_bundle_says_what_its_record_says(student):
+    provenance = student.spec.provenance
+    name = f'{student.spec.name}_seed{provenance["seed"]}.json'
+    record = json.loads((ROOT / 'results' / 'supervised' / name).read_text())
+    summary = json.loads((ROOT / 'results' / 'supervised' / 'summary.json').read_text())
+    assert 'synthetic' in provenance['trained_on']
+    assert provenance['metrics']['synthetic_test'] == record['metrics']['synthetic_test']
+    assert provenance['data_digest'] == record['metrics']['data_digest']
+    assert summary['shipped_seed'] == record['seed'] == provenance['seed']
+    calibration = student.spec.calibration
+    assert calibration.temperature == record['metrics']['calibration']['temperature']
+    assert calibration.ece_after < calibration.ece_before
+
+
+@pytest.mark.slow
+def test_it_finds_cars_and_persons_in_unseen_rendered_frames(student, session):
+    confusion = ConfusionMatrix(9)
+    for index in range(12):
+        frame = render_frame(WorldConfig(), UNSEEN_SEED, index)
+        gray = normalize(frame.thermal, *agc_limits(frame.thermal, AgcConfig()))
+        image, box = network_input(gray, student.spec.image_size)
+        logits = run(session, image)
+        mask = prediction_from_logits(logits, box, temperature=1.0, size=(480, 640)).mask
+        confusion.update(mask, frame.label)
+    iou = confusion.compute().iou
+    assert iou[CAR] > 0.4
+    assert iou[PERSON] > 0.4

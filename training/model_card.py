@@ -61,8 +61,10 @@ By construction:
 * Every real camera differs from the rendered ones: measure on your own frames.
 """
 
-_TILES_NOTE = """They chose neither weights nor settings, but what the world renders was designed after
-looking at frames of this kind."""
+_TILES_NOTE = (
+    'They chose neither weights nor settings, but what the world renders was designed after\n'
+    'looking at frames of this kind.'
+)
 
 
 def model_card(config: SupervisedConfig, report: dict[str, Any], step: int) -> str:

@@ -61,7 +61,7 @@ class FrameInput:
         self._on_image = on_image
         self.topic = image_topic(node, transport)
         self.info_topic = camera_info_topic(node)
-        self.incompatible = ''
+        self._refused_policy = ''
         self._reliable = True
         self._image = self._subscribe()
         self._info = None
@@ -74,6 +74,20 @@ class FrameInput:
                            reliability=ReliabilityPolicy.BEST_EFFORT),
                 qos_overriding_options=QoSOverridingOptions(_OVERRIDABLE),
             )  # fmt: skip
+
+    @property
+    def incompatible(self) -> str:
+        """Say which policy keeps a publisher from being heard; empty if none does.
+
+        The names of publishers become known a moment after their policies.
+        """
+        if not self._refused_policy:
+            return ''
+        return (
+            f'a publisher of {self.topic} offers a {self._refused_policy} that this subscription '
+            f'cannot take; publishers seen: {self.publishers_seen()}. '
+            f'Set qos_overrides.{self.topic}.subscription.{self._refused_policy}'
+        )
 
     def publishers_seen(self) -> str:
         """Name the image publishers with the reliability they offer, for people."""
@@ -112,20 +126,16 @@ class FrameInput:
 
     def _on_incompatible(self, event: Any) -> None:
         policy = QoSPolicyKind(int(event.last_policy_kind)).name.lower()
-        publishers = self.publishers_seen()
         if self._reliable and policy == 'reliability':
-            self._listen_as_best_effort(publishers)
+            self._listen_as_best_effort()
             return
-        self.incompatible = (
-            f'a publisher of {self.topic} offers a {policy} that this subscription cannot take; '
-            f'publishers seen: {publishers}. Set qos_overrides.{self.topic}.subscription.{policy}'
-        )
+        self._refused_policy = policy
         self._node.get_logger().error(self.incompatible)
 
-    def _listen_as_best_effort(self, publishers: str) -> None:
+    def _listen_as_best_effort(self) -> None:
         self._node.get_logger().warning(
-            f'{self.topic} is offered as best effort only ({publishers}): large images may be '
-            'lost before they arrive; if so, enlarge the shared memory of the middleware'
+            f'{self.topic} is offered as best effort only: large images may be lost before they '
+            'arrive; if so, enlarge the shared memory of the middleware'
         )
         self._reliable = False
         self._node.destroy_subscription(self._image)

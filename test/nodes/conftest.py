@@ -94,6 +94,20 @@ def start_node(
             live.kill()
 
 
+@pytest.fixture
+def start_alone(start_node: Callable[..., LiveNode]) -> Iterator[Callable[..., LiveNode]]:
+    """Start nodes that end with the test, whatever comes of it."""
+    started: list[LiveNode] = []
+
+    def start(*args: Any, **options: Any) -> LiveNode:
+        started.append(start_node(*args, **options))
+        return started[-1]
+
+    yield start
+    for live in started:
+        assert live.ended or live.end() == 0, live.output
+
+
 @pytest.fixture(scope='module')
 def client(ros_context: object) -> Iterator[Client]:
     """A client that lives as long as the module."""

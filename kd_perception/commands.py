@@ -12,9 +12,9 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from kd_perception.bags.playback import NO_ROS, PlaybackError, PlayConfig, PlayReport
 from kd_perception.parameter_file import load_parameter_file
 from kd_perception.pipeline_parameters import ParameterValue, check_parameters
-from kd_perception.playback import NO_ROS, PlaybackError, PlayConfig, PlayReport
 
 if TYPE_CHECKING:
     from kd_perception.replay import ReplayReport
@@ -117,7 +117,7 @@ def _tell_replay(report: ReplayReport, out: Path) -> None:
 
 def run_evaluate(arguments: argparse.Namespace) -> int:
     """Compare predictions with ground truth."""
-    from kd_perception import evaluation
+    from kd_perception.evaluation import command as evaluation
 
     return evaluation.run(arguments)
 

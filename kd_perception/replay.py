@@ -13,8 +13,8 @@ import numpy as np
 from tqdm import tqdm
 
 from kd_perception.backends import create_backend
-from kd_perception.bag_types import BagMessage, MessageFailure
 from kd_perception.bags import IMAGE_TYPES, BagReader, BagWriter
+from kd_perception.bags.types import BagMessage, MessageFailure
 from kd_perception.bundle import load_student
 from kd_perception.encodings import frame_from_message
 from kd_perception.errors import BagError, KdPerceptionError

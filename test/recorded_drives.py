@@ -5,8 +5,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from kd_perception.bag_types import common_types
 from kd_perception.bags import BagWriter
+from kd_perception.bags.types import common_types
 
 START_NS = 1_700_000_000_000_000_000
 STEP_NS = 100_000_000

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kd_perception.bag_types import IMAGE_TYPE, common_types
 from kd_perception.bags import BagReader, BagWriter
+from kd_perception.bags.types import IMAGE_TYPE, common_types
 from kd_perception.errors import BagError, ConfigError
 from kd_perception.parameter_file import load_parameter_file
 from kd_perception.pipeline_parameters import (

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from kd_perception.bags.playback import NO_ROS, PlaybackError
 from kd_perception.bundle import Student, load_student
 from kd_perception.demo.drive import (
     CAMERA_INFO_TOPIC,
@@ -20,9 +21,8 @@ from kd_perception.demo.drive import (
 )
 from kd_perception.demo.processes import Processes, use_private_ros
 from kd_perception.errors import ConfigError
-from kd_perception.evaluation import evaluate_to_folder, summary
-from kd_perception.evaluation_result import Counts
-from kd_perception.playback import NO_ROS, PlaybackError
+from kd_perception.evaluation.command import evaluate_to_folder, summary
+from kd_perception.evaluation.result import Counts
 from kd_perception.resources import student_folder
 from kd_perception.world import WorldConfig
 

@@ -6,10 +6,10 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from kd_perception.bag_types import has_header, header_stamp_ns
+from kd_perception.bags.playback import PlaybackError, PlayConfig
+from kd_perception.bags.types import has_header, header_stamp_ns
 from kd_perception.errors import BagError
 from kd_perception.nodes.session import message_class, offered_qos, topic_type
-from kd_perception.playback import PlaybackError, PlayConfig
 
 _DEPTH = 10
 _POLL_S = 0.1

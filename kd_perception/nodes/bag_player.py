@@ -14,12 +14,12 @@ from rclpy.duration import Duration
 from rosgraph_msgs.msg import Clock
 from tqdm import tqdm
 
-from kd_perception.bag_types import BagMessage, TopicInfo
 from kd_perception.bags import BagReader
+from kd_perception.bags.playback import PlaybackError, PlayConfig, PlayReport, Restamper, Schedule
+from kd_perception.bags.types import BagMessage, TopicInfo
 from kd_perception.errors import BagError, ConfigError
 from kd_perception.nodes.answer_gate import AnswerGate
 from kd_perception.nodes.session import message_class, node_session, reliable_qos
-from kd_perception.playback import PlaybackError, PlayConfig, PlayReport, Restamper, Schedule
 
 _DEPTH = 10
 _POLL_S = 0.02

@@ -13,11 +13,11 @@ from typing import Any
 
 from rclpy.subscription import Subscription
 
-from kd_perception.bag_types import common_types
-from kd_perception.bag_writer import BagWriter
+from kd_perception.bags.playback import PlaybackError
+from kd_perception.bags.types import common_types
+from kd_perception.bags.writer import BagWriter
 from kd_perception.errors import KdPerceptionError
 from kd_perception.nodes.session import message_class, node_session, offered_qos, topic_type
-from kd_perception.playback import PlaybackError
 
 READY_LINE = 'recording'
 

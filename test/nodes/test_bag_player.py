@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 from rosbags.rosbag2 import StoragePlugin, Writer
 
-from kd_perception.bag_types import common_types, header_stamp_ns
 from kd_perception.bags import BagReader, BagWriter
+from kd_perception.bags.types import common_types, header_stamp_ns
 
 pytest.importorskip('rclpy')
 

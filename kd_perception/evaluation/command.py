@@ -19,17 +19,17 @@ from kd_perception.bags import BagReader
 from kd_perception.bundle import Student, load_student
 from kd_perception.commands import parameters_from_arguments
 from kd_perception.errors import ConfigError
-from kd_perception.evaluation_result import Evaluation, write_atomically
-from kd_perception.evaluator import EvaluatedFrame, evaluate_bag
-from kd_perception.frame_strip import FrameStrip
-from kd_perception.image_folder import evaluate_images
-from kd_perception.labels import stamps_of
+from kd_perception.evaluation.evaluator import EvaluatedFrame, evaluate_bag
+from kd_perception.evaluation.frame_strip import FrameStrip
+from kd_perception.evaluation.image_folder import evaluate_images
+from kd_perception.evaluation.labels import stamps_of
+from kd_perception.evaluation.report import count, milliseconds, percent, write_report
+from kd_perception.evaluation.report_images import Painter
+from kd_perception.evaluation.result import Evaluation, write_atomically
+from kd_perception.evaluation.video import OverlayVideo
 from kd_perception.pipeline import Pipeline
 from kd_perception.replay import pipeline_from_parameters
-from kd_perception.report import count, milliseconds, percent, write_report
-from kd_perception.report_images import Painter
 from kd_perception.resources import student_folder
-from kd_perception.video import OverlayVideo
 
 __all__ = ['evaluate_bag', 'evaluate_images', 'evaluate_to_folder', 'run']
 

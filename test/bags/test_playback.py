@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kd_perception.bag_types import CAMERA_INFO_TYPE, IMAGE_TYPE, BagMessage, header_stamp_ns
+from kd_perception.bags.playback import PlayConfig, Restamper, Schedule
+from kd_perception.bags.types import CAMERA_INFO_TYPE, IMAGE_TYPE, BagMessage, header_stamp_ns
 from kd_perception.errors import ConfigError
-from kd_perception.playback import PlayConfig, Restamper, Schedule
 
 
 class FakeClock:

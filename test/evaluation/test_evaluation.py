@@ -14,8 +14,8 @@ from kd_perception.bags import BagReader, BagWriter
 from kd_perception.bundle import load_student
 from kd_perception.encodings import frame_from_message
 from kd_perception.errors import BagError, ConfigError, ShapeError
-from kd_perception.evaluation import evaluate_bag, evaluate_to_folder, run, summary
-from kd_perception.evaluation_result import Percentiles, array_sha256
+from kd_perception.evaluation.command import evaluate_bag, evaluate_to_folder, run, summary
+from kd_perception.evaluation.result import Percentiles, array_sha256
 from kd_perception.pipeline import FreezeConfig, Pipeline, PipelineConfig
 from kd_perception.preprocessing import AgcConfig
 

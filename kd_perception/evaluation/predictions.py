@@ -9,14 +9,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
-from kd_perception.bag_types import BagMessage, header_stamp_ns
 from kd_perception.bags import BagReader
+from kd_perception.bags.types import BagMessage, header_stamp_ns
 from kd_perception.encodings import frame_from_message
 from kd_perception.errors import BagError, KdPerceptionError
-from kd_perception.evaluation_result import Counts, Latency, Percentiles
+from kd_perception.evaluation.labels import stamps_of
+from kd_perception.evaluation.node_record import NodeRecord, read_node_record
+from kd_perception.evaluation.result import Counts, Latency, Percentiles
 from kd_perception.frames import ByteImage, Float32Image, Frame
-from kd_perception.labels import stamps_of
-from kd_perception.node_record import NodeRecord, read_node_record
 from kd_perception.pipeline import Output, Pipeline, Timings
 
 _IMAGES = ('mask', 'confidence', 'uncertainty')

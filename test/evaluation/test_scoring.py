@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from kd_perception.errors import ShapeError
+from kd_perception.evaluation.scoring import Scorer
 from kd_perception.metrics import CalibrationBins, ConfusionMatrix, Sparsification
-from kd_perception.scoring import Scorer
 
 
 def random_frames(count=3):

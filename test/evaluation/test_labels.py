@@ -6,7 +6,7 @@ import recorded_drives as drives
 
 from kd_perception.bags import BagReader, BagWriter
 from kd_perception.errors import BagError, ImageEncodingError
-from kd_perception.labels import (
+from kd_perception.evaluation.labels import (
     default_label_topic,
     labeled_by_folder,
     labeled_by_topic,

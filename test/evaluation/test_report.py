@@ -9,21 +9,21 @@ import pytest
 import recorded_drives as drives
 
 from kd_perception.bundle import load_student, save_student
-from kd_perception.evaluation import evaluate_to_folder
-from kd_perception.evaluation_result import FrameRecord
-from kd_perception.evaluator import EvaluatedFrame
-from kd_perception.frame_strip import FrameStrip
-from kd_perception.frames import Frame
-from kd_perception.metrics import CalibrationBins, Sparsification
-from kd_perception.predictions import Prediction
-from kd_perception.report import write_report
-from kd_perception.report_charts import (
+from kd_perception.evaluation.command import evaluate_to_folder
+from kd_perception.evaluation.evaluator import EvaluatedFrame
+from kd_perception.evaluation.frame_strip import FrameStrip
+from kd_perception.evaluation.predictions import Prediction
+from kd_perception.evaluation.report import write_report
+from kd_perception.evaluation.report_charts import (
     drive_chart,
     nice_end,
     reliability_chart,
     sparsification_chart,
 )
-from kd_perception.report_images import Painter, color_from_uncertainty, paint_panels
+from kd_perception.evaluation.report_images import Painter, color_from_uncertainty, paint_panels
+from kd_perception.evaluation.result import FrameRecord
+from kd_perception.frames import Frame
+from kd_perception.metrics import CalibrationBins, Sparsification
 
 VOID = {'img', 'meta', 'br', 'link', 'input'}
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from kd_perception.evaluator import EvaluatedFrame
-from kd_perception.report_images import Painter, data_url
+from kd_perception.evaluation.evaluator import EvaluatedFrame
+from kd_perception.evaluation.report_images import Painter, data_url
 
 _THUMBNAIL_PX = 300
 _STRIP_FRAMES = 6

@@ -14,7 +14,7 @@ import numpy as np
 from rosbags.interfaces import Connection
 from rosbags.rosbag2 import StoragePlugin, Writer
 
-from kd_perception.bag_types import CAMERA_INFO_TYPE, IMAGE_TYPE, common_types
+from kd_perception.bags.types import CAMERA_INFO_TYPE, IMAGE_TYPE, common_types
 from kd_perception.encodings import buffer_from_image
 from kd_perception.errors import BagError
 from kd_perception.frames import Image

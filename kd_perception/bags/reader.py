@@ -15,7 +15,7 @@ from rosbags.interfaces import Connection
 from rosbags.rosbag2 import Reader
 from rosbags.typesys.store import Typestore
 
-from kd_perception.bag_types import (
+from kd_perception.bags.types import (
     IMAGE_TYPES,
     MAX_MESSAGE_BYTES,
     BagMessage,
@@ -25,12 +25,9 @@ from kd_perception.bag_types import (
     is_transient_local,
     types_of,
 )
-from kd_perception.bag_writer import BagWriter
 from kd_perception.encodings import frame_from_message
 from kd_perception.errors import BagError, ImageEncodingError
 from kd_perception.frames import Frame
-
-__all__ = ['IMAGE_TYPES', 'BagMessage', 'BagReader', 'BagWriter', 'MessageFailure', 'TopicInfo']
 
 _FAILURES_KEPT = 100
 

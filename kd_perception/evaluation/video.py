@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 
 from kd_perception.errors import BagError
-from kd_perception.report_images import Panels
+from kd_perception.evaluation.report_images import Panels
 
 # H.264 plays in every browser, but OpenCV's wheels bring no encoder for it; builds of Linux
 # distributions do. MPEG-4 part 2 is always there and plays in VLC, mpv and most desktop players.

@@ -9,7 +9,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from kd_perception.bag_types import BagMessage, has_header, header_stamp_ns, with_header_stamp
+from kd_perception.bags.types import BagMessage, has_header, header_stamp_ns, with_header_stamp
 from kd_perception.errors import BagError, ConfigError, KdPerceptionError
 
 STAMPS = ('bag', 'now')

@@ -12,8 +12,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from kd_perception.bag_types import BagMessage, header_stamp_ns
 from kd_perception.bags import BagReader
+from kd_perception.bags.types import BagMessage, header_stamp_ns
 from kd_perception.encodings import frame_from_message
 from kd_perception.errors import BagError, ImageEncodingError
 from kd_perception.frames import ByteImage

@@ -11,15 +11,15 @@ from typing import Any
 import jinja2
 import numpy as np
 
-from kd_perception.evaluation_result import Evaluation, Scores, write_atomically
-from kd_perception.frame_strip import FrameStrip
-from kd_perception.report_charts import (
+from kd_perception.evaluation.frame_strip import FrameStrip
+from kd_perception.evaluation.report_charts import (
     drive_chart,
     nice_end,
     reliability_chart,
     sparsification_chart,
 )
-from kd_perception.report_images import display_palette
+from kd_perception.evaluation.report_images import display_palette
+from kd_perception.evaluation.result import Evaluation, Scores, write_atomically
 
 
 def write_report(

@@ -9,9 +9,9 @@ import recorded_drives as drives
 from kd_perception.backends import create_backend
 from kd_perception.bundle import load_student
 from kd_perception.errors import BagError, ImageEncodingError
-from kd_perception.image_folder import evaluate_images, read_frame
+from kd_perception.evaluation.image_folder import evaluate_images, read_frame
+from kd_perception.evaluation.report_images import SheetRow, contact_sheet
 from kd_perception.pipeline import Pipeline
-from kd_perception.report_images import SheetRow, contact_sheet
 
 
 @pytest.fixture

@@ -13,10 +13,10 @@ from tqdm import tqdm
 
 from kd_perception.encodings import MAX_IMAGE_BYTES
 from kd_perception.errors import BagError, ImageEncodingError, KdPerceptionError
-from kd_perception.evaluation_result import array_sha256, write_atomically
+from kd_perception.evaluation.report_images import SheetRow, contact_sheet, paint_panels
+from kd_perception.evaluation.result import array_sha256, write_atomically
 from kd_perception.frames import Frame
 from kd_perception.pipeline import Output, Pipeline, Result
-from kd_perception.report_images import SheetRow, contact_sheet, paint_panels
 from kd_perception.uncertainty import IGNORE_INDEX
 
 SHEET_FILE, RESULT_FILE = 'contact_sheet.jpg', 'images.json'

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from kd_perception.errors import ShapeError
-from kd_perception.evaluation_result import Scores
+from kd_perception.evaluation.result import Scores
 from kd_perception.metrics import (
     CalibrationBins,
     ConfusionMatrix,

@@ -13,7 +13,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
 
-from kd_perception.bag_types import (
+from kd_perception.bags import BagReader, BagWriter
+from kd_perception.bags.types import (
     CAMERA_INFO_TYPE,
     COMPRESSED_IMAGE_TYPE,
     IMAGE_TYPE,
@@ -22,7 +23,6 @@ from kd_perception.bag_types import (
     header_stamp_ns,
     with_header_stamp,
 )
-from kd_perception.bags import BagReader, BagWriter
 from kd_perception.errors import BagError
 
 TOPIC = '/thermal/image_raw'

@@ -15,8 +15,8 @@ import numpy as np
 
 from kd_perception.bundle import Student
 from kd_perception.errors import BagError
-from kd_perception.evaluation_result import write_atomically
-from kd_perception.evaluator import EvaluatedFrame
+from kd_perception.evaluation.evaluator import EvaluatedFrame
+from kd_perception.evaluation.result import write_atomically
 from kd_perception.frames import ByteImage, Float32Image
 from kd_perception.preprocessing import Agc, AgcConfig, gray_from_color
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from kd_perception.errors import BagError
-from kd_perception.report_images import Panels
-from kd_perception.video import CODECS, OverlayVideo
+from kd_perception.evaluation.report_images import Panels
+from kd_perception.evaluation.video import CODECS, OverlayVideo
 
 
 def panels(level, size=(72, 96)):

@@ -7,9 +7,9 @@ import math
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from kd_perception.bag_types import header_stamp_ns
 from kd_perception.bags import BagReader
-from kd_perception.evaluation_result import Counts, Percentiles
+from kd_perception.bags.types import header_stamp_ns
+from kd_perception.evaluation.result import Counts, Percentiles
 
 _DIAGNOSTICS = '/diagnostics'
 _TOTALS = ('received', 'published', 'dropped', 'failed')

@@ -19,18 +19,9 @@ from tqdm import tqdm
 from kd_perception.bags import BagReader
 from kd_perception.bundle import Student
 from kd_perception.encodings import frame_from_message
-from kd_perception.environment import environment_versions
 from kd_perception.errors import BagError, KdPerceptionError, ShapeError
-from kd_perception.evaluation_result import (
-    Counts,
-    Evaluation,
-    FrameRecord,
-    Source,
-    array_sha256,
-    student_summary,
-)
-from kd_perception.frames import ByteImage, Frame
-from kd_perception.labels import (
+from kd_perception.evaluation.environment import environment_versions
+from kd_perception.evaluation.labels import (
     Labeled,
     default_label_topic,
     labeled_by_folder,
@@ -38,14 +29,23 @@ from kd_perception.labels import (
     stamps_of,
     unlabeled,
 )
-from kd_perception.pipeline import Pipeline
-from kd_perception.predictions import (
+from kd_perception.evaluation.predictions import (
     Prediction,
     Predictor,
     RecordedPredictor,
     ReplayPredictor,
 )
-from kd_perception.scoring import Scorer
+from kd_perception.evaluation.result import (
+    Counts,
+    Evaluation,
+    FrameRecord,
+    Source,
+    array_sha256,
+    student_summary,
+)
+from kd_perception.evaluation.scoring import Scorer
+from kd_perception.frames import ByteImage, Frame
+from kd_perception.pipeline import Pipeline
 
 
 @dataclass(frozen=True)

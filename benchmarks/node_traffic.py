@@ -11,6 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from kd_perception.nodes.shared_memory import room_for_images
+
 NAMESPACE = '/bench'
 SIZE = (480, 640)
 STAGES = ('queue', 'convert', 'preprocess', 'infer', 'postprocess', 'publish')
@@ -71,12 +73,20 @@ class Ears:
         }
 
 
+def make_node(name: str) -> Any:
+    """Make a node with room for images, as a camera driver of today would have."""
+    import rclpy
+
+    with room_for_images():
+        rclpy.init()
+        return rclpy.create_node(name, namespace=NAMESPACE)
+
+
 def record(arguments: argparse.Namespace) -> None:
     """Take all outputs until SIGINT, then write the report."""
     import rclpy
 
-    rclpy.init()
-    node = rclpy.create_node('recorder', namespace=NAMESPACE)
+    node = make_node('recorder')
     ears = Ears(node, RECORDED)
     try:
         rclpy.spin(node)
@@ -90,8 +100,7 @@ def play(arguments: argparse.Namespace) -> None:
     from rclpy.qos import QoSProfile, ReliabilityPolicy
     from sensor_msgs.msg import Image
 
-    rclpy.init()
-    node = rclpy.create_node('player', namespace=NAMESPACE)
+    node = make_node('player')
     reliability = (
         ReliabilityPolicy.BEST_EFFORT if arguments.best_effort else ReliabilityPolicy.RELIABLE
     )

@@ -14,6 +14,8 @@ from rclpy.exceptions import ParameterException
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.signals import SignalHandlerOptions
 
+from kd_perception.nodes.shared_memory import room_for_images
+
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -65,9 +67,10 @@ def run_node(make_node: Callable[[], Any], args: Sequence[str] | None = None) ->
         Exit code: 0 after a signal, 2 if a start-up parameter is wrong.
     """
     stop = StopRequest()
-    rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
     try:
-        node = make_node()
+        with room_for_images():
+            rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
+            node = make_node()
     except ParameterException as error:
         rclpy.logging.get_logger('kd_perception').fatal(f'Wrong parameter at start-up: {error}')
         rclpy.try_shutdown()

@@ -109,8 +109,11 @@ class Outputs:
     def publish_images(
         self, names: frozenset[str], header: Any, result: Result, palette: ByteImage
     ) -> None:
-        """Publish the image topics among ``names``, each with the input's header."""
-        for name in names.difference(_TYPES):
+        """Publish the image topics among ``names``, each with the input's header.
+
+        The order is that of the table: the mask must not wait behind larger images.
+        """
+        for name in (n for n in _NEEDS if n in names and n not in _TYPES):
             image = _image_of(name, result, palette)
             if image is not None:
                 self._publishers[name].publish(image_message(header, image))

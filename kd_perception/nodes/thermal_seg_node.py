@@ -132,11 +132,7 @@ class ThermalSegNode(LifecycleNode):
         self.state = 'finalized'
         return _SUCCESS
 
-    def on_error(self, state: Any) -> TransitionCallbackReturn:
-        """Release everything, so that the node can be configured again."""
-        self._release()
-        self.state = 'unconfigured'
-        return _SUCCESS
+    on_error = on_cleanup  # so that the node can be configured again
 
     def close(self) -> None:
         """Release everything at the end of the process."""
@@ -221,11 +217,9 @@ class ThermalSegNode(LifecycleNode):
 
     def _on_reset(self, request: Any, response: Any) -> Any:
         response.success = self._is_configured()
+        response.message = 'the next frame starts anew' if response.success else 'not configured'
         if response.success:
             self.slot.request_reset()
-        response.message = (
-            'the next frame starts anew' if response.success else 'there is nothing to reset'
-        )
         return response
 
     def _now_ns(self) -> int:

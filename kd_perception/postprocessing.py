@@ -174,27 +174,3 @@ def _exp_small(x: np.float32) -> np.float32:
     r = r * x + np.float32(0.5)
     r = r * x + np.float32(1.0)
     return r * x + np.float32(1.0)
-
-
-def overlay(gray: ByteImage, mask: ByteImage, palette: ByteImage) -> ByteImage:
-    """Blend class colors over a gray image for people to look at.
-
-    Args:
-        gray: HxW uint8.
-        mask: HxW uint8 class ids; 0 and 255 stay gray.
-        palette: 256x3 uint8 RGB.
-
-    Returns:
-        HxWx3 uint8 RGB.
-    """
-    return np.asarray(_overlay_table(palette.tobytes())[mask, gray >> 2])
-
-
-@lru_cache(maxsize=4)
-def _overlay_table(palette: bytes) -> ByteImage:
-    """Tabulate the blend over (class, gray level / 4)."""
-    colors = np.frombuffer(palette, np.uint8).reshape(256, 1, 3).astype(np.float32)
-    grays = (np.arange(64, dtype=np.float32) * 4 + 2)[None, :, None]
-    blend = 0.5 * grays + 0.5 * colors
-    blend[[0, 255]] = grays
-    return blend.astype(np.uint8)

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kd_perception.errors import ShapeError
-from kd_perception.postprocessing import overlay, prediction_from_logits
+from kd_perception.postprocessing import prediction_from_logits
 from kd_perception.preprocessing import letterbox
 from kd_perception.uncertainty import confidence_from_logits
 
@@ -88,14 +88,3 @@ def test_wrong_shapes_are_refused(shape: tuple[int, ...]) -> None:
     box = letterbox((32, 32), (32, 32))
     with pytest.raises(ShapeError):
         prediction_from_logits(np.zeros(shape, np.float32), box, temperature=1.0, size=(32, 32))
-
-
-def test_overlay_colors_classes_only() -> None:
-    palette = np.zeros((256, 3), np.uint8)
-    palette[1] = (200, 0, 0)
-    gray = np.full((1, 3), 100, np.uint8)
-    picture = overlay(gray, np.array([[0, 1, 255]], np.uint8), palette)
-    assert np.ptp(picture[0, 0]) == 0
-    assert abs(int(picture[0, 0, 0]) - 100) <= 2
-    assert picture[0, 1, 0] > picture[0, 1, 1] + 90
-    assert picture[0, 2].tolist() == picture[0, 0].tolist()

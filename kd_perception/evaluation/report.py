@@ -18,8 +18,8 @@ from kd_perception.evaluation.report_charts import (
     reliability_chart,
     sparsification_chart,
 )
-from kd_perception.evaluation.report_images import display_palette
 from kd_perception.evaluation.result import Evaluation, Scores, write_atomically
+from kd_perception.overlay import display_palette
 
 
 def write_report(

@@ -6,7 +6,6 @@ from __future__ import annotations
 import base64
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,10 +17,10 @@ from kd_perception.errors import BagError
 from kd_perception.evaluation.evaluator import EvaluatedFrame
 from kd_perception.evaluation.result import write_atomically
 from kd_perception.frames import ByteImage, Float32Image
+from kd_perception.overlay import display_palette, overlay
 from kd_perception.preprocessing import Agc, AgcConfig, gray_from_color
 
 _NO_PREDICTION = (190, 190, 190)
-_BRIGHTEN, _DARKEN = 1.6, 0.8
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
 _SHEET_COLUMNS = 2
 _SHEET_GAP_PX = 6
@@ -106,30 +105,15 @@ def paint_panels(
     )
 
 
-def display_palette(palette: ByteImage) -> ByteImage:
-    """Brighten class colors, which data sets choose dark, so that they are seen over gray."""
-    return _bytes(np.minimum(palette * np.float32(_BRIGHTEN), 255.0))
-
-
 def _over(gray: ByteImage, ids: ByteImage, palette: ByteImage) -> ByteImage:
     """Blend classes over darkened gray, with white outlines; 0 and 255 stay gray."""
     ids = _resized(ids, (gray.shape[1], gray.shape[0]), cv2.INTER_NEAREST)
-    picture: ByteImage = _blend_table(palette.tobytes())[ids, gray >> 2]
+    picture = overlay(gray, ids, palette)
     edges = np.zeros(ids.shape, bool)
     edges[:, 1:] |= ids[:, 1:] != ids[:, :-1]
     edges[1:] |= ids[1:] != ids[:-1]
     picture[edges] = 255
     return picture
-
-
-@lru_cache(maxsize=4)
-def _blend_table(palette: bytes) -> ByteImage:
-    """Tabulate the blend over (class, gray level / 4)."""
-    colors = display_palette(np.frombuffer(palette, np.uint8).reshape(256, 1, 3))
-    grays = _DARKEN * (np.arange(64.0)[None, :, None] * 4 + 2)
-    blend = 0.3 * grays + 0.7 * colors
-    blend[[0, 255]] = grays
-    return _bytes(blend)
 
 
 def color_from_uncertainty(uncertainty: Float32Image | None, size: tuple[int, int]) -> ByteImage:

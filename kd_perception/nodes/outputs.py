@@ -25,8 +25,8 @@ from kd_perception.bundle import Student
 from kd_perception.frames import ByteImage
 from kd_perception.frames import Image as Image_
 from kd_perception.nodes.messages import image_message, label_info_message
+from kd_perception.overlay import overlay
 from kd_perception.pipeline import Output, Result
-from kd_perception.postprocessing import overlay
 
 try:  # not on PyPI, so only there with a ROS installation
     import vision_msgs.msg as vision_messages

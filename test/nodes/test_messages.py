@@ -67,9 +67,7 @@ def test_every_encoding_padding_and_byte_order_is_read(case: tuple[Any, np.ndarr
 
 
 @given(padded_messages(), st.integers(-40, 40).filter(bool))
-def test_a_buffer_of_another_length_is_refused(
-    case: tuple[Any, np.ndarray], change: int
-) -> None:
+def test_a_buffer_of_another_length_is_refused(case: tuple[Any, np.ndarray], change: int) -> None:
     message, _ = case
     data = message.data.tobytes()
     wrong = data[:change] if change < 0 else data + bytes(change)
@@ -87,9 +85,7 @@ def test_a_step_shorter_than_a_row_is_refused(case: tuple[Any, np.ndarray], less
         frame_from_message(message)
 
 
-@given(
-    st.sampled_from(['u1', 'u2', 'f4', 'rgb']), SIDES, SIDES, st.randoms(use_true_random=False)
-)
+@given(st.sampled_from(['u1', 'u2', 'f4', 'rgb']), SIDES, SIDES, st.randoms(use_true_random=False))
 def test_output_messages_read_back_the_same(kind: str, height: int, width: int, rnd: Any) -> None:
     generator = np.random.default_rng(rnd.randrange(2**32))
     shape = (height, width, 3) if kind == 'rgb' else (height, width)

@@ -22,17 +22,22 @@ SWAPS = 60
 
 @pytest.fixture(scope='module')
 def ready(start_node: Callable[..., Any], client: Client) -> Any:
-    node = start_node({'agc.time_constant_s': 60.0, 'latency_budget_ms': 5000.0,
-                       'input_timeout_s': 60.0, 'queue_policy': 'every', 'ffc.source': 'none'})
+    node = start_node(
+        {
+            'agc.time_constant_s': 60.0,
+            'latency_budget_ms': 5000.0,
+            'input_timeout_s': 60.0,
+            'queue_policy': 'every',
+            'ffc.source': 'none',
+        }
+    )
     client.wait_for_input()
     client.listen('mask', 'frame_status')
     return node
 
 
 @pytest.fixture(scope='module')
-def reversed_folder(
-    tiny_student_folder: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Path:
+def reversed_folder(tiny_student_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return reversed_student(tiny_student_folder, tmp_path_factory.mktemp('other') / 'reversed')
 
 

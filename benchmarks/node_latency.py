@@ -129,7 +129,7 @@ def print_table(rows: list[dict[str, Any]]) -> None:
         print(f'  answers: {row["answers"]}, {row["answers_hz"]:.1f} per second')
         print(f'  stamp to receipt [ms]: {latency}')
         print(f'  in the node, median [ms]: {stages}')
-        print(f'  transport both ways, the rest of the median [ms]: {row["transport_p50_ms"]:.1f}')
+        print(f'  transport both ways, median [ms]: {row["transport_p50_ms"]:.1f}')
         print(f'  not the network: {row["share_not_network"]:.0%} of stamp to receipt')
         print(f'  processor [of one core]: {cpu}; model: {row["model"]}')
 

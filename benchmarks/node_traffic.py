@@ -27,19 +27,27 @@ class Ears:
         from sensor_msgs.msg import Image
 
         self._node = node
-        self.latencies_ms: list[float] = []
+        self.latencies_ms: dict[int, float] = {}
+        self.stages_ms: dict[int, dict[str, float]] = {}
         self.receipts_s: list[float] = []
         self.diagnostics: dict[str, Any] = {}
         for topic in topics:
             take = self._take_mask if topic == 'mask' else lambda message: None
             node.create_subscription(Image, f'{NAMESPACE}/thermal_seg/{topic}', take, 10)
         node.create_subscription(DiagnosticArray, '/diagnostics', self._take_diagnostics, 10)
+        if topics:
+            status = f'{NAMESPACE}/thermal_seg/frame_status'
+            node.create_subscription(DiagnosticArray, status, self._take_status, 10)
 
     def _take_mask(self, message: Any) -> None:
         now_ns = time.time_ns()
-        stamp = message.header.stamp
+        stamp_ns = stamp_of(message)
         self.receipts_s.append(now_ns * 1e-9)
-        self.latencies_ms.append((now_ns - stamp.sec * 10**9 - stamp.nanosec) * 1e-6)
+        self.latencies_ms[stamp_ns] = (now_ns - stamp_ns) * 1e-6
+
+    def _take_status(self, message: Any) -> None:
+        values = {v.key: v.value for v in message.status[0].values}
+        self.stages_ms[stamp_of(message)] = {s: float(values[f'{s}_ms']) for s in STAGES}
 
     def _take_diagnostics(self, message: Any) -> None:
         for status in message.status:
@@ -54,23 +62,30 @@ class Ears:
 
     def report(self) -> dict[str, Any]:
         """Latency over all answers but the first ten, which meet cold caches."""
-        values = self.latencies_ms[10:]
+        values = list(self.latencies_ms.values())[10:]
         p50, p90, p99 = np.percentile(values, (50, 90, 99))
-        stages = {s: float(self.diagnostics['latency'].get(f'{s}_ms_p50', 'nan')) for s in STAGES}
+        frames = [(self.latencies_ms[s], self.stages_ms[s])
+                  for s in list(self.latencies_ms)[10:] if s in self.stages_ms]  # fmt: skip
+        stages = {s: float(np.median([stage[s] for _, stage in frames])) for s in STAGES}
+        transport_ms = np.median([latency - sum(stage.values()) for latency, stage in frames])
+        infer_share = np.median([stage['infer'] / latency for latency, stage in frames])
         counts = {n: int(self.diagnostics['input'][n])
                   for n in ('received', 'published', 'dropped', 'failed')}  # fmt: skip
         rate_hz = (len(self.receipts_s) - 1) / (self.receipts_s[-1] - self.receipts_s[0])
-        transport_ms = float(p50) - sum(stages.values())
         return {
             **counts,
             'answers': len(self.latencies_ms),
             'answers_hz': round(rate_hz, 2),
             'latency_ms': {'p50': p50, 'p90': p90, 'p99': p99, 'max': max(values)},
             'node_stage_p50_ms': stages,
-            'transport_p50_ms': round(transport_ms, 2),
-            'share_not_network': round(1.0 - stages['infer'] / float(p50), 3),
+            'transport_p50_ms': round(float(transport_ms), 2),
+            'share_not_network': round(1.0 - float(infer_share), 3),
             'model': self.diagnostics['model']['text'],
         }
+
+
+def stamp_of(message: Any) -> int:
+    return int(message.header.stamp.sec) * 10**9 + int(message.header.stamp.nanosec)
 
 
 def make_node(name: str) -> Any:

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 import openvino
 
@@ -34,7 +36,7 @@ class OpenVinoBackend:
         # The order of sums depends on how the work is split, so one thread does it all.
         self.threads = 1 if choice.deterministic else choice.threads
         try:
-            core = openvino.Core()
+            core = _core()
             hint = _precision_hint(core, choice.precision)
             model = core.read_model(model=student.onnx)
             check_logits_shape(student, tuple(model.output(0).shape))
@@ -66,6 +68,16 @@ class OpenVinoBackend:
     def close(self) -> None:
         """Release the network."""
         del self._request
+
+
+@lru_cache(maxsize=1)
+def _core() -> openvino.Core:
+    """Keep one core for the life of the process.
+
+    Its threads set signal stacks that must not go away with a network: a signal that arrives
+    later would end the process.
+    """
+    return openvino.Core()
 
 
 def _precision_hint(core: openvino.Core, precision: str) -> openvino.Type:

@@ -173,6 +173,7 @@ class Pipeline:
         """
         start = perf_counter()
         image = self._thermal_image(frame)
+        letterbox((image.shape[0], image.shape[1]), self.student.spec.image_size)
         gray, low, high = self._agc(image, frame.stamp_ns)
         frozen = self._freeze.is_frozen(frame, self.config.freeze)
         if self._freeze.thawed:

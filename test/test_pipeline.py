@@ -11,7 +11,13 @@ from hypothesis import strategies as st
 from kd_perception.backends import create_backend
 from kd_perception.bundle import load_student
 from kd_perception.encodings import image_from_buffer
-from kd_perception.errors import BackendError, ConfigError, ImageEncodingError, KdPerceptionError
+from kd_perception.errors import (
+    BackendError,
+    ConfigError,
+    ImageEncodingError,
+    KdPerceptionError,
+    ShapeError,
+)
 from kd_perception.frames import Frame
 from kd_perception.freeze import FreezeConfig
 from kd_perception.pipeline import Output, Pipeline, PipelineConfig
@@ -121,6 +127,16 @@ def test_gain_settings_restart_the_gain_and_others_do_not(pipeline: Pipeline) ->
     assert pipeline.step(hot).agc_low < low + 1000
     pipeline.configure(PipelineConfig(AgcConfig(), freeze=slow.freeze))
     assert pipeline.step(hot).agc_low > low + 4500
+
+
+def test_a_frame_that_is_too_thin_leaves_the_state_alone(pipeline: Pipeline) -> None:
+    slow = PipelineConfig(agc=AgcConfig(time_constant_s=60.0), freeze=FreezeConfig('none'))
+    pipeline.configure(slow)
+    low = pipeline.step(ramp()).agc_low
+    thin = np.full((1, 60_000), 25_000, np.uint16)
+    with pytest.raises(ShapeError):
+        pipeline.step(Frame(thin, 'mono16', 2 * SECOND))
+    assert pipeline.step(Frame(ramp().image, 'mono16', 3 * SECOND)).agc_low == low
 
 
 def test_saturated_pixels_are_counted(pipeline: Pipeline) -> None:

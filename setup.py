@@ -101,7 +101,7 @@ setup(
     extras_require=EXTRAS_REQUIRE,
     entry_points={
         'console_scripts': [
-            f'kd-perception = {PACKAGE}.cli:main',
+            f'kd-perception = {PACKAGE}.cli:run_and_exit',
             f'thermal_seg_node = {PACKAGE}.nodes.thermal_seg_node:main',
         ],
     },

@@ -50,6 +50,21 @@ def main(argv: Sequence[str] | None = None) -> int:
         return FAILED
 
 
+def run_and_exit() -> None:
+    """Run the command of this process and end it with the exit code.
+
+    An interrupt that arrives while a library executes generated source leaves a mark in CPython
+    that would turn any later exit into death by SIGINT, however well it was handled. By then all
+    is cleaned up, so the process ends at once.
+    """
+    code = main()
+    if code == INTERRUPTED:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    sys.exit(code)
+
+
 def _take_ends_as_interrupts() -> None:
     """Let a closed terminal and a polite kill clean up as Ctrl-C does."""
     for signum in (signal.SIGTERM, signal.SIGHUP):
@@ -207,4 +222,4 @@ _COMMANDS: dict[str, tuple[str, str, Declare]] = {
 
 
 if __name__ == '__main__':
-    sys.exit(main())
+    run_and_exit()

@@ -200,7 +200,7 @@ def test_interrupt_has_its_exit_code(drive, options, tmp_path):
         time.sleep(0.01)
     os.kill(process.pid, signal.SIGTERM)
     _, err = process.communicate(timeout=60)
-    assert process.returncode == 130
+    assert process.returncode == 130, err
     assert err.splitlines()[-1] == 'interrupted'
     assert 'Traceback' not in err
     assert not list(tmp_path.glob('*out*')), 'the unfinished bag is gone'

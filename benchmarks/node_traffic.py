@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from kd_perception.nodes.shared_memory import room_for_images
+from kd_perception.middleware import prepare_middleware
 
 NAMESPACE = '/bench'
 SIZE = (480, 640)
@@ -92,9 +92,9 @@ def make_node(name: str) -> Any:
     """Make a node with room for images, as a camera driver of today would have."""
     import rclpy
 
-    with room_for_images():
-        rclpy.init()
-        return rclpy.create_node(name, namespace=NAMESPACE)
+    prepare_middleware()
+    rclpy.init()
+    return rclpy.create_node(name, namespace=NAMESPACE)
 
 
 def record(arguments: argparse.Namespace) -> None:

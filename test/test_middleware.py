@@ -31,7 +31,7 @@ def test_profile_is_named_as_the_distribution_reads_it(share, distribution, vari
     assert len({NEW, OLD} & set(environment)) == 1
 
 
-@pytest.mark.parametrize('variable', [NEW, OLD])
+@pytest.mark.parametrize('variable', [NEW, OLD, 'FASTDDS_BUILTIN_TRANSPORTS'])
 def test_the_users_own_profile_stays(share, variable):
     environment = {variable: '/my/profile.xml', 'AMENT_PREFIX_PATH': '/opt/ros/kilted'}
     prepare_middleware(environment)

@@ -75,6 +75,17 @@ class FrameInput:
                 qos_overriding_options=QoSOverridingOptions(_OVERRIDABLE),
             )  # fmt: skip
 
+    def adapt(self) -> None:
+        """Ask for best effort once a publisher is known that offers no more.
+
+        The middleware's event says the same, but not every middleware has it.
+        """
+        if not self._reliable:
+            return
+        offers = self._node.get_publishers_info_by_topic(self.topic)
+        if any(o.qos_profile.reliability == ReliabilityPolicy.BEST_EFFORT for o in offers):
+            self._listen_as_best_effort()
+
     @property
     def incompatible(self) -> str:
         """Say which policy keeps a publisher from being heard; empty if none does.

@@ -61,7 +61,8 @@ class FrameStream:
         return 0.0 if last_s is None else monotonic() - last_s
 
     def watch(self) -> None:
-        """Log once when no image comes for ``input_timeout_s``, and once when they come again."""
+        """Adapt to the publishers; log once when images stop, and once when they come again."""
+        self.input.adapt()
         silent = self.silence_s > self._parameters.number('input_timeout_s')
         if silent and not self._told_silence:
             publishers = self.input.publishers_seen()

@@ -14,7 +14,7 @@ from rclpy.exceptions import ParameterException
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.signals import SignalHandlerOptions
 
-from kd_perception.nodes.shared_memory import room_for_images
+from kd_perception.middleware import prepare_middleware
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -68,9 +68,9 @@ def run_node(make_node: Callable[[], Any], args: Sequence[str] | None = None) ->
     """
     stop = StopRequest()
     try:
-        with room_for_images():
-            rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
-            node = make_node()
+        prepare_middleware()
+        rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
+        node = make_node()
     except ParameterException as error:
         rclpy.logging.get_logger('kd_perception').fatal(f'Wrong parameter at start-up: {error}')
         rclpy.try_shutdown()

@@ -13,8 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kd_perception.bags.playback import NO_ROS, PlaybackError, PlayConfig, PlayReport
-from kd_perception.parameter_file import load_parameter_file
-from kd_perception.pipeline_parameters import ParameterValue, check_parameters
+from kd_perception.parameters.arguments import parameters_from_arguments
 
 if TYPE_CHECKING:
     from kd_perception.replay import ReplayReport
@@ -127,24 +126,3 @@ def run_doctor(arguments: argparse.Namespace) -> int:
     from kd_perception import doctor
 
     return doctor.run(arguments)
-
-
-def parameters_from_arguments(arguments: argparse.Namespace) -> dict[str, ParameterValue]:
-    """Return the node's parameters: the file's, overridden by options.
-
-    Raises:
-        ConfigError: If a value is not allowed.
-    """
-    values: dict[str, ParameterValue] = {}
-    if arguments.params is not None:
-        values.update(load_parameter_file(arguments.params))
-    options = {
-        'model.path': arguments.student,
-        'backend': arguments.backend,
-        'device': arguments.device,
-        'precision': arguments.precision,
-    }
-    values.update({name: value for name, value in options.items() if value})
-    if arguments.threads >= 0:
-        values['threads'] = arguments.threads
-    return check_parameters(values)

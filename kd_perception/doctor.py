@@ -20,8 +20,6 @@ from kd_perception.errors import KdPerceptionError
 from kd_perception.machine import describe
 from kd_perception.resources import student_folder
 
-DEFAULT_STUDENT = 'thermal_seg_s'
-
 
 class State(Enum):
     """How a finding is to be taken."""
@@ -45,13 +43,6 @@ class Finding(NamedTuple):
     state: State
     text: str
     advice: str = ''
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the options of the command."""
-    parser.add_argument(
-        '--student', default=DEFAULT_STUDENT, help='student to load (default: %(default)s)'
-    )
 
 
 def run(args: argparse.Namespace) -> int:

@@ -19,13 +19,13 @@ from kd_perception.bundle import load_student
 from kd_perception.encodings import frame_from_message
 from kd_perception.errors import BagError, KdPerceptionError
 from kd_perception.frames import Frame, Image
-from kd_perception.parameter_file import NODE_NAME
-from kd_perception.pipeline import Output, Pipeline, Result, Timings
-from kd_perception.pipeline_parameters import (
+from kd_perception.parameters.file import NODE_NAME
+from kd_perception.parameters.table import (
     ParameterValue,
     backend_options_from_parameters,
     pipeline_config_from_parameters,
 )
+from kd_perception.pipeline import Output, Pipeline, Result, Timings
 from kd_perception.resources import student_folder
 
 _FAILURES_KEPT = 100

@@ -19,7 +19,7 @@ import pytest
 import setuptools
 import yaml
 
-from kd_perception.pipeline_parameters import PARAMETERS
+from kd_perception.parameters.table import PARAMETERS
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 PACKAGE = REPOSITORY / 'kd_perception'

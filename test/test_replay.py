@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from kd_perception.bags import BagReader, BagWriter
 from kd_perception.bags.types import IMAGE_TYPE, common_types
 from kd_perception.errors import BagError, ConfigError
-from kd_perception.parameter_file import load_parameter_file
-from kd_perception.pipeline_parameters import (
+from kd_perception.parameters.file import load_parameter_file
+from kd_perception.parameters.table import (
     PARAMETERS,
     check_parameters,
     default_parameters,

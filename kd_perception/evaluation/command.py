@@ -17,7 +17,6 @@ import numpy as np
 
 from kd_perception.bags import BagReader
 from kd_perception.bundle import Student, load_student
-from kd_perception.commands import parameters_from_arguments
 from kd_perception.errors import ConfigError
 from kd_perception.evaluation.evaluator import EvaluatedFrame, evaluate_bag
 from kd_perception.evaluation.frame_strip import FrameStrip
@@ -27,6 +26,7 @@ from kd_perception.evaluation.report import count, milliseconds, percent, write_
 from kd_perception.evaluation.report_images import Painter
 from kd_perception.evaluation.result import Evaluation, write_atomically
 from kd_perception.evaluation.video import OverlayVideo
+from kd_perception.parameters.arguments import parameters_from_arguments
 from kd_perception.pipeline import Pipeline
 from kd_perception.replay import pipeline_from_parameters
 from kd_perception.resources import student_folder

@@ -19,7 +19,7 @@ from kd_perception.nodes.camera_info import CalibrationState
 from kd_perception.nodes.mailbox import FrameCounts
 from kd_perception.nodes.messages import diagnostic_status
 from kd_perception.nodes.monitor import MonitorView, NoteKind
-from kd_perception.pipeline_parameters import ParameterValue
+from kd_perception.parameters.table import ParameterValue
 
 OK, WARN, ERROR = b'\x00', b'\x01', b'\x02'
 

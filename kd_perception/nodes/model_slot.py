@@ -12,12 +12,12 @@ from kd_perception.backends import Backend, create_backend
 from kd_perception.bundle import Student, load_student
 from kd_perception.errors import ConfigError
 from kd_perception.frames import ByteImage
-from kd_perception.pipeline import Pipeline, PipelineConfig
-from kd_perception.pipeline_parameters import (
+from kd_perception.parameters.table import (
     ParameterValue,
     backend_options_from_parameters,
     pipeline_config_from_parameters,
 )
+from kd_perception.pipeline import Pipeline, PipelineConfig
 from kd_perception.resources import student_folder
 
 

@@ -18,7 +18,7 @@ from rcl_interfaces.msg import (
 )
 
 from kd_perception.errors import ConfigError, KdPerceptionError
-from kd_perception.pipeline_parameters import (
+from kd_perception.parameters.table import (
     PARAMETER_BY_NAME,
     PARAMETERS,
     ParameterSpec,

@@ -31,7 +31,7 @@ from kd_perception.nodes.monitor import Monitor
 from kd_perception.nodes.node_process import run_node
 from kd_perception.nodes.outputs import Outputs, has_vision_msgs
 from kd_perception.nodes.parameters import NodeParameters
-from kd_perception.pipeline_parameters import ParameterValue, pipeline_config_from_parameters
+from kd_perception.parameters.table import ParameterValue, pipeline_config_from_parameters
 
 _SUCCESS, _FAILURE, _ERROR = (
     TransitionCallbackReturn.SUCCESS,

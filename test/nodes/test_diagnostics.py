@@ -14,7 +14,7 @@ from kd_perception.nodes.camera_info import CalibrationState
 from kd_perception.nodes.diagnostics import ERROR, OK, WARN, NodeView, Rates, statuses
 from kd_perception.nodes.mailbox import DropReason, FrameCounts
 from kd_perception.nodes.monitor import Fault, FrameTimes, Monitor, MonitorView, Note, ThermalState
-from kd_perception.pipeline_parameters import default_parameters
+from kd_perception.parameters.table import default_parameters
 
 MODEL = {'model': 'tiny', 'backend': 'openvino', 'precision': 'bf16', 'device': 'cpu'}
 

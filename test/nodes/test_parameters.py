@@ -13,7 +13,7 @@ live_node = pytest.importorskip('live_node', reason='needs rclpy')
 from live_node import Client, image, pixels_of, ramp
 from rcl_interfaces.msg import ParameterType
 
-from kd_perception.pipeline_parameters import PARAMETERS
+from kd_perception.parameters.table import PARAMETERS
 
 pytestmark = pytest.mark.ros
 

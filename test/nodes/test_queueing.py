@@ -17,8 +17,8 @@ from live_node import WARN, Client, image, pixels_of, ramp, wait_until
 from kd_perception.backends import create_backend
 from kd_perception.bundle import load_student
 from kd_perception.encodings import frame_from_message
+from kd_perception.parameters.table import pipeline_config_from_parameters
 from kd_perception.pipeline import Pipeline
-from kd_perception.pipeline_parameters import pipeline_config_from_parameters
 
 pytestmark = pytest.mark.ros
 

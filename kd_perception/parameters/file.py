@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 
 from kd_perception.errors import ConfigError
-from kd_perception.pipeline_parameters import ParameterValue, check_parameters
+from kd_perception.parameters.table import ParameterValue, check_parameters
 
 NODE_NAME = 'thermal_seg'
 

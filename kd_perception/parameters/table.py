@@ -13,7 +13,7 @@ from typing import TypedDict
 
 from kd_perception.errors import ConfigError
 from kd_perception.freeze import FreezeConfig
-from kd_perception.parameter_spec import Applied, ParameterSpec, ParameterValue
+from kd_perception.parameters.spec import Applied, ParameterSpec, ParameterValue
 from kd_perception.pipeline import PipelineConfig
 from kd_perception.preprocessing import AgcConfig, radiometry_from_preset
 

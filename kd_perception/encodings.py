@@ -70,7 +70,7 @@ def image_from_buffer(
     dtype = np.dtype(('>' if is_bigendian else '<') + kind)
     row_bytes = width * channels * dtype.itemsize
     buffer = memoryview(data).cast('B')
-    _check_buffer_size(len(buffer), height, width, step, row_bytes)
+    check_buffer_size(len(buffer), height, width, step, row_bytes)
     rows = np.frombuffer(buffer, np.uint8).reshape(height, step)[:, :row_bytes]
     if step % dtype.itemsize:
         rows = np.ascontiguousarray(rows)
@@ -78,7 +78,20 @@ def image_from_buffer(
     return samples if channels == 1 else samples.reshape(height, width, channels)
 
 
-def _check_buffer_size(length: int, height: int, width: int, step: int, row_bytes: int) -> None:
+def check_buffer_size(length: int, height: int, width: int, step: int, row_bytes: int) -> None:
+    """Compare the length of an image buffer with what its header says.
+
+    Args:
+        length: Bytes that there are.
+        height: Rows.
+        width: Columns.
+        step: Bytes per row, padding included.
+        row_bytes: Bytes per row that hold pixels.
+
+    Raises:
+        ImageEncodingError: Zero size, a step shorter than the pixels, too large, or another
+            length.
+    """
     if height < 1 or width < 1:
         raise ImageEncodingError(f'an image must have pixels; received {width}x{height}')
     if step < row_bytes:

@@ -41,6 +41,7 @@ MODULES: dict[str, tuple[str, str]] = {
 }
 ROS_MODULES = {
     'builtin_interfaces': 'ros-builtin-interfaces',
+    'cv_bridge': '',  # not on PyPI
     'diagnostic_msgs': 'ros-diagnostic-msgs',
     'lifecycle_msgs': 'ros-lifecycle-msgs',
     'rcl_interfaces': 'ros-rcl-interfaces',

@@ -12,8 +12,16 @@ import numpy.typing as npt
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from sensor_msgs.msg import CameraInfo, Image
 
+from kd_perception import encodings
 from kd_perception.bundle import Student
-from kd_perception.encodings import buffer_from_image, frame_from_message
+from kd_perception.encodings import buffer_from_image
+from kd_perception.errors import ImageEncodingError
+from kd_perception.frames import Frame
+
+try:  # part of every ROS installation, and not on PyPI
+    from cv_bridge import CvBridge
+except ImportError:
+    CvBridge = None
 
 __all__ = [
     'camera_info_at_size',
@@ -24,6 +32,34 @@ __all__ = [
     'label_info_message',
     'nanoseconds_from_stamp',
 ]
+
+
+_SENSOR_COLOR = ('bayer_', 'yuv422')
+
+
+def frame_from_message(message: Any) -> Frame:
+    """Read a sensor_msgs/Image or sensor_msgs/CompressedImage.
+
+    The encodings of :mod:`kd_perception.encodings` are read there. Bayer and YUV images, for users
+    who allow color input, go through cv_bridge where it is installed.
+
+    Raises:
+        ImageEncodingError: The encoding is not supported, or the buffer is not what the header
+            says.
+    """
+    if CvBridge is None or not getattr(message, 'encoding', '').startswith(_SENSOR_COLOR):
+        return encodings.frame_from_message(message)
+    encodings.check_buffer_size(
+        len(message.data), message.height, message.width, message.step, row_bytes=message.width
+    )
+    try:
+        image = CvBridge().imgmsg_to_cv2(message, 'rgb8')
+    except Exception as error:  # it raises its own kinds, TypeError and those of OpenCV
+        raise ImageEncodingError(
+            f'cv_bridge cannot convert {message.encoding}: {error}'
+        ) from error
+    stamp_ns = nanoseconds_from_stamp(message.header.stamp)
+    return Frame(image, 'rgb8', stamp_ns, message.header.frame_id)
 
 
 def image_message(header: Any, image: npt.NDArray[Any]) -> Image:

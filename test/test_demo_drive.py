@@ -17,7 +17,9 @@ from kd_perception.demo.drive import (
     DrivePlan,
     make_drive,
 )
+from kd_perception.demo.show import _judge
 from kd_perception.errors import ConfigError
+from kd_perception.evaluation.result import Counts
 from kd_perception.world import WorldConfig, drive_frames
 
 PLAN = DrivePlan(seed=3, frame_count=5, rate_hz=10.0, world=WorldConfig(height=48, width=64))
@@ -73,3 +75,21 @@ def test_an_interrupted_recording_is_made_again(tmp_path, monkeypatch):
 def test_wrong_plans_are_refused(wrong):
     with pytest.raises(ConfigError, match='A drive has'):
         replace(PLAN, **wrong)
+
+
+@pytest.mark.parametrize(
+    ('received', 'published', 'dropped', 'code'),
+    [
+        (80, 80, 0, 0),
+        (80, 70, 10, 0),
+        (79, 79, 0, 1),
+        (80, 79, 0, 1),
+        (80, 0, 80, 1),
+        (None,) * 3 + (1,),
+    ],
+)
+def test_the_demo_fails_when_frames_are_lost_not_when_they_are_dropped(
+    received, published, dropped, code
+):
+    counts = Counts(received=received, published=published, dropped=dropped, failed=0)
+    assert _judge(counts, sent=80) == code

@@ -86,7 +86,9 @@ class FreezeDetector:
     def _is_settling(self, stamp_ns: int, settle_s: float) -> bool:
         if self._thawed_ns is None:
             return False
-        if 0 <= stamp_ns - self._thawed_ns < settle_s * 1e9:
+        # Stamps that stand still (a driver that leaves them empty) must not make it last forever.
+        elapsed_ns = stamp_ns - self._thawed_ns
+        if 0 < elapsed_ns < settle_s * 1e9 or (self.thawed and settle_s > 0):
             return True
         self._thawed_ns = None
         return False

@@ -27,6 +27,12 @@ def test_no_settling_time() -> None:
     assert run([2, 2, 2, 3], FreezeConfig(settle_s=0.0)) == [False, False, True, False]
 
 
+def test_frames_without_stamps_settle_at_once() -> None:
+    detector, config = FreezeDetector(), FreezeConfig()
+    found = [detector.is_frozen(frame(v, 0.0), config) for v in (1, 2, 2, 2, 3, 4, 5)]
+    assert found == [False, False, False, True, True, False, False]
+
+
 def test_two_equal_frames_are_enough_when_asked_for() -> None:
     assert run([1, 1, 2], FreezeConfig(freeze_frames=2, settle_s=0.0)) == [False, True, False]
 

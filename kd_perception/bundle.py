@@ -22,6 +22,7 @@ import yaml
 
 from kd_perception.bundle_schema import StudentSpec, spec_from_mapping
 from kd_perception.errors import BundleError
+from kd_perception.files import replace_folder
 from kd_perception.frames import ByteImage
 
 FORMAT_VERSION = 1
@@ -92,6 +93,7 @@ def save_student(
     contents[DESCRIPTION_FILE] = description
     for name, data in contents.items():
         _check_size(name, len(data))
+    _check_self_contained(onnx)
     folder.parent.mkdir(parents=True, exist_ok=True)
     _replace_folder(folder, contents)
     return _sha256(description)
@@ -99,17 +101,13 @@ def save_student(
 
 def _replace_folder(folder: Path, contents: dict[str, bytes]) -> None:
     staging = Path(tempfile.mkdtemp(prefix=f'.{folder.name}.', dir=folder.parent))
-    retired = staging.with_name(staging.name + '.retired')
     try:
         for name, data in contents.items():
             (staging / name).write_bytes(data)
         staging.chmod(0o755)
-        if folder.exists():
-            folder.rename(retired)
-        staging.rename(folder)
+        replace_folder(staging, folder)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
-        shutil.rmtree(retired, ignore_errors=True)
 
 
 def load_student(folder: Path, *, sha256: str = '') -> Student:
@@ -134,6 +132,7 @@ def load_student(folder: Path, *, sha256: str = '') -> Student:
     hashes = document.pop('files')
     spec = spec_from_mapping(document)
     contents = {name: _read_verified(folder, name, hashes) for name in (GRAPH_FILE, WEIGHTS_FILE)}
+    _check_self_contained(contents[GRAPH_FILE])
     _read_verified(folder, CARD_FILE, hashes)
     return Student(spec, contents[GRAPH_FILE], contents[WEIGHTS_FILE], actual, folder)
 
@@ -184,6 +183,15 @@ def _read(folder: Path, name: str) -> bytes:
 def _check_size(name: str, size: int) -> None:
     if size > _MAX_BYTES[name]:
         raise BundleError(f'{name} may have {_MAX_BYTES[name]} bytes at most; received {size}')
+
+
+def _check_self_contained(onnx: bytes) -> None:
+    """Refuse a graph whose weights lie in other files, which no hash here covers."""
+    if b'location' in onnx:  # the key that every tensor with external data has
+        raise BundleError(
+            f'{GRAPH_FILE} must hold its weights itself; it has tensors (or names) with '
+            '"location": export it with external_data=False'
+        )
 
 
 def _sha256(data: bytes) -> str:

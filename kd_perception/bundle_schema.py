@@ -78,7 +78,7 @@ class StudentSpec:
         classes: Ids 0 to C-1 in the order of the network's outputs.
         input: Network input.
         output_stride: Network input side / logit side.
-        agc: Gain control that training used.
+        agc: Gain control that training used. A camera may need another; node and replay warn.
         calibration: Temperature of confidence and uncertainty.
         provenance: Recipe, configuration, data digest, metrics, what it was trained on.
         task: ``segmentation``.
@@ -132,7 +132,7 @@ def spec_from_mapping(document: Mapping[str, Any]) -> StudentSpec:
             values[name] = _build(kind, values[name])
         spec: StudentSpec = _build(StudentSpec, values)
         return spec
-    except (KeyError, TypeError, AttributeError, ConfigError) as error:
+    except (KeyError, TypeError, AttributeError, OverflowError, ConfigError) as error:
         raise BundleError(f'student.yaml: a field is missing or wrong: {error}') from error
 
 

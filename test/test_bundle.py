@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import yaml
 from hypothesis import given
@@ -98,6 +99,19 @@ def test_links_out_of_the_bundle_are_refused(folder: Path, tmp_path: Path) -> No
     (folder / 'student.onnx').symlink_to(outside)
     with pytest.raises(BundleError, match='must lie in the bundle'):
         load_student(folder)
+
+
+def test_a_graph_with_weights_elsewhere_is_refused(
+    tmp_path: Path, tiny_student_spec: StudentSpec
+) -> None:
+    onnx = pytest.importorskip('onnx')
+    tensor = onnx.numpy_helper.from_array(np.ones(4, np.float32), 'weight')
+    onnx.external_data_helper.set_external_data(tensor, '../secret.bin')
+    graph = onnx.helper.make_graph([], 'g', [], [], [tensor])
+    data = onnx.helper.make_model(graph).SerializeToString()
+    with pytest.raises(BundleError, match='external_data'):
+        save_student(tmp_path / 'b', tiny_student_spec, onnx=data, weights=b'', model_card='')
+    assert not (tmp_path / 'b').exists()
 
 
 def test_size_is_bounded_before_reading(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

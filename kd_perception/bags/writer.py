@@ -17,6 +17,7 @@ from rosbags.rosbag2 import StoragePlugin, Writer
 from kd_perception.bags.types import CAMERA_INFO_TYPE, IMAGE_TYPE, common_types
 from kd_perception.encodings import buffer_from_image
 from kd_perception.errors import BagError
+from kd_perception.files import replace_folder
 from kd_perception.frames import Image
 
 # Version 8 is what both Humble and the current distributions read.
@@ -115,9 +116,7 @@ class BagWriter:
 
     def _publish(self) -> None:
         assert self._partial is not None
-        if self.path.exists():  # only with `overwrite`; the old bag goes with the partial folder
-            self.path.rename(self._partial / 'replaced')
-        (self._partial / self.path.name).rename(self.path)
+        replace_folder(self._partial / self.path.name, self.path)
 
     def write_raw(self, topic: str, message_type: str, data: bytes, *, log_time_ns: int) -> None:
         """Write a serialized message (CDR with its four encapsulation bytes).

@@ -192,9 +192,15 @@ def frame_from_message(message: Any) -> Frame:
         The frame, with the header's stamp in nanoseconds.
 
     Raises:
-        ImageEncodingError: As :func:`image_from_buffer` and :func:`image_from_compressed`.
+        ImageEncodingError: As :func:`image_from_buffer` and :func:`image_from_compressed`, or
+            a stamp that is none.
     """
     stamp = message.header.stamp
+    if stamp.sec < 0 or not 0 <= stamp.nanosec < 10**9:
+        raise ImageEncodingError(
+            'a stamp must have seconds from 0 and nanoseconds below 10^9; received '
+            f'{stamp.sec} and {stamp.nanosec}'
+        )
     stamp_ns = int(stamp.sec) * 10**9 + int(stamp.nanosec)
     if hasattr(message, 'format'):
         image, encoding = image_from_compressed(message.data, format=message.format)

@@ -41,7 +41,7 @@ class PipelineConfig:
         radiometry: The camera's temperature scale; None when it is not known.
         freeze: Frozen frames.
         allow_color_input: Accept color images by their luma; else they are refused.
-        min_confidence: Pixels below get mask 255 and confidence 0, 0 to 1.
+        min_confidence: Pixels below get no prediction (mask 255, confidence 0), 0 to 1.
         output_size: ``input`` for results of the camera's size, ``network`` for the size at which
             the network saw the image.
     """
@@ -241,6 +241,7 @@ class Pipeline:
             unsure = prediction.confidence < round(255 * self.config.min_confidence)
             prediction.mask[unsure] = IGNORE_INDEX
             prediction.confidence[unsure] = 0
+            prediction.uncertainty[unsure] = np.nan
 
     def _no_prediction(self, gray: Float32Image) -> Prediction:
         size = gray.shape

@@ -97,6 +97,7 @@ def test_unsure_pixels_are_unlabeled(pipeline: Pipeline) -> None:
     assert 0 < unsure.sum() < unsure.size
     assert (after.mask[unsure] == 255).all()
     assert (after.confidence[unsure] == 0).all()
+    np.testing.assert_array_equal(np.isnan(after.uncertainty), unsure)
     np.testing.assert_array_equal(after.mask[~unsure], before.mask[~unsure])
 
 

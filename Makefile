@@ -70,7 +70,7 @@ lint: $(VENV)/.installed-test  ## ruff check, ruff format --check, mypy
 
 .PHONY: bench
 bench: $(VENV)/.installed-run  ## Latency of the live node at 30 Hz (ARGS for options)
-	@$(PY) benchmarks/node_latency.py $(ARGS)
+	@$(PY) -m benchmarks.node_latency $(ARGS)
 
 .PHONY: clean
 clean:  ## Remove what was built and computed; .venv stays

@@ -16,21 +16,26 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 from typing import Any
 
 from benchmarks.node_traffic import NAMESPACE
+from kd_perception.machine import describe
 
 ROOT = Path(__file__).resolve().parent.parent
 
 
 def main() -> int:
     arguments = parse_arguments()
-    rows = [
-        measure(arguments, f'{arguments.rate:g} Hz, mask, confidence and uncertainty', 0),
-        measure(arguments, 'as fast as it answers, mask only', 2),
-    ]
+    every_output = f'{arguments.rate:g} Hz, mask, confidence and uncertainty'
+    with tempfile.TemporaryDirectory() as folder:
+        rows = [
+            measure(arguments, every_output, 0, Path(folder) / 'paced'),
+            measure(arguments, 'as fast as it answers, mask only', 2, Path(folder) / 'fast'),
+        ]
+    print(describe())
     print_table(rows)
     for row in rows:
         print(json.dumps(row))
@@ -49,9 +54,10 @@ def parse_arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def measure(arguments: argparse.Namespace, title: str, in_flight: int) -> dict[str, Any]:
+def measure(
+    arguments: argparse.Namespace, title: str, in_flight: int, out: Path
+) -> dict[str, Any]:
     """Start the three processes, let the player play, and put their reports together."""
-    out = Path(f'/tmp/node_latency_{os.getpid()}_{in_flight}.json')
     node = start(
         ['-m', 'kd_perception.nodes.thermal_seg_node', '--ros-args', '-r', f'__ns:={NAMESPACE}',
          '-p', f'model.path:={arguments.student}', '-p', 'ffc.source:=none',
@@ -71,9 +77,8 @@ def measure(arguments: argparse.Namespace, title: str, in_flight: int) -> dict[s
     report = json.loads(out.with_suffix('.player').read_text())
     if not in_flight:
         report |= json.loads(out.read_text())
-    for file in (out, out.with_suffix('.player')):
-        file.unlink(missing_ok=True)
-    return {'row': title, **report, 'cpu_share': usage, 'node_exit_code': exit_code}
+    report |= {'cpu_share': usage, 'node_exit_code': exit_code, 'machine': describe()}
+    return {'row': title, **report}
 
 
 def start(arguments: list[str]) -> subprocess.Popen[bytes]:

@@ -12,10 +12,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kd_perception.bags.playback import NO_ROS, PlaybackError, PlayConfig, PlayReport
-from kd_perception.parameters.arguments import parameters_from_arguments
-
 if TYPE_CHECKING:
+    from kd_perception.bags.playback import PlayReport
     from kd_perception.replay import ReplayReport
 
 _FAILURES_SHOWN = 10
@@ -39,6 +37,8 @@ def run_demo(arguments: argparse.Namespace) -> int:
 
 def run_play(arguments: argparse.Namespace) -> int:
     """Publish a bag on ROS topics."""
+    from kd_perception.bags.playback import NO_ROS, PlaybackError, PlayConfig
+
     config = PlayConfig(
         rate=arguments.rate,
         loop=arguments.loop,
@@ -78,6 +78,7 @@ def _tell_play(report: PlayReport) -> None:
 
 def run_replay(arguments: argparse.Namespace) -> int:
     """Run a bag through the pipeline in this process."""
+    from kd_perception.parameters.arguments import parameters_from_arguments
     from kd_perception.replay import pipeline_from_parameters, replay_bag
 
     pipeline = pipeline_from_parameters(parameters_from_arguments(arguments))

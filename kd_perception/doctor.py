@@ -14,11 +14,16 @@ from enum import Enum
 from importlib.metadata import PackageNotFoundError, version
 from typing import NamedTuple
 
-from kd_perception.backends import create_backend, has_cuda
-from kd_perception.bundle import load_student
 from kd_perception.errors import KdPerceptionError
 from kd_perception.machine import describe
-from kd_perception.resources import student_folder
+
+_LIBRARIES = (
+    ('NumPy', 'numpy'),
+    ('OpenCV', 'cv2'),
+    ('numba', 'numba'),
+    ('rosbags', 'rosbags'),
+    ('YAML', 'yaml'),
+)
 
 
 class State(Enum):
@@ -65,7 +70,7 @@ def examine(student: str) -> Iterator[Finding]:
     """Look at everything that a node needs, one finding after the other."""
     yield _interpreter()
     yield Finding('machine', State.OK, describe())
-    for name, module in (('NumPy', 'numpy'), ('OpenCV', 'cv2'), ('numba', 'numba')):
+    for name, module in _LIBRARIES:
         yield _library(name, module)
     yield from _ros()
     yield from _backends(student)
@@ -84,7 +89,8 @@ def _library(name: str, module: str) -> Finding:
     except ImportError as error:
         advice = 'install the package again: pip install .'
         return Finding(name, State.PROBLEM, f'cannot be imported: {error}', advice)
-    return Finding(name, State.OK, f'{loaded.__version__} from {loaded.__file__}')
+    found = getattr(loaded, '__version__', _version(module))
+    return Finding(name, State.OK, f'{found} from {loaded.__file__}')
 
 
 def _ros() -> Iterator[Finding]:
@@ -129,6 +135,15 @@ def _optional(module: str, meaning: str) -> Finding:
 
 
 def _backends(student: str) -> Iterator[Finding]:
+    # Imported here, so that a missing library is a finding and not the end of the command.
+    try:
+        from kd_perception.backends import create_backend
+        from kd_perception.bundle import load_student
+        from kd_perception.resources import student_folder
+    except ImportError as error:
+        advice = 'see the library above; then pip install . again'
+        yield Finding('backends', State.PROBLEM, f'cannot be imported: {error}', advice)
+        return
     try:
         loaded = load_student(student_folder(student))
     except KdPerceptionError as error:
@@ -159,6 +174,12 @@ def _version(name: str) -> str:
 
 
 def _gpu() -> Finding:
-    if has_cuda():
+    try:
+        from kd_perception.backends import has_cuda
+
+        found = has_cuda()
+    except ImportError:
+        found = False
+    if found:
         return Finding('GPU', State.OK, 'torch sees a CUDA device')
     return Finding('GPU', State.NOTE, 'no CUDA device for torch: nodes run on the CPU')

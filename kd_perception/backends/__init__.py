@@ -7,6 +7,7 @@ reference and the CUDA path. Nothing falls back silently: what really runs is in
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 from dataclasses import dataclass, replace
 from typing import Protocol
@@ -14,12 +15,22 @@ from typing import Protocol
 from kd_perception.bundle import Student
 from kd_perception.errors import BackendError, ConfigError
 from kd_perception.frames import Float32Image
-from kd_perception.machine import has_cuda_driver, usable_cores
+from kd_perception.machine import cuda_device_count, usable_cores
 
 BACKENDS = ('auto', 'openvino', 'onnxruntime', 'torch')
 PRECISIONS = ('auto', 'fp32', 'bf16', 'fp16')
 
-_MODULES = {'openvino': 'openvino', 'onnxruntime': 'onnxruntime', 'torch': 'torch'}
+# What must be installed, and the class that uses it; imported only when chosen.
+_MODULES = {
+    'openvino': ('openvino',),
+    'onnxruntime': ('onnxruntime',),
+    'torch': ('torch', 'safetensors'),
+}
+_CLASSES = {
+    'openvino': ('kd_perception.backends.openvino_backend', 'OpenVinoBackend'),
+    'onnxruntime': ('kd_perception.backends.onnxruntime_backend', 'OnnxRuntimeBackend'),
+    'torch': ('kd_perception.backends.torch_backend', 'TorchBackend'),
+}
 
 
 class Backend(Protocol):
@@ -104,17 +115,15 @@ def create_backend(
     """
     choice = choose_backend(backend, device, precision, threads, require_gpu)
     choice = replace(choice, deterministic=deterministic)
-    if choice.name == 'openvino':
-        from kd_perception.backends.openvino_backend import OpenVinoBackend
-
-        return OpenVinoBackend(student, choice)
-    if choice.name == 'onnxruntime':
-        from kd_perception.backends.onnxruntime_backend import OnnxRuntimeBackend
-
-        return OnnxRuntimeBackend(student, choice)
-    from kd_perception.backends.torch_backend import TorchBackend
-
-    return TorchBackend(student, choice)
+    module, kind = _CLASSES[choice.name]
+    try:
+        make = getattr(importlib.import_module(module), kind)
+    except (ImportError, OSError) as error:
+        raise BackendError(
+            f'{choice.name} is installed but cannot be loaded: {error}: install it again'
+        ) from error
+    backend_in_use: Backend = make(student, choice)
+    return backend_in_use
 
 
 def choose_backend(
@@ -148,7 +157,7 @@ def _resolve_name(backend: str, device: str) -> str:
     if not _is_installed(backend):
         raise BackendError(
             f'the backend {backend} must be installed; Python cannot find it: pip install '
-            f'{_MODULES[backend]}'
+            f'{" ".join(_MODULES[backend])}'
         )
     return backend
 
@@ -164,12 +173,12 @@ def _is_cuda(device: str) -> bool:
 
 
 def _is_installed(name: str) -> bool:
-    return importlib.util.find_spec(_MODULES[name]) is not None
+    return all(importlib.util.find_spec(module) is not None for module in _MODULES[name])
 
 
 def has_cuda() -> bool:
-    """Tell whether torch can use a CUDA device, without importing torch where no driver is."""
-    if not _is_installed('torch') or not has_cuda_driver():
+    """Tell whether torch can use a CUDA device, without importing torch where there is none."""
+    if not _is_installed('torch') or cuda_device_count() == 0:
         return False
     from kd_perception.backends.torch_backend import is_cuda_available
 

@@ -48,6 +48,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # the reader of our output, such as `head`, has gone
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED
+    except OSError as error:  # a full disk, a file where a folder should be, no permission
+        if arguments.debug:
+            traceback.print_exc()
+        print(f'kd-perception {arguments.command}: {error}', file=sys.stderr)
+        return FAILED
 
 
 def run_and_exit() -> None:
@@ -172,7 +177,7 @@ def _declare_pipeline(parser: argparse.ArgumentParser) -> None:
     add('--backend', default='', help='auto, openvino, onnxruntime or torch (auto)')
     add('--device', default='', help='auto, cpu or cuda:N (auto)')
     add('--precision', default='', help='auto, fp32, bf16 or fp16 (auto)')
-    add('--threads', type=int, default=-1, help='CPU threads; 0 chooses')
+    add('--threads', type=int, default=None, help='CPU threads; 0 chooses')
 
 
 def _declare_quiet(parser: argparse.ArgumentParser) -> None:

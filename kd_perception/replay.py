@@ -121,6 +121,7 @@ def replay_bag(
     Raises:
         BagError: If a bag cannot be read or written, or the topic is not an image topic.
     """
+    _check_apart(Path(bag), Path(out))
     report = ReplayReport()
     start_s = time.perf_counter()
     with BagReader(bag) as source:
@@ -145,6 +146,12 @@ def replay_bag(
         report.received += source.failure_count
     report.wall_s = time.perf_counter() - start_s
     return report
+
+
+def _check_apart(bag: Path, out: Path) -> None:
+    source, target = bag.resolve(), out.resolve()
+    if target == source or target in source.parents:
+        raise BagError(f'The results must go to another bag than {bag}; received {out}.')
 
 
 def _replay_message(

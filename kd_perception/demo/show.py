@@ -65,6 +65,8 @@ class DemoConfig:
         """Check the values."""
         if not 2.0 <= self.seconds <= 120.0:
             raise ConfigError(f'The demo takes 2 to 120 seconds, got {self.seconds}.')
+        if not 1.0 <= self.rate_hz <= 30.0:
+            raise ConfigError(f'The demo runs at 1 to 30 frames per second, got {self.rate_hz}.')
 
     def drive_plan(self) -> DrivePlan:
         """Return what is to be rendered."""

@@ -115,10 +115,13 @@ def run(arguments: argparse.Namespace) -> int:
     images: Path | None = getattr(arguments, 'images', None)
     if (images is None) == (arguments.bag is None):
         raise ConfigError('Give either a recording or --images FOLDER.')
+    if images is not None and (arguments.predictions or arguments.labels):
+        raise ConfigError('--images goes without --predictions and --labels.')
     parameters = parameters_from_arguments(arguments)
     progress = not arguments.quiet and sys.stderr.isatty()
     if arguments.predictions is not None:
-        student = load_student(student_folder(str(parameters['model.path'])))
+        folder = student_folder(str(parameters['model.path']))
+        student = load_student(folder, sha256=str(parameters['model.sha256']))
         return _run_bag(arguments, student, None, progress)
     pipeline = pipeline_from_parameters(parameters)
     with closing(pipeline.backend):

@@ -26,6 +26,6 @@ def parameters_from_arguments(arguments: argparse.Namespace) -> dict[str, Parame
         'precision': arguments.precision,
     }
     values.update({name: value for name, value in options.items() if value})
-    if arguments.threads >= 0:
+    if arguments.threads is not None:
         values['threads'] = arguments.threads
     return check_parameters(values)

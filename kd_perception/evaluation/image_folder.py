@@ -48,7 +48,9 @@ def evaluate_images(folder: Path, out: Path, pipeline: Pipeline, *, progress: bo
         BagError: There is no such folder or no image file in it, or the result cannot be written.
     """
     files = _image_files(folder)
-    rows: list[SheetRow] = []
+    for stale in out.glob(SHEET_FILE.replace('.', '*.')):
+        stale.unlink()
+    sheets, rows = 0, list[SheetRow]()
     entries: list[dict[str, Any]] = []
     for path in tqdm(files, unit='image', disable=not progress, leave=False):
         name = path.relative_to(folder).as_posix()
@@ -61,12 +63,20 @@ def evaluate_images(folder: Path, out: Path, pipeline: Pipeline, *, progress: bo
             continue
         entries.append(_entry(name, frame, result, pipeline))
         rows.append(_row(entries[-1], result, pipeline))
-    for number, start in enumerate(range(0, len(rows), _SHEET_FRAMES), 1):
-        sheet = SHEET_FILE if number == 1 else SHEET_FILE.replace('.', f'_{number}.')
-        contact_sheet(rows[start : start + _SHEET_FRAMES], out / sheet, pipeline.student)
+        if len(rows) == _SHEET_FRAMES:  # written at once, so that memory does not grow
+            sheets += 1
+            _write_sheet(rows, out, sheets, pipeline)
+            rows.clear()
+    if rows:
+        _write_sheet(rows, out, sheets + 1, pipeline)
     document = {'student': pipeline.student.spec.name, 'images': entries}
     write_atomically(out / RESULT_FILE, json.dumps(document, indent=1) + '\n')
-    return len(rows)
+    return sum('error' not in entry for entry in entries)
+
+
+def _write_sheet(rows: list[SheetRow], out: Path, number: int, pipeline: Pipeline) -> None:
+    name = SHEET_FILE if number == 1 else SHEET_FILE.replace('.', f'_{number}.')
+    contact_sheet(rows, out / name, pipeline.student)
 
 
 def read_frame(path: Path) -> Frame:

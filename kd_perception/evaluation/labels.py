@@ -99,6 +99,11 @@ def labeled_by_folder(bag: BagReader, image_topic: str, folder: Path) -> Iterato
             f'{image_topic} has {count}. Name them <stamp in ns>.png.'
         )
     for index, message in enumerate(bag.messages([image_topic])):
+        if bag.failure_count and not by_stamp:
+            raise BagError(
+                f'{bag.failure_count} images could not be read, so labels in order do not fit: '
+                'name them <stamp in ns>.png.'
+            )
         stamp_ns = header_stamp_ns(message.data)
         path = by_stamp.get(stamp_ns) if by_stamp else files[index]
         yield Labeled(message, stamp_ns, None if path is None else read_label(path))

@@ -52,12 +52,10 @@ EXTRAS_REQUIRE = {
     ],
     'training': [
         'draccus',
-        'jaxtyping',
-        'lightning-fabric',
         'onnx',
         'onnxscript',
+        'pillow',
         'safetensors',
-        'tensorboard',
         'torch',
     ],
     # colcon looks for pytest under this very name; tests_require would give zero tests.

@@ -250,7 +250,7 @@ def test_parameter_file_holds_every_parameter_with_its_default_and_type() -> Non
 
 def test_parameter_file_marks_what_may_change_live() -> None:
     lines = (REPOSITORY / 'config/thermal_seg.yaml').read_text(encoding='utf-8').splitlines()
-    marks = {'active': '(live)', 'reload': '(reload)', 'configure': ''}
+    marks = {'active': '(live)', 'reload': '(reload)', 'configure': '', 'start': ''}
     for spec in PARAMETERS:
         leaf = spec.name.rpartition('.')[2]
         text = next(line for line in lines if line.strip().startswith(f'{leaf}: '))

@@ -27,6 +27,7 @@ from kd_perception.parameters.table import (
 )
 
 _EFFECT = {
+    'start': 'Read when the node starts.',
     'configure': 'Read on configure.',
     'active': 'May change while the node is active.',
     'reload': 'Read on configure and by ~/reload_model.',
@@ -125,6 +126,12 @@ class NodeParameters:
     ) -> None:
         for name, value in wanted.items():
             PARAMETER_BY_NAME[name].check(value)
+        over = [name for name in changed if PARAMETER_BY_NAME[name].applied == 'start']
+        if over:
+            raise ConfigError(
+                f'{", ".join(over)} is only read when the node starts: set it in the parameter '
+                'file or on the command line.'
+            )
         fixed = [name for name in changed if not PARAMETER_BY_NAME[name].dynamic]
         if fixed and self._is_configured():
             raise ConfigError(

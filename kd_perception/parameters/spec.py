@@ -11,7 +11,7 @@ from typing import Literal
 from kd_perception.errors import ConfigError
 
 ParameterValue = bool | int | float | str
-Applied = Literal['configure', 'active', 'reload']
+Applied = Literal['start', 'configure', 'active', 'reload']
 
 _TYPE_NAMES = {bool: 'boolean', int: 'integer', float: 'double', str: 'string'}
 
@@ -28,8 +28,9 @@ class ParameterSpec:
         maximum: Largest allowed number, inclusive; None for strings and booleans.
         choices: Allowed strings; empty if any string is allowed.
         pattern: Regular expression that a string must match wholly; empty for none.
-        applied: When a change takes effect: 'configure' (only read on configure), 'active' (at
-            the next frame) or 'reload' (stored at once, used by the next configure or reload).
+        applied: When a change takes effect: 'start' (only read when the node starts), 'configure'
+            (only read on configure), 'active' (at the next frame) or 'reload' (stored at once,
+            used by the next configure or reload).
     """
 
     name: str
@@ -44,7 +45,7 @@ class ParameterSpec:
     @property
     def dynamic(self) -> bool:
         """Whether the parameter may be changed while the node is active."""
-        return self.applied != 'configure'
+        return self.applied in ('active', 'reload')
 
     def check(self, value: object) -> ParameterValue:
         """Return the value if it is allowed.

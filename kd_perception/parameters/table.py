@@ -125,7 +125,9 @@ PARAMETERS: tuple[ParameterSpec, ...] = (
     _number('deadline_ms', 0.0, 0.0, 60_000.0,
             'Deadline offered on the outputs, in ms; 0 is infinite.', 'configure'),
     ParameterSpec('diagnostics.enable', True, 'Publish /diagnostics.'),
-    ParameterSpec('autostart', True, 'Configure and activate without a lifecycle manager.'),
+    ParameterSpec(
+        'autostart', True, 'Configure and activate without a lifecycle manager.', applied='start'
+    ),
 )  # fmt: skip
 
 PARAMETER_BY_NAME: Mapping[str, ParameterSpec] = {spec.name: spec for spec in PARAMETERS}

@@ -79,9 +79,13 @@ def _tell_play(report: PlayReport) -> None:
 def run_replay(arguments: argparse.Namespace) -> int:
     """Run a bag through the pipeline in this process."""
     from kd_perception.parameters.arguments import parameters_from_arguments
+    from kd_perception.pipeline import gain_difference
     from kd_perception.replay import pipeline_from_parameters, replay_bag
 
     pipeline = pipeline_from_parameters(parameters_from_arguments(arguments))
+    difference = gain_difference(pipeline.student, pipeline.config)
+    if difference:
+        print(f'warning: {difference}', file=sys.stderr)
     try:
         report = replay_bag(
             arguments.bag,

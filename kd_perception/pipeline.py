@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from enum import Flag, auto
 from time import perf_counter
@@ -115,6 +116,21 @@ class Result:
     held: bool
     saturated_share: float
     timings: Timings
+
+
+def gain_difference(student: Student, config: PipelineConfig) -> str:
+    """Say how the gain control differs from the student's training; empty if it does not."""
+    trained, used = student.spec.agc, config.agc
+    names = ['method']
+    if used.method == trained.method and used.method in ('percentile', 'plateau'):
+        names += ['low_percentile', 'high_percentile']
+    differences = [
+        f'agc.{name} is {getattr(used, name)}, {student.spec.name} was trained with '
+        f'{getattr(trained, name)}'
+        for name in names
+        if getattr(used, name) != getattr(trained, name)
+    ]
+    return '; '.join(differences)
 
 
 class Pipeline:
@@ -238,7 +254,7 @@ class Pipeline:
 
     def _drop_unsure(self, prediction: Prediction) -> None:
         if self.config.min_confidence > 0:
-            unsure = prediction.confidence < round(255 * self.config.min_confidence)
+            unsure = prediction.confidence < math.ceil(255 * self.config.min_confidence)
             prediction.mask[unsure] = IGNORE_INDEX
             prediction.confidence[unsure] = 0
             prediction.uncertainty[unsure] = np.nan

@@ -204,3 +204,36 @@ def test_interrupt_has_its_exit_code(drive, options, tmp_path):
     assert err.splitlines()[-1] == 'interrupted'
     assert 'Traceback' not in err
     assert not list(tmp_path.glob('*out*')), 'the unfinished bag is gone'
+
+
+@pytest.mark.parametrize(
+    ('arguments', 'code', 'told'),
+    [
+        (['evaluate', '--images', 'IMAGES', '--predictions', 'X', '--out', 'O'], 2, '--images'),
+        (['demo', '--out', 'FILE'], 1, 'FILE'),
+        (['demo', '--rate-hz', 'nan'], 2, '1 to 30 frames'),
+        (['replay', 'DRIVE', '--out', 'O', '--threads', '-7'], 2, 'threads'),
+        (['replay', 'DRIVE', '--out', 'DRIVE', '--overwrite'], 1, 'another bag'),
+    ],
+)
+def test_errors_of_use_are_one_line_and_harm_nothing(arguments, code, told, drive, options, tmp_path, capsys):
+    (tmp_path / 'file').write_text('')
+    places = {'DRIVE': drive, 'IMAGES': tmp_path, 'O': tmp_path / 'o', 'FILE': tmp_path / 'file'}
+    arguments = [str(places.get(argument, argument)) for argument in arguments]
+    before = sorted(path.name for path in drive.iterdir())
+    assert main(arguments) == code
+    lines = capsys.readouterr().err.strip().splitlines()
+    assert len(lines) == 1
+    assert str(places.get(told, told)) in lines[0]
+    assert sorted(path.name for path in drive.iterdir()) == before
+
+
+def test_doctor_tells_of_a_missing_library(tmp_path):
+    code = (
+        'import sys\nsys.modules["cv2"] = None\n'
+        'from kd_perception.cli import main\nsys.exit(main(["doctor"]))\n'
+    )
+    result = run_python(code)
+    assert result.returncode == 1, result.stderr
+    assert 'PROBLEM OpenCV' in result.stdout
+    assert 'Traceback' not in result.stderr

@@ -116,6 +116,16 @@ def test_a_missing_gpu_is_an_error(student: Student) -> None:
         create_backend(student, require_gpu=True)
 
 
+def test_a_backend_that_cannot_be_imported_is_told(
+    student: Student, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delitem(sys.modules, 'kd_perception.backends.onnxruntime_backend', raising=False)
+    monkeypatch.setitem(sys.modules, 'onnxruntime', None)
+    monkeypatch.setattr('kd_perception.backends._is_installed', lambda name: True)
+    with pytest.raises(BackendError, match='cannot be loaded'):
+        create_backend(student, backend='onnxruntime')
+
+
 @pytest.mark.parametrize('hidden', ['openvino', 'onnxruntime'])
 def test_missing_backends_are_told(tiny_student_folder: Path, hidden: str) -> None:
     """Without OpenVINO `auto` is ONNX Runtime; a backend asked for by name must be there."""

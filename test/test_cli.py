@@ -216,7 +216,9 @@ def test_interrupt_has_its_exit_code(drive, options, tmp_path):
         (['replay', 'DRIVE', '--out', 'DRIVE', '--overwrite'], 1, 'another bag'),
     ],
 )
-def test_errors_of_use_are_one_line_and_harm_nothing(arguments, code, told, drive, options, tmp_path, capsys):
+def test_errors_of_use_are_one_line_and_harm_nothing(
+    arguments, code, told, drive, options, tmp_path, capsys
+):
     (tmp_path / 'file').write_text('')
     places = {'DRIVE': drive, 'IMAGES': tmp_path, 'O': tmp_path / 'o', 'FILE': tmp_path / 'file'}
     arguments = [str(places.get(argument, argument)) for argument in arguments]

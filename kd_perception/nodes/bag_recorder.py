@@ -6,6 +6,7 @@ from __future__ import annotations
 import argparse
 import signal
 import sys
+import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -23,6 +24,7 @@ READY_LINE = 'recording'
 
 _DEPTH = 200
 _POLL_S = 0.05
+_DRAIN_S = 1.0
 
 
 def record_bag(
@@ -33,8 +35,9 @@ def record_bag(
     time_limit_s: float,
     discovery_limit_s: float = 60.0,
     overwrite: bool = False,
+    stop: threading.Event | None = None,
 ) -> dict[str, int]:
-    """Record until interrupted (SIGINT or SIGTERM) or the time limit.
+    """Record until told to stop or the time limit.
 
     Args:
         path: Bag to make; it appears when recording ends.
@@ -44,6 +47,8 @@ def record_bag(
         time_limit_s: Longest recording.
         discovery_limit_s: Give up when a topic has no publisher by then.
         overwrite: Replace an existing bag.
+        stop: Ends the recording when set, also while topics are awaited; what has arrived by
+            then is still written.
 
     Returns:
         Messages by topic.
@@ -53,32 +58,31 @@ def record_bag(
         PlaybackError: If a topic does not appear, or its type cannot be recorded.
     """
     with BagWriter(path, overwrite=overwrite) as bag, node_session('bag_recorder') as session:
-        recorder = _Recorder(bag, *session)
-        try:
-            recorder.subscribe(topics, discovery_limit_s)
-            recorder.subscribe(last_topics, discovery_limit_s)
-            print(f'{READY_LINE} {len(recorder.counts)} topics to {path}', flush=True)
-            recorder.spin(time_limit_s)
-        except KeyboardInterrupt:  # the normal end
-            recorder.drain()
+        recorder = _Recorder(bag, *session, stop or threading.Event())
+        recorder.subscribe(topics, discovery_limit_s)
+        recorder.subscribe(last_topics, discovery_limit_s)
+        print(f'{READY_LINE} {len(recorder.counts)} topics to {path}', flush=True)
+        recorder.spin(time_limit_s)
+        recorder.drain()
         return recorder.counts
 
 
 class _Recorder:
     """Subscriptions that write what they receive."""
 
-    def __init__(self, bag: BagWriter, node: Any, executor: Any) -> None:
+    def __init__(self, bag: BagWriter, node: Any, executor: Any, stop: threading.Event) -> None:
         self._bag = bag
         self._node = node
         self._executor = executor
+        self._stop = stop
         self._subscriptions: list[Subscription] = []
         self.counts: dict[str, int] = {}
 
     def subscribe(self, topics: Sequence[str], limit_s: float) -> None:
-        """Subscribe to each topic when it appears."""
+        """Subscribe to each topic when it appears, unless told to stop before."""
         missing = set(topics)
         deadline_s = time.monotonic() + limit_s
-        while missing:
+        while missing and not self._stop.is_set():
             for topic in sorted(missing):
                 if name := topic_type(self._node, topic):
                     self._subscribe(topic, name)
@@ -107,15 +111,16 @@ class _Recorder:
         )
 
     def spin(self, limit_s: float) -> None:
-        """Write what arrives until the time limit."""
+        """Write what arrives until told to stop or the time limit."""
         deadline_s = time.monotonic() + limit_s
-        while time.monotonic() < deadline_s:
+        while not self._stop.is_set() and time.monotonic() < deadline_s:
             self._executor.spin_once(timeout_sec=_POLL_S)
 
     def drain(self) -> None:
-        """Write what has already arrived."""
+        """Write what has already arrived; a topic that goes on is left after a second."""
+        deadline_s = time.monotonic() + _DRAIN_S
         before = -1
-        while before != (before := sum(self.counts.values())):
+        while before != (before := sum(self.counts.values())) and time.monotonic() < deadline_s:
             for _ in self._subscriptions:
                 self._executor.spin_once(timeout_sec=_POLL_S)
 
@@ -132,8 +137,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument('--discovery-limit-s', type=float, default=60.0)
     parser.add_argument('--overwrite', action='store_true')
     arguments = parser.parse_args(argv)
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    stop = threading.Event()
+    signals = (signal.SIGINT, signal.SIGTERM)
+    for number in signals:  # any number of them: the bag is always closed
+        signal.signal(number, lambda *_: stop.set())
     try:
         counts = record_bag(
             arguments.out,
@@ -142,10 +149,14 @@ def main(argv: Sequence[str] | None = None) -> int:
             time_limit_s=arguments.time_limit_s,
             discovery_limit_s=arguments.discovery_limit_s,
             overwrite=arguments.overwrite,
+            stop=stop,
         )
     except KdPerceptionError as error:
         print(f'error: {error}', file=sys.stderr)
         return 1
+    finally:  # the interpreter, when it ends, takes handlers away but leaves this
+        for number in signals:
+            signal.signal(number, signal.SIG_IGN)
     for topic, count in counts.items():
         print(f'{count:6d} {topic}')
     return 0

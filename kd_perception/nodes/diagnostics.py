@@ -31,11 +31,29 @@ _DEFECTS = 3  # unexpected errors in a row that are no accident
 
 @dataclass(frozen=True)
 class Rates:
-    """What happened per second since the last diagnostics."""
+    """What happened since the last diagnostics.
+
+    Attributes:
+        received_hz: Images per second.
+        published_hz: Answers per second.
+        lost_share: Lost frames per received frame, 0 to 1; what was dropped on request, as by
+            ``lazy`` or ``max_rate_hz``, is not lost.
+    """
 
     received_hz: float = 0.0
     published_hz: float = 0.0
-    dropped_share: float = 0.0
+    lost_share: float = 0.0
+
+
+def rates_between(before: FrameCounts, now: FrameCounts, elapsed_s: float) -> Rates:
+    """Return the rates between two counts."""
+    received = now.received - before.received
+    return Rates(
+        received_hz=received / elapsed_s,
+        published_hz=(now.published - before.published) / elapsed_s,
+        # Above 1 when frames that came before are dropped now.
+        lost_share=min((now.lost - before.lost) / max(received, 1), 1.0),
+    )
 
 
 @dataclass(frozen=True)
@@ -135,8 +153,8 @@ def _input_level(view: NodeView) -> tuple[bytes, str]:
     warnings = [text for kind, text in _INPUT_WARNINGS.items() if view.recent(kind)]
     if not view.enabled:
         warnings.insert(0, 'switched off by ~/enable')
-    if view.rates.dropped_share > 0.5:
-        warnings.append(f'{view.rates.dropped_share:.0%} of the frames are dropped')
+    if view.rates.lost_share > 0.5:
+        warnings.append(f'{view.rates.lost_share:.0%} of the frames are dropped')
     if warnings:
         return WARN, '; '.join(warnings)
     return OK, f'{view.rates.received_hz:.1f} images per second'

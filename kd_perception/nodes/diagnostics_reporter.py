@@ -11,7 +11,7 @@ from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.qos import QoSProfile
 
 from kd_perception.nodes.camera_info import CalibrationState
-from kd_perception.nodes.diagnostics import NodeView, Rates, statuses
+from kd_perception.nodes.diagnostics import NodeView, Rates, rates_between, statuses
 from kd_perception.nodes.mailbox import FrameCounts
 from kd_perception.nodes.model_slot import Engine
 
@@ -67,12 +67,7 @@ class DiagnosticsReporter:
         now_s = monotonic()
         elapsed_s = max(now_s - self._time_s, 1e-3)
         before, self._counts, self._time_s = self._counts, counts, now_s
-        received = counts.received - before.received
-        return Rates(
-            received_hz=received / elapsed_s,
-            published_hz=(counts.published - before.published) / elapsed_s,
-            dropped_share=(counts.dropped - before.dropped) / max(received, 1),
-        )
+        return rates_between(before, counts, elapsed_s)
 
 
 def model_facts(engine: Engine | None) -> Mapping[str, object]:

@@ -39,6 +39,9 @@ class DropReason(Enum):
     STOPPED = 'stopped'  # deactivated while the frame waited
 
 
+_LOSSES = (DropReason.BUSY, DropReason.OVERFLOW, DropReason.AGE)
+
+
 @dataclass(frozen=True)
 class FrameCounts:
     """What became of all frames so far; a consistent picture of one moment."""
@@ -52,6 +55,11 @@ class FrameCounts:
     def dropped(self) -> int:
         """Frames dropped for any reason."""
         return sum(self.dropped_by_reason.values())
+
+    @property
+    def lost(self) -> int:
+        """Frames dropped although nobody asked for that: the node could not keep up."""
+        return sum(self.dropped_by_reason.get(reason, 0) for reason in _LOSSES)
 
     @property
     def pending(self) -> int:

@@ -11,7 +11,15 @@ import pytest
 pytest.importorskip('diagnostic_msgs')
 
 from kd_perception.nodes.camera_info import CalibrationState
-from kd_perception.nodes.diagnostics import ERROR, OK, WARN, NodeView, Rates, statuses
+from kd_perception.nodes.diagnostics import (
+    ERROR,
+    OK,
+    WARN,
+    NodeView,
+    Rates,
+    rates_between,
+    statuses,
+)
 from kd_perception.nodes.mailbox import DropReason, FrameCounts
 from kd_perception.nodes.monitor import Fault, FrameTimes, Monitor, MonitorView, Note, ThermalState
 from kd_perception.parameters.table import default_parameters
@@ -57,6 +65,28 @@ def test_the_account_is_in_the_values() -> None:
     values = {v.key: v.value for v in entry(view(), 'input').values}
     assert (values['received'], values['dropped'], values['dropped_busy']) == ('10', '2', '2')
     assert values['pending'] == '0'
+
+
+@pytest.mark.parametrize(
+    ('dropped', 'share'),
+    [
+        ({DropReason.NO_SUBSCRIBER: 30}, 0.0),
+        ({DropReason.RATE: 25, DropReason.BUSY: 3}, 0.1),
+        ({DropReason.DISABLED: 10, DropReason.FROZEN: 10, DropReason.STOPPED: 10}, 0.0),
+        ({DropReason.BUSY: 6, DropReason.OVERFLOW: 6, DropReason.AGE: 6}, 0.6),
+        ({DropReason.OVERFLOW: 90}, 1.0),
+    ],
+    ids=['lazy', 'rate', 'asked for', 'lost', 'backlog'],
+)
+def test_only_frames_that_were_wanted_count_as_lost(
+    dropped: dict[DropReason, int], share: float
+) -> None:
+    before = FrameCounts(10, 9, 0, {DropReason.BUSY: 1})
+    after = {**dropped, DropReason.BUSY: 1 + dropped.get(DropReason.BUSY, 0)}
+    rates = rates_between(before, FrameCounts(40, 19, 0, after), 2.0)
+    assert rates == Rates(15.0, 5.0, pytest.approx(share))
+    level = WARN if share > 0.5 else OK
+    assert entry(view(rates=rates), 'input').level == level
 
 
 CASES = {

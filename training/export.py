@@ -16,6 +16,7 @@ import cv2
 import numpy as np
 import onnxruntime
 import torch
+from onnx import load_model_from_string
 from safetensors.torch import save as save_safetensors
 
 from kd_perception.bundle import save_student
@@ -62,7 +63,17 @@ def onnx_from_network(network: RepUNet, image_size: tuple[int, int]) -> bytes:
             external_data=False,
             verbose=False,
         )
-        return path.read_bytes()
+        return without_traces(path.read_bytes())
+
+
+def without_traces(onnx_bytes: bytes) -> bytes:
+    """Remove the notes of the exporter: stack traces with the paths of one machine."""
+    model = load_model_from_string(onnx_bytes)
+    parts = (model, model.graph, *model.graph.node, *model.graph.value_info, *model.functions)
+    for part in (*parts, *model.graph.input, *model.graph.output, *model.graph.initializer):
+        part.ClearField('metadata_props')
+        part.ClearField('doc_string')
+    return bytes(model.SerializeToString())
 
 
 def logit_difference(network: RepUNet, onnx: bytes, image: np.ndarray) -> float:

@@ -105,7 +105,7 @@ def statuses(view: NodeView) -> list[DiagnosticStatus]:
         'latency': _judge_latency(view),
         'model': _judge_model(view),
         'thermal': _judge_thermal(view),
-        'calibration': (bytes([view.calibration.severity]), view.calibration.text, {}),
+        'calibration': _judge_calibration(view),
         'resources': (OK, '', resources()),
     }
     return [
@@ -178,8 +178,8 @@ def _judge_latency(view: NodeView) -> Judgment:
     budget_ms = float(view.parameters['latency_budget_ms'])
     values: dict[str, object] = {'budget_ms': budget_ms}
     values |= {f'{stage}_p50': value for stage, value in view.monitor.stage_median_ms.items()}
-    if not latencies_ms:
-        return OK, 'not known yet', values
+    if view.state != 'active' or not latencies_ms:
+        return OK, _nothing_lately(view), values
     p50, p90, p99 = (float(v) for v in np.percentile(latencies_ms, (50, 90, 99)))
     values |= {'p50_ms': p50, 'p90_ms': p90, 'p99_ms': p99, 'max_ms': max(latencies_ms)}
     text = f'p50 {p50:.1f} ms, p99 {p99:.1f} ms'
@@ -209,6 +209,8 @@ def _judge_model(view: NodeView) -> Judgment:
 
 def _judge_thermal(view: NodeView) -> Judgment:
     thermal = view.monitor.thermal
+    if view.state != 'active' or thermal is None:
+        return OK, _nothing_lately(view), {}
     values: dict[str, object] = {
         'encoding': thermal.encoding,
         'agc_low': thermal.low,
@@ -226,6 +228,17 @@ def _judge_thermal(view: NodeView) -> Judgment:
     if thermal.saturated_share > _SATURATED_SHARE:
         return WARN, f'{thermal.saturated_share:.0%} of the pixels are saturated', values
     return OK, text, values
+
+
+def _judge_calibration(view: NodeView) -> Judgment:
+    if view.state != 'active':
+        return OK, _nothing_lately(view), {}
+    return bytes([view.calibration.severity]), view.calibration.text, {}
+
+
+def _nothing_lately(view: NodeView) -> str:
+    """Say why an entry about frames has nothing to judge: what was before says nothing now."""
+    return 'no frame lately' if view.state == 'active' else f'the node is {view.state}'
 
 
 def resources() -> dict[str, object]:

@@ -76,7 +76,7 @@ class FrameHandler:
         converted_s = perf_counter()
         with self._slot.lease() as engine:
             result = engine.pipeline.step(frame, needed_outputs(subscribed))
-        thermal = self._thermal_state(frame, result, engine)
+        self._monitor.look(self._thermal_state(frame, result, engine))
         self._note_color(frame)
         if result.held:
             return DropReason.FROZEN
@@ -90,7 +90,7 @@ class FrameHandler:
             publish_ms=(perf_counter() - stepped_s) * 1e3,
             **result.timings._asdict(),
         )
-        self._monitor.published(times, thermal, self._parameters.number('latency_budget_ms'))
+        self._monitor.published(times, self._parameters.number('latency_budget_ms'))
         if 'frame_status' in subscribed:
             self._publish_status(arrival.message.header, times, result, engine)
         return None

@@ -6,6 +6,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -14,7 +15,8 @@ import numpy as np
 FaultKind = Literal['input', 'model', 'internal', 'load']
 NoteKind = Literal['zero_stamp', 'future_stamp', 'ancient_stamp', 'too_old', 'color_input']
 
-_WINDOW = 300  # frames; ten seconds at 30 Hz
+_WINDOW_S = 10.0  # older times say nothing about now
+_WINDOW = 300  # frames; as many as a camera of 30 Hz gives in that time
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,7 @@ STAGES = ('queue_ms', 'convert_ms', 'preprocess_ms', 'infer_ms', 'postprocess_ms
 
 @dataclass(frozen=True)
 class ThermalState:
-    """What the last published frame looked like.
+    """What the last frame looked like, published or not.
 
     Attributes:
         encoding: Encoding of the input.
@@ -91,37 +93,50 @@ class Note:
 
 @dataclass(frozen=True)
 class MonitorView:
-    """A consistent picture of the monitor at one moment; times in milliseconds."""
+    """A consistent picture of the monitor at one moment.
+
+    Attributes:
+        now_s: The moment, by the monitor's clock.
+        latencies_ms: Of the frames published lately.
+        stage_median_ms: Time per stage, of the same frames.
+        over_budget_s: How long all frames up to the last one were too late.
+        faults: The last fault of each kind.
+        thermal: What the last frame looked like; None if there was none lately.
+        notes: What was unusual.
+    """
 
     now_s: float
     latencies_ms: tuple[float, ...] = ()
     stage_median_ms: dict[str, float] = field(default_factory=dict)
     over_budget_s: float = 0.0
     faults: dict[FaultKind, Fault] = field(default_factory=dict)
-    thermal: ThermalState = field(default_factory=ThermalState)
+    thermal: ThermalState | None = None
     notes: dict[NoteKind, Note] = field(default_factory=dict)
 
 
 class Monitor:
-    """Collects from the executor and worker threads, and is read for diagnostics."""
+    """Collects from the executor and worker threads, and is read for diagnostics.
 
-    def __init__(self) -> None:
+    Args:
+        clock: Seconds that never jump.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
         self._lock = threading.Lock()
         self.clear()
 
     def clear(self) -> None:
         """Forget everything, as on cleanup."""
         with self._lock:
-            self._times: deque[FrameTimes] = deque(maxlen=_WINDOW)
+            self._forget_frames()
             self._faults: dict[FaultKind, Fault] = {}
-            self._thermal = ThermalState()
-            self._over_budget_since_s: float | None = None
             self._notes: dict[NoteKind, Note] = {}
             self._last_receipt_s: float | None = None
 
     def receive(self) -> None:
         """Note that an image arrived."""
-        self._last_receipt_s = time.monotonic()
+        self._last_receipt_s = self._clock()
 
     @property
     def last_receipt_s(self) -> float | None:
@@ -129,34 +144,41 @@ class Monitor:
         return self._last_receipt_s
 
     def start_waiting(self) -> None:
-        """Start the silence clock, as on activate."""
-        self._last_receipt_s = time.monotonic()
+        """Start the silence clock and forget earlier frames, as on activate."""
+        with self._lock:
+            self._forget_frames()
+            self._last_receipt_s = self._clock()
 
     def note(self, kind: NoteKind) -> bool:
         """Note something unusual; return whether it is the first of its kind."""
         with self._lock:
             count = self._notes.get(kind, Note()).count + 1
-            self._notes[kind] = Note(count, time.monotonic())
+            self._notes[kind] = Note(count, self._clock())
             return count == 1
 
-    def published(self, times: FrameTimes, thermal: ThermalState, budget_ms: float) -> None:
+    def look(self, thermal: ThermalState) -> None:
+        """Note what a frame looks like, whether or not it will be published."""
+        with self._lock:
+            self._thermal, self._looked_s = thermal, self._clock()
+
+    def published(self, times: FrameTimes, budget_ms: float) -> None:
         """Note a frame that was answered."""
         with self._lock:
-            self._times.append(times)
-            self._thermal = thermal
+            self._drop_old_times()
+            in_a_row = bool(self._times)
+            now_s = self._clock()
+            self._times.append((now_s, times))
             self._clear_row('input', 'model', 'internal')
             if times.latency_ms is None or times.latency_ms <= budget_ms:
                 self._over_budget_since_s = None
-            elif self._over_budget_since_s is None:
-                self._over_budget_since_s = time.monotonic()
+            elif self._over_budget_since_s is None or not in_a_row:
+                self._over_budget_since_s = now_s
 
     def fault(self, kind: FaultKind, text: str) -> None:
         """Note a frame, or a model, that could not be used."""
         with self._lock:
             before = self._faults.get(kind, Fault())
-            self._faults[kind] = Fault(
-                text, before.count + 1, before.in_a_row + 1, time.monotonic()
-            )
+            self._faults[kind] = Fault(text, before.count + 1, before.in_a_row + 1, self._clock())
 
     def forgive(self, kind: FaultKind) -> None:
         """Forget the faults of a kind, because their cause is gone."""
@@ -166,17 +188,35 @@ class Monitor:
     def view(self) -> MonitorView:
         """Return what is known now."""
         with self._lock:
-            now_s = time.monotonic()
-            since_s = self._over_budget_since_s
+            self._drop_old_times()
+            now_s = self._clock()
+            times = [times for _, times in self._times]
             return MonitorView(
                 now_s=now_s,
-                latencies_ms=tuple(t.latency_ms for t in self._times if t.latency_ms is not None),
-                stage_median_ms=self._stage_medians(),
-                over_budget_s=0.0 if since_s is None else now_s - since_s,
+                latencies_ms=tuple(t.latency_ms for t in times if t.latency_ms is not None),
+                stage_median_ms=_stage_medians(times),
+                over_budget_s=self._over_budget_s(),
                 faults=dict(self._faults),
-                thermal=self._thermal,
+                thermal=self._thermal if now_s - self._looked_s <= _WINDOW_S else None,
                 notes=dict(self._notes),
             )
+
+    def _forget_frames(self) -> None:
+        self._times: deque[tuple[float, FrameTimes]] = deque(maxlen=_WINDOW)
+        self._over_budget_since_s: float | None = None
+        self._thermal: ThermalState | None = None
+        self._looked_s = -1.0e9
+
+    def _drop_old_times(self) -> None:
+        oldest_s = self._clock() - _WINDOW_S
+        while self._times and self._times[0][0] < oldest_s:
+            self._times.popleft()
+
+    def _over_budget_s(self) -> float:
+        # Up to the last frame: silence after a late frame is no proof of more lateness.
+        if self._over_budget_since_s is None or not self._times:
+            return 0.0
+        return self._times[-1][0] - self._over_budget_since_s
 
     def _clear_row(self, *kinds: FaultKind) -> None:
         for kind in kinds:
@@ -184,10 +224,10 @@ class Monitor:
             if fault is not None and fault.in_a_row:
                 self._faults[kind] = Fault(fault.text, fault.count, 0, fault.seen_s)
 
-    def _stage_medians(self) -> dict[str, float]:
-        if not self._times:
-            return {}
-        return {
-            stage: float(np.median([getattr(times, stage) for times in self._times]))
-            for stage in STAGES
-        }
+
+def _stage_medians(frames: list[FrameTimes]) -> dict[str, float]:
+    if not frames:
+        return {}
+    return {
+        stage: float(np.median([getattr(times, stage) for times in frames])) for stage in STAGES
+    }

@@ -145,15 +145,69 @@ def times(latency_ms: float | None) -> FrameTimes:
     return FrameTimes(latency_ms, latency_ms, 1.0, 1.0, 1.0, 5.0, 2.0, 1.0)
 
 
+class Watch:
+    """A clock that goes when told."""
+
+    def __init__(self) -> None:
+        self.now_s = 100.0
+
+    def __call__(self) -> float:
+        return self.now_s
+
+
 def test_monitor_measures_the_time_above_the_budget_without_a_break() -> None:
-    monitor = Monitor()
-    monitor.published(times(80.0), ThermalState(), 50.0)
-    assert monitor.view().over_budget_s >= 0.0
-    assert monitor.view().latencies_ms == (80.0,)
-    monitor.published(times(20.0), ThermalState(), 50.0)
+    watch = Watch()
+    monitor = Monitor(watch)
+    monitor.published(times(80.0), 50.0)
+    watch.now_s += 1.5
+    monitor.published(times(80.0), 50.0)
+    assert monitor.view().over_budget_s == 1.5
+    monitor.published(times(20.0), 50.0)
     assert monitor.view().over_budget_s == 0.0
-    monitor.published(times(None), ThermalState(), 50.0)
-    assert monitor.view().latencies_ms == (80.0, 20.0)
+    monitor.published(times(None), 50.0)
+    assert monitor.view().latencies_ms == (80.0, 80.0, 20.0)
+
+
+def test_silence_after_a_late_frame_is_not_lateness() -> None:
+    watch = Watch()
+    monitor = Monitor(watch)
+    monitor.published(times(80.0), 50.0)
+    watch.now_s += 8.0
+    assert monitor.view().over_budget_s == 0.0
+    assert entry(view(monitor=monitor.view()), 'latency').level == WARN
+    watch.now_s += 8.0
+    status = entry(view(monitor=monitor.view()), 'latency')
+    assert (status.level, status.message) == (OK, 'no frame lately')
+    monitor.published(times(80.0), 50.0)
+    assert monitor.view().over_budget_s == 0.0, 'two late frames with silence between'
+
+
+def test_what_a_frame_looked_like_is_forgotten_after_a_while() -> None:
+    watch = Watch()
+    monitor = Monitor(watch)
+    monitor.look(ThermalState(frozen=True, frozen_s=6.0))
+    assert entry(view(monitor=monitor.view()), 'thermal').level == ERROR
+    watch.now_s += 11.0
+    assert entry(view(monitor=monitor.view()), 'thermal').message == 'no frame lately'
+
+
+def test_activation_starts_with_no_frames() -> None:
+    monitor = Monitor()
+    monitor.look(ThermalState(frozen=True))
+    monitor.published(times(80.0), 50.0)
+    monitor.start_waiting()
+    assert (monitor.view().latencies_ms, monitor.view().thermal) == ((), None)
+
+
+@pytest.mark.parametrize('name', ['latency', 'thermal', 'calibration'])
+def test_a_node_that_is_not_active_has_no_trouble_with_frames(name: str) -> None:
+    seen = MonitorView(
+        1000.0, (900.0,), over_budget_s=9.0, thermal=ThermalState(frozen=True, frozen_s=9.0)
+    )
+    before = {'monitor': seen, 'calibration': CalibrationState(2, 'K')}
+    assert entry(view(**before), name).level == ERROR
+    status = entry(view(**before, state='inactive'), name)
+    assert (status.level, status.message) == (OK, 'the node is inactive')
 
 
 def test_monitor_ends_a_row_of_faults_with_the_next_answer() -> None:
@@ -161,6 +215,6 @@ def test_monitor_ends_a_row_of_faults_with_the_next_answer() -> None:
     for _ in range(3):
         monitor.fault('internal', 'boom')
     assert monitor.view().faults['internal'].in_a_row == 3
-    monitor.published(times(1.0), ThermalState(), 50.0)
+    monitor.published(times(1.0), 50.0)
     assert monitor.view().faults['internal'].in_a_row == 0
     assert monitor.view().faults['internal'].count == 3

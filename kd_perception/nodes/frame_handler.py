@@ -14,7 +14,7 @@ from kd_perception.nodes.mailbox import Arrival, DropReason, FrameAccount
 from kd_perception.nodes.messages import diagnostic_array, diagnostic_status, frame_from_message
 from kd_perception.nodes.model_slot import Engine, ModelSlot
 from kd_perception.nodes.monitor import FrameTimes, Monitor, ThermalState
-from kd_perception.nodes.outputs import Outputs, needed_outputs
+from kd_perception.nodes.outputs import Outputs, needed_outputs, wanted_topics
 from kd_perception.nodes.parameters import NodeParameters
 from kd_perception.pipeline import Result
 
@@ -26,7 +26,7 @@ class FrameHandler:
 
     Args:
         name: Name of the node, for ``~/frame_status``.
-        parameters: latency_budget_ms.
+        parameters: latency_budget_ms, lazy.
         slot: The model in use.
         outputs: Where results go.
         pairing: Where the calibration of an image is found.
@@ -71,17 +71,18 @@ class FrameHandler:
         reason = self._admission.reason_to_drop(arrival, age, subscribed)
         if reason is not None:
             return reason
+        names = wanted_topics(subscribed, self._parameters.flag('lazy'))
         start_s = perf_counter()
         frame = frame_from_message(arrival.message)
         converted_s = perf_counter()
         with self._slot.lease() as engine:
-            result = engine.pipeline.step(frame, needed_outputs(subscribed))
+            result = engine.pipeline.step(frame, needed_outputs(names))
         self._monitor.look(self._thermal_state(frame, result, engine))
         self._note_color(frame)
         if result.held:
             return DropReason.FROZEN
         stepped_s = perf_counter()
-        self._publish(arrival.message.header, subscribed, frame, result, engine)
+        self._publish(arrival.message.header, names, frame, result, engine)
         times = FrameTimes(
             latency_ms=_milliseconds(self._admission.elapsed_ns(age.stamp_ns)),
             age_ms=_milliseconds(age.age_ns),
@@ -98,12 +99,11 @@ class FrameHandler:
     def _publish(
         self,
         header: Any,
-        subscribed: frozenset[str],
+        names: frozenset[str],
         frame: Frame,
         result: Result,
         engine: Engine,
     ) -> None:
-        names = subscribed or frozenset({'mask'})  # not lazy: the mask is always published
         self._outputs.publish_images(names, header, result, engine.palette)
         height, width = frame.image.shape[:2]
         output_height, output_width = result.mask.shape

@@ -139,11 +139,14 @@ class Outputs:
                 self._node.destroy_publisher(publisher)
 
 
+def wanted_topics(subscribed: frozenset[str], lazy: bool) -> frozenset[str]:
+    """Return the topics to publish a frame on; without ``lazy`` the mask is always one."""
+    return subscribed if lazy and subscribed else subscribed | {'mask'}
+
+
 def needed_outputs(names: frozenset[str]) -> Output:
     """Return what the pipeline must compute so that the named topics can be published."""
-    if not names:
-        return Output.MASK
-    return reduce(or_, (_NEEDS[name] for name in names))
+    return reduce(or_, (_NEEDS[name] for name in names), Output(0))
 
 
 def _image_of(name: str, result: Result, palette: ByteImage) -> Image_ | None:

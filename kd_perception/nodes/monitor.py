@@ -134,6 +134,12 @@ class Monitor:
             self._notes: dict[NoteKind, Note] = {}
             self._last_receipt_s: float | None = None
 
+    def _forget_frames(self) -> None:
+        self._times: deque[tuple[float, FrameTimes]] = deque(maxlen=_WINDOW)
+        self._over_budget_since_s: float | None = None
+        self._thermal: ThermalState | None = None
+        self._looked_s = -1.0e9
+
     def receive(self) -> None:
         """Note that an image arrived."""
         self._last_receipt_s = self._clock()
@@ -200,12 +206,6 @@ class Monitor:
                 thermal=self._thermal if now_s - self._looked_s <= _WINDOW_S else None,
                 notes=dict(self._notes),
             )
-
-    def _forget_frames(self) -> None:
-        self._times: deque[tuple[float, FrameTimes]] = deque(maxlen=_WINDOW)
-        self._over_budget_since_s: float | None = None
-        self._thermal: ThermalState | None = None
-        self._looked_s = -1.0e9
 
     def _drop_old_times(self) -> None:
         oldest_s = self._clock() - _WINDOW_S

@@ -10,9 +10,13 @@ from typing import Any
 
 from sensor_msgs.msg import CameraInfo
 
-from kd_perception.nodes.messages import camera_info_at_size, nanoseconds_from_stamp
+from kd_perception.nodes.messages import (
+    calibrated_image_size,
+    camera_info_at_size,
+    nanoseconds_from_stamp,
+)
 
-_KEPT = 30  # one second at 30 Hz
+_KEPT = 1000  # about 1 kB each; frames may wait, and their calibration with them
 
 
 @dataclass(frozen=True)
@@ -47,7 +51,14 @@ class CameraInfoPairing:
         self._lock = threading.Lock()
         self._by_stamp: OrderedDict[int, CameraInfo] = OrderedDict()
         self._latest: CameraInfo | None = None
-        self.state = _OFF if sync == 'off' else _ABSENT
+        self.clear()
+
+    def clear(self) -> None:
+        """Forget everything, as on activate: another camera may send now."""
+        with self._lock:
+            self._by_stamp.clear()
+            self._latest = None
+        self.state = _OFF if self._sync == 'off' else _ABSENT
 
     def add(self, info: CameraInfo) -> None:
         """Remember a CameraInfo message."""
@@ -76,45 +87,37 @@ class CameraInfoPairing:
         info = exact
         if info is None and self._sync == 'exact_or_latest':
             info = latest
-        scaled = output_size != image_size
-        self.state = self._judge(info, latest, header, image_size, exact is not None, scaled)
-        if info is None or not _belongs(info, header, image_size):
+        if info is None:
+            self.state = _ABSENT if latest is None else _unpaired(latest, header)
             return None
+        misfit = _misfit(info, header, image_size)
+        if misfit:
+            self.state = CalibrationState(2, f'{misfit}; not published')
+            return None
+        self.state = _judge(info, exact=exact is not None, scaled=output_size != image_size)
         return camera_info_at_size(info, header, height=output_size[0], width=output_size[1])
 
-    def _judge(
-        self,
-        info: CameraInfo | None,
-        latest: CameraInfo | None,
-        header: Any,
-        image_size: tuple[int, int],
-        exact: bool,
-        scaled: bool,
-    ) -> CalibrationState:
-        if info is None:
-            return _ABSENT if latest is None else _unpaired(latest, header)
-        if (info.height, info.width) != image_size:
-            return CalibrationState(
-                2,
-                f'camera_info is for {info.width}x{info.height}, the image has '
-                f'{image_size[1]}x{image_size[0]}; not published',
-            )
-        if info.header.frame_id != header.frame_id:
-            return CalibrationState(
-                2,
-                f'camera_info is for frame {info.header.frame_id!r}, the image has '
-                f'{header.frame_id!r}; not published',
-            )
-        if info.k[0] == 0.0:
-            return CalibrationState(2, 'the camera is not calibrated (K[0] = 0)')
-        if not exact:
-            return CalibrationState(1, 'latest camera_info used, none has the stamp of the image')
-        return CalibrationState(1, 'paired, scaled') if scaled else CalibrationState(0, 'paired')
+
+def _misfit(info: CameraInfo, header: Any, image_size: tuple[int, int]) -> str:
+    """Say why a CameraInfo cannot be that of an image; empty if it can."""
+    height, width = calibrated_image_size(info)
+    if (height, width) != image_size:
+        return (
+            f'camera_info is for {width}x{height}, the image has {image_size[1]}x{image_size[0]}'
+        )
+    if info.header.frame_id != header.frame_id:
+        return (
+            f'camera_info is for frame {info.header.frame_id!r}, the image has {header.frame_id!r}'
+        )
+    return ''
 
 
-def _belongs(info: CameraInfo, header: Any, image_size: tuple[int, int]) -> bool:
-    same_size = (info.height, info.width) == image_size
-    return same_size and bool(info.header.frame_id == header.frame_id)
+def _judge(info: CameraInfo, *, exact: bool, scaled: bool) -> CalibrationState:
+    if info.k[0] == 0.0:
+        return CalibrationState(2, 'the camera is not calibrated (K[0] = 0)')
+    if not exact:
+        return CalibrationState(1, 'latest camera_info used, none has the stamp of the image')
+    return CalibrationState(1, 'paired, scaled') if scaled else CalibrationState(0, 'paired')
 
 
 def _unpaired(latest: CameraInfo, header: Any) -> CalibrationState:

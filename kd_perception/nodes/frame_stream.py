@@ -45,6 +45,7 @@ class FrameStream:
         self._mailbox = Mailbox(account, policy)
         self._worker = FrameWorker(self._mailbox, account, handler.handle, monitor, self._logger)
         monitor.start_waiting()
+        pairing.clear()
         with_info = parameters.text('camera_info.sync') != 'off'
         self.input = FrameInput(
             node,

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy.typing as npt
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
-from sensor_msgs.msg import CameraInfo, Image
+from sensor_msgs.msg import CameraInfo, Image, RegionOfInterest
 
 from kd_perception import encodings
 from kd_perception.bundle import Student
@@ -24,6 +24,7 @@ except ImportError:
     CvBridge = None
 
 __all__ = [
+    'calibrated_image_size',
     'camera_info_at_size',
     'diagnostic_array',
     'diagnostic_status',
@@ -87,11 +88,24 @@ def nanoseconds_from_stamp(stamp: Any) -> int:
     return int(stamp.sec) * 10**9 + int(stamp.nanosec)
 
 
+def calibrated_image_size(info: CameraInfo) -> tuple[int, int]:
+    """Return (height, width) of the images that a CameraInfo is for.
+
+    Its own height and width are those of the calibration; a region of interest, given in pixels
+    of the calibration, and binning make images smaller.
+
+    Reference: REP 104.
+    """
+    height, width = info.roi.height or info.height, info.roi.width or info.width
+    return height // max(info.binning_y, 1), width // max(info.binning_x, 1)
+
+
 def camera_info_at_size(info: CameraInfo, header: Any, *, width: int, height: int) -> CameraInfo:
     """Return the calibration of an image that was resized, content anchored top-left.
 
     K and P are scaled per axis, with the half-pixel shift of an image resized by pixel areas: what
-    was at u lies at scale * (u + 0.5) - 0.5.
+    was at u lies at scale * (u + 0.5) - 0.5. Region of interest and binning, if any, become part
+    of K and P as image_geometry applies them, so a resized image is given without both.
 
     Args:
         info: Calibration of the input image, whose width and height are not zero; left as it is.
@@ -101,23 +115,36 @@ def camera_info_at_size(info: CameraInfo, header: Any, *, width: int, height: in
     """
     scaled = copy.copy(info)
     scaled.header = header
-    if (info.width, info.height) != (width, height):
-        scales = (width / info.width, height / info.height)
-        scaled.k = _scaled_matrix(info.k, scales)
-        scaled.p = _scaled_matrix(info.p, scales)
+    image_height, image_width = calibrated_image_size(info)
+    if (image_height, image_width) != (height, width):
+        axes = (
+            _pixel_map(info.roi.x_offset, info.binning_x, width / image_width),
+            _pixel_map(info.roi.y_offset, info.binning_y, height / image_height),
+        )
+        scaled.k, scaled.p = _mapped_matrix(info.k, axes), _mapped_matrix(info.p, axes)
         scaled.width, scaled.height = width, height
+        scaled.binning_x = scaled.binning_y = 0
+        scaled.roi = RegionOfInterest()
     return scaled
 
 
-def _scaled_matrix(matrix: Any, scales: tuple[float, float]) -> list[float]:
-    """Scale the two upper rows of K (3x3) or P (3x4), given row by row."""
+def _pixel_map(offset: int, binning: int, scale: float) -> tuple[float, float]:
+    """Return (factor, shift) that map a pixel of the calibration to one of the output."""
+    factor = scale / max(binning, 1)
+    return factor, 0.5 * (scale - 1.0) - factor * offset
+
+
+def _mapped_matrix(
+    matrix: Any, axes: tuple[tuple[float, float], tuple[float, float]]
+) -> list[float]:
+    """Map the two upper rows of K (3x3) or P (3x4), given row by row."""
     values = [float(value) for value in matrix]
     columns = len(values) // 3
-    for row, scale in enumerate(scales):
+    for row, (factor, shift) in enumerate(axes):
         for column in range(columns):
             below = values[2 * columns + column]
-            values[row * columns + column] *= scale
-            values[row * columns + column] += 0.5 * (scale - 1.0) * below
+            values[row * columns + column] *= factor
+            values[row * columns + column] += shift * below
     return values
 
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from typing import Any
 
@@ -10,10 +11,11 @@ import numpy as np
 import pytest
 
 live_node = pytest.importorskip('live_node', reason='needs rclpy')
-from live_node import ERROR, OK, WARN, Client, image, ramp
-from sensor_msgs.msg import CameraInfo
+from live_node import ERROR, OK, WARN, Client, image, ramp, stamp
+from sensor_msgs.msg import CameraInfo, RegionOfInterest
 
 from kd_perception.nodes.camera_info import CameraInfoPairing
+from kd_perception.nodes.messages import calibrated_image_size
 
 pytestmark = pytest.mark.ros
 
@@ -30,17 +32,24 @@ def info_for(message: Any, **changes: Any) -> CameraInfo:
     return info
 
 
+def seen_at(info: CameraInfo, point: np.ndarray) -> np.ndarray:
+    """Return the pixel of the image that shows a point, as image_geometry computes it."""
+    u, v, w = np.asarray(info.p, dtype=float).reshape(3, 4) @ [*point, 1.0]
+    offset = np.array([info.roi.x_offset, info.roi.y_offset])
+    return (np.array([u / w, v / w]) - offset) / np.maximum([info.binning_x, info.binning_y], 1)
+
+
 class TestPairing:
     """The rules, without a node."""
 
     def test_exact_stamp_wins_over_the_latest(self) -> None:
         pairing = CameraInfoPairing('exact_or_latest')
         first, second = image(ramp(), 10), image(ramp(), 20)
-        pairing.add(info_for(first, binning_x=1))
-        pairing.add(info_for(second, binning_x=2))
+        pairing.add(info_for(first, distortion_model='first'))
+        pairing.add(info_for(second, distortion_model='second'))
         found = pairing.info_for(first.header, (96, 128), (96, 128))
         assert found is not None
-        assert found.binning_x == 1
+        assert found.distortion_model == 'first'
         assert (pairing.state.severity, pairing.state.text) == (0, 'paired')
 
     def test_exact_gives_nothing_for_another_stamp(self) -> None:
@@ -51,11 +60,60 @@ class TestPairing:
 
     def test_memory_is_bounded_and_the_oldest_goes_first(self) -> None:
         pairing = CameraInfoPairing('exact')
-        for number in range(100):
-            pairing.add(info_for(image(ramp(), number + 1)))
-        old, new = image(ramp(), 1), image(ramp(), 100)
+        message = image(ramp(), 1)
+        for number in range(2000):
+            stamp(message, number + 1)
+            pairing.add(copy.deepcopy(info_for(message)))
+        old, new = image(ramp(), 1), image(ramp(), 2000)
         assert pairing.info_for(old.header, (96, 128), (96, 128)) is None
         assert pairing.info_for(new.header, (96, 128), (96, 128)) is not None
+
+    def test_a_frame_that_waited_behind_many_is_still_paired(self) -> None:
+        """Policy `every`: 90 frames wait, and each CameraInfo came when its frame did."""
+        pairing = CameraInfoPairing('exact')
+        backlog = [image(ramp(), number + 1) for number in range(90)]
+        for message in backlog:
+            pairing.add(info_for(message))
+        for message in backlog:
+            assert pairing.info_for(message.header, (96, 128), (96, 128)) is not None
+            assert pairing.state.text == 'paired'
+
+    def test_what_was_known_is_forgotten_on_activation(self) -> None:
+        pairing, message = CameraInfoPairing('exact_or_latest'), image(ramp(), 10)
+        pairing.add(info_for(message))
+        assert pairing.info_for(message.header, (96, 128), (96, 128)) is not None
+        pairing.clear()
+        assert pairing.state.text == 'no camera_info received'
+        assert pairing.info_for(message.header, (96, 128), (96, 128)) is None
+
+    @pytest.mark.parametrize(
+        ('binning', 'roi', 'image_size'),
+        [
+            ((2, 2), {}, (48, 64)),
+            ((0, 2), {}, (48, 128)),
+            ((1, 1), {'x_offset': 10, 'y_offset': 4, 'width': 80, 'height': 60}, (60, 80)),
+            ((2, 4), {'x_offset': 10, 'y_offset': 4, 'width': 80, 'height': 60}, (15, 40)),
+        ],
+        ids=['binned', 'rows only', 'part', 'part, binned'],
+    )
+    def test_binning_and_region_make_the_image_smaller(
+        self, binning: tuple[int, int], roi: dict[str, int], image_size: tuple[int, int]
+    ) -> None:
+        """Height and width of a CameraInfo are those of the calibration."""
+        pairing, message = CameraInfoPairing('exact'), image(ramp(), 10)
+        info = info_for(message, binning_x=binning[0], binning_y=binning[1])
+        info.roi = RegionOfInterest(**roi)
+        pairing.add(info)
+        assert pairing.info_for(message.header, (96, 128), (96, 128)) is None
+        assert f'for {image_size[1]}x{image_size[0]}, the image has 128x96' in pairing.state.text
+        assert pairing.info_for(message.header, image_size, image_size) == info
+        scaled = pairing.info_for(message.header, image_size, (96, 128))
+        assert scaled is not None
+        assert (scaled.height, scaled.width) == calibrated_image_size(scaled) == (96, 128)
+        point = np.array([0.2, -0.1, 2.0])
+        scale = np.array([128 / image_size[1], 96 / image_size[0]])
+        expected = scale * (seen_at(info, point) + 0.5) - 0.5
+        np.testing.assert_allclose(seen_at(scaled, point), expected, atol=1e-9)
 
 
 @pytest.fixture(scope='module')

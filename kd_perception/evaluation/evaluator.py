@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -21,20 +21,9 @@ from kd_perception.bundle import Student
 from kd_perception.encodings import frame_from_message
 from kd_perception.errors import BagError, KdPerceptionError, ShapeError
 from kd_perception.evaluation.environment import environment_versions
-from kd_perception.evaluation.labels import (
-    Labeled,
-    default_label_topic,
-    labeled_by_folder,
-    labeled_by_topic,
-    stamps_of,
-    unlabeled,
-)
-from kd_perception.evaluation.predictions import (
-    Prediction,
-    Predictor,
-    RecordedPredictor,
-    ReplayPredictor,
-)
+from kd_perception.evaluation.labels import Labeled, labeled, stamps_of
+from kd_perception.evaluation.predictions import Prediction, Predictor, ReplayPredictor
+from kd_perception.evaluation.recorded_predictions import RecordedPredictor
 from kd_perception.evaluation.result import (
     Counts,
     Evaluation,
@@ -82,6 +71,8 @@ def evaluate_bag(
 ) -> Evaluation:
     """Evaluate the recording of a drive.
 
+    Messages that are damaged are counted as failed and told; the rest goes on.
+
     Args:
         bag: Recording with the images, and with ground truth or without.
         student: Whose classes the masks have.
@@ -102,7 +93,7 @@ def evaluate_bag(
     with BagReader(bag) as source:
         image_topic = image_topic or source.image_topic()
         total = source.topic(image_topic).message_count
-        pairs, labels_from = _ground_truth(source, image_topic, label_topic, labels)
+        pairs, labels_from = labeled(source, image_topic, label_topic, labels)
         if (pipeline is None) == (predictions is None):
             raise BagError('Give either a pipeline or a recording of predictions.')
         bar = tqdm(pairs, total=total, unit='frame', disable=not progress, leave=False)
@@ -115,21 +106,9 @@ def evaluate_bag(
                 stamps = stamps_of(source, image_topic)
                 predictor = RecordedPredictor(recording, stamps)
                 run.take_all(bar, predictor)
+        run.note_left_out(source, total)
         described = run.describe(Source(source.path.name, image_topic, labels_from))
     return _conclude(run, predictor, described, student)
-
-
-def _ground_truth(
-    bag: BagReader, image_topic: str, label_topic: str, folder: Path | None
-) -> tuple[Iterator[Labeled], str]:
-    """Choose where labels come from; gives the images with them, and the origin in words."""
-    if folder is not None:
-        return labeled_by_folder(bag, image_topic, folder), f'folder {folder.name}'
-    label_topic = label_topic or default_label_topic(bag, image_topic)
-    if label_topic:
-        bag.topic(label_topic)
-        return labeled_by_topic(bag, image_topic, label_topic), label_topic
-    return unlabeled(bag, image_topic), ''
 
 
 class _Run:
@@ -141,6 +120,7 @@ class _Run:
         self.labeled = 0
         self.first: Frame | None = None
         self.failures: list[str] = []
+        self.left_out = 0
         self._observers = observers
         self._digest = hashlib.sha256()
 
@@ -163,7 +143,13 @@ class _Run:
         prediction = predictor.predict(frame)
         if prediction is None:
             return record
-        record = self._score(record, prediction, pair.label)
+        try:
+            record = self._score(record, prediction, pair.label)
+        except ShapeError as error:
+            if not self.scorer.frames:  # probably all are like this
+                raise
+            self.failures.append(str(error))
+            return record
         for observe in self._observers:
             observe(EvaluatedFrame(record, frame, pair.label, prediction))
         return record
@@ -188,6 +174,16 @@ class _Run:
             latency_ms=prediction.latency_ms,
         )
 
+    def note_left_out(self, bag: BagReader, total: int) -> None:
+        """Take over what the reader could not give: images, and labels.
+
+        Args:
+            bag: Read to the end.
+            total: Images in it.
+        """
+        self.failures += [failure.reason for failure in bag.failures]
+        self.left_out = max(0, total - len(self.records))
+
     def describe(self, source: Source) -> Source:
         stamps = np.array([record.stamp_ns for record in self.records])
         steps = np.diff(stamps)
@@ -203,7 +199,8 @@ class _Run:
 
     def counts(self) -> Counts:
         predicted = sum(bool(record.mask_sha256) for record in self.records)
-        return Counts(len(self.records), predicted, self.labeled, self.scorer.frames)
+        frames = len(self.records) + self.left_out
+        return Counts(frames, predicted, self.labeled, self.scorer.frames)
 
 
 def _conclude(run: _Run, predictor: Predictor, source: Source, student: Student) -> Evaluation:
@@ -214,6 +211,9 @@ def _conclude(run: _Run, predictor: Predictor, source: Source, student: Student)
             f'{counts.unmatched} recorded masks none does. Evaluate against the bag that was '
             'played, without changed stamps.'
         )
+    failures = [*run.failures, *predictor.failures]
+    if counts.failed is None and failures:  # a node's own account is left as it is
+        counts = replace(counts, failed=len(failures))
     return Evaluation(
         mode=predictor.mode,
         source=source,
@@ -223,17 +223,20 @@ def _conclude(run: _Run, predictor: Predictor, source: Source, student: Student)
         latency=predictor.latency(),
         frames=tuple(run.records),
         environment=environment_versions() | predictor.environment(),
-        notes=_notes(run, predictor, counts, student),
+        notes=_notes(run, predictor, counts, student, failures),
     )
 
 
-def _notes(run: _Run, predictor: Predictor, counts: Counts, student: Student) -> tuple[str, ...]:
+def _notes(
+    run: _Run, predictor: Predictor, counts: Counts, student: Student, failures: list[str]
+) -> tuple[str, ...]:
     notes = []
     if not run.scorer.frames:
         notes.append('No ground truth: there are hashes, times and pictures, but no metrics.')
-    failures = [*run.failures, *getattr(predictor, 'failures', [])]
     if failures:
-        notes.append(f'{len(failures)} frames could not be used, the first because: {failures[0]}')
+        notes.append(
+            f'{len(failures)} messages could not be used, the first because: {failures[0]}'
+        )
     if counts.unmatched:
         notes.append(f'{counts.unmatched} recorded masks belong to no image of the bag.')
     others: frozenset[str] = getattr(predictor, 'model_sha256', frozenset()) - {student.sha256}

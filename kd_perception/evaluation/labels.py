@@ -38,32 +38,65 @@ def default_label_topic(bag: BagReader, image_topic: str) -> str:
 
 
 def stamps_of(bag: BagReader, topic: str) -> list[int]:
-    """Return the header stamps of a topic in order [ns], without deserializing."""
-    return [header_stamp_ns(message.data) for message in bag.messages([topic])]
+    """Return the header stamps of a topic in order [ns], without deserializing.
+
+    Messages too short for a stamp are left out. The bag is read apart from what else is read of
+    it, so its failures are not counted twice.
+    """
+    with BagReader(bag.path) as again:
+        return [stamp_ns for _, stamp_ns in stamped(again, [topic])]
+
+
+def stamped(bag: BagReader, topics: list[str]) -> Iterator[tuple[BagMessage, int]]:
+    """Iterate over messages with their header stamps [ns]; the bag counts those without."""
+    for message in bag.messages(topics):
+        try:
+            stamp_ns = header_stamp_ns(message.data)
+        except BagError as error:
+            bag.count_failure(message, f'{message.topic}: {error}')
+        else:
+            yield message, stamp_ns
+
+
+def labeled(
+    bag: BagReader, image_topic: str, label_topic: str, folder: Path | None
+) -> tuple[Iterator[Labeled], str]:
+    """Choose where labels come from; gives the images with them, and the origin in words."""
+    if folder is not None:
+        return labeled_by_folder(bag, image_topic, folder), f'folder {folder.name}'
+    label_topic = label_topic or default_label_topic(bag, image_topic)
+    if label_topic:
+        bag.topic(label_topic)
+        return labeled_by_topic(bag, image_topic, label_topic), label_topic
+    return unlabeled(bag, image_topic), ''
 
 
 def unlabeled(bag: BagReader, image_topic: str) -> Iterator[Labeled]:
     """Iterate over the images of a bag that has no ground truth."""
-    for message in bag.messages([image_topic]):
-        yield Labeled(message, header_stamp_ns(message.data), None)
+    for message, stamp_ns in stamped(bag, [image_topic]):
+        yield Labeled(message, stamp_ns, None)
 
 
 def labeled_by_topic(bag: BagReader, image_topic: str, label_topic: str) -> Iterator[Labeled]:
     """Join images and labels of equal header stamp; images keep their order.
 
-    Labels may come before or after their image, and may be missing.
+    Labels may come before or after their image, and may be missing. The bag counts images and
+    labels that are damaged.
 
     Raises:
-        BagError: A topic is not in the bag, or a label cannot be read.
+        BagError: A topic is not in the bag.
         ImageEncodingError: A label is not an image of class ids.
     """
     expected = set(stamps_of(bag, label_topic))
     waiting: deque[tuple[BagMessage, int]] = deque()
     labels: OrderedDict[int, ByteImage] = OrderedDict()
-    for message in bag.messages([image_topic, label_topic]):
-        stamp_ns = header_stamp_ns(message.data)
+    for message, stamp_ns in stamped(bag, [image_topic, label_topic]):
         if message.topic == label_topic:
-            labels[stamp_ns] = label_from_message(message)
+            try:
+                labels[stamp_ns] = label_from_message(message)
+            except BagError as error:
+                bag.count_failure(message, str(error))
+                expected.discard(stamp_ns)
             if len(labels) > _WINDOW:
                 labels.popitem(last=False)
         else:
@@ -98,13 +131,12 @@ def labeled_by_folder(bag: BagReader, image_topic: str, folder: Path) -> Iterato
             f'Labels not named by stamp must be as many as images; {folder} has {len(files)}, '
             f'{image_topic} has {count}. Name them <stamp in ns>.png.'
         )
-    for index, message in enumerate(bag.messages([image_topic])):
+    for index, (message, stamp_ns) in enumerate(stamped(bag, [image_topic])):
         if bag.failure_count and not by_stamp:
             raise BagError(
                 f'{bag.failure_count} images could not be read, so labels in order do not fit: '
                 'name them <stamp in ns>.png.'
             )
-        stamp_ns = header_stamp_ns(message.data)
         path = by_stamp.get(stamp_ns) if by_stamp else files[index]
         yield Labeled(message, stamp_ns, None if path is None else read_label(path))
 
@@ -113,7 +145,8 @@ def label_from_message(message: BagMessage) -> ByteImage:
     """Return the class ids of a label message.
 
     Raises:
-        KdPerceptionError: It is not an image of class ids.
+        BagError: The message is damaged.
+        ImageEncodingError: It is not an image of class ids.
     """
     try:
         return _class_ids(frame_from_message(message.deserialize()).image, message.topic)

@@ -11,6 +11,7 @@ import recorded_drives as drives
 
 from kd_perception.backends import create_backend
 from kd_perception.bags import BagReader, BagWriter
+from kd_perception.bags.types import common_types
 from kd_perception.bundle import load_student
 from kd_perception.encodings import frame_from_message
 from kd_perception.errors import BagError, ConfigError, ShapeError
@@ -196,7 +197,84 @@ def test_unreadable_frames_are_counted_and_the_rest_goes_on(tmp_path, student, p
     evaluation = evaluate_bag(bag, student, pipeline=pipeline)
     counts = evaluation.counts
     assert (counts.frames, counts.published, counts.failed, counts.scored) == (3, 2, 1, 2)
-    assert any('1 frames could not be used' in note for note in evaluation.notes)
+    assert any('1 messages could not be used' in note for note in evaluation.notes)
+
+
+@pytest.mark.parametrize('storage', ['mcap', 'sqlite3'])
+@pytest.mark.parametrize('with_labels', [True, False])
+def test_messages_too_short_for_a_stamp_are_failed_frames(
+    tmp_path, student, pipeline, storage, with_labels
+):
+    with BagWriter(tmp_path / 'drive', storage=storage) as bag:
+        for index in range(4):
+            image, label = drives.level_scene(index)
+            stamp_ns = drives.stamp_of(index)
+            topics = [drives.IMAGE, drives.LABEL][: 1 + with_labels]
+            for topic, array in zip(topics, (image, label), strict=False):
+                if index == 1 or (index == 2 and topic == drives.LABEL):
+                    kind = 'sensor_msgs/msg/Image'
+                    bag.write_raw(topic, kind, b'\0\1\0\0\1\0', log_time_ns=stamp_ns)
+                else:
+                    bag.write_image(topic, array, stamp_ns=stamp_ns)
+    evaluation = evaluate_bag(tmp_path / 'drive', student, pipeline=pipeline)
+    counts = evaluation.counts
+    assert (counts.frames, counts.received, counts.predicted, counts.failed) == (4, 4, 3, 1)
+    assert counts.scored == (2 if with_labels else 0)
+    expected = 3 if with_labels else 1
+    assert any(f'{expected} messages could not be used' in note for note in evaluation.notes)
+
+
+def test_images_that_are_too_large_are_failed_frames(tmp_path, student, pipeline, monkeypatch):
+    with BagWriter(tmp_path / 'drive') as bag:
+        for index, size in enumerate([(96, 128), (192, 128), (96, 128)]):
+            image = drives.level_scene(index, size)[0]
+            bag.write_image(drives.IMAGE, image, stamp_ns=drives.stamp_of(index))
+    monkeypatch.setitem(BagReader.__init__.__kwdefaults__, 'max_message_bytes', 30_000)
+    evaluation = evaluate_bag(tmp_path / 'drive', student, pipeline=pipeline)
+    counts = evaluation.counts
+    assert (counts.frames, counts.published, counts.failed) == (3, 2, 1)
+    assert any('allowed are 30000' in note for note in evaluation.notes)
+
+
+@pytest.mark.parametrize('damage', ['header', 'cut', 'short', 'type', 'size'])
+@pytest.mark.parametrize('output', ['mask', 'uncertainty'])
+def test_a_damaged_recorded_output_ends_nothing(tmp_path, student, pipeline, damage, output):
+    bag = drives.write_drive(tmp_path / 'drive')
+    drives.write_predictions(
+        tmp_path / 'whole',
+        predictions_of(pipeline, bag),
+        topics=('mask', 'confidence', 'uncertainty'),
+    )
+    with BagReader(tmp_path / 'whole') as whole, BagWriter(tmp_path / 'outputs') as target:
+        for number, message in enumerate(whole.messages()):
+            data = message.data
+            if message.topic == drives.PREFIX + output and number // 3 == 2:
+                data = damaged(data, damage)
+            target.write_raw(
+                message.topic, message.message_type, data, log_time_ns=message.log_time_ns
+            )
+    evaluation = evaluate_bag(bag, student, predictions=tmp_path / 'outputs')
+    assert evaluation.counts.frames == 6
+    usable = 6 if output == 'uncertainty' and damage != 'size' else 5
+    assert (evaluation.counts.predicted, evaluation.counts.scored) == (usable, usable)
+    assert evaluation.counts.failed == 1
+    assert any('1 messages could not be used' in note for note in evaluation.notes)
+
+
+def damaged(data, damage):
+    """One recorded image, spoiled in one of the ways that happen."""
+    if damage in ('cut', 'short'):
+        return data[: 6 if damage == 'short' else len(data) // 2]
+    types = common_types()
+    message = types.deserialize_cdr(data, 'sensor_msgs/msg/Image')
+    if damage == 'type':
+        message.encoding, message.step = 'mono16', 2 * message.width
+        message.data = np.zeros(2 * message.width * message.height, np.uint8)
+    else:
+        message.height = 48
+        if damage == 'size':
+            message.data = message.data[: message.step * 48]
+    return bytes(types.serialize_cdr(message, 'sensor_msgs/msg/Image'))
 
 
 def test_labels_of_another_size_are_refused(tmp_path, student, pipeline):

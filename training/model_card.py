@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from kd_perception.world.classes import CLASS_NAMES
@@ -45,13 +46,7 @@ the bias of the last layer, so that rare classes are not favored beyond what tha
 
 ## Where it fails
 
-Seen on real frames:
-
-* Smooth dark stretches (hedges, walls, the foot of a building at night) and water are taken for
-  cars; cars in bright daylight scenes are found in part, cold parked ones often not at all.
-* Patches on the road are taken for bumps, edges of shadows for curbs, tree trunks for cones.
-* Lit windows and warm trunks are taken for persons now and then; persons in crowds melt together.
-* Close views, indoor scenes, animals and machines give nonsense with high confidence.
+{seen}
 
 By construction:
 
@@ -61,10 +56,16 @@ By construction:
 * Every real camera differs from the rendered ones: measure on your own frames.
 """
 
+_NOT_SEEN = 'Nobody has looked at what this run makes of real frames.'
+
 _TILES_NOTE = (
     'They chose neither weights nor settings, but what the world renders was designed after\n'
     'looking at frames of this kind.'
 )
+
+
+OBSERVATIONS = Path(__file__).parent / 'configs' / 'supervised' / 'observations'
+"""Files `<fingerprint of a run>.md`: what somebody saw of the run's results on real frames."""
 
 
 def model_card(config: SupervisedConfig, report: dict[str, Any], step: int) -> str:
@@ -73,14 +74,16 @@ def model_card(config: SupervisedConfig, report: dict[str, Any], step: int) -> s
     Args:
         config: the run.
         report: its metrics.
-        step: finished steps; fewer than configured is said so.
+        step: finished steps; fewer than configured is said so, and nothing was observed then.
     """
+    observed = OBSERVATIONS / f'{config.fingerprint()}.md'
+    finished = step == config.steps
     test, tiles = report['synthetic_test'], report.get('real_tiles')
     calibration = report['calibration']
     rows = [
         f'| {name} | {_percent(test, name)} | {_percent(tiles, name)} |' for name in CLASS_NAMES
     ]
-    unfinished = '' if step == config.steps else f' of {config.steps} (unfinished run)'
+    unfinished = '' if finished else f' of {config.steps} (unfinished run)'
     return _CARD.format(
         name=config.name,
         network=config.network,
@@ -91,6 +94,7 @@ def model_card(config: SupervisedConfig, report: dict[str, Any], step: int) -> s
         chosen_by='the synthetic validation split, among the seeds of the record',
         test=config.test.count,
         tiles_note=_TILES_NOTE if tiles else 'They were not at hand.',
+        seen=observed.read_text().strip() if finished and observed.is_file() else _NOT_SEEN,
         rows='\n'.join(rows),
         test_mean=_mean(test),
         tile_mean=_mean(tiles),

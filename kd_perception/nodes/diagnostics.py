@@ -31,13 +31,9 @@ _DEFECTS = 3  # unexpected errors in a row that are no accident
 
 @dataclass(frozen=True)
 class Rates:
-    """What happened since the last diagnostics.
+    """What happened since the last diagnostics; shares from 0 to 1.
 
-    Attributes:
-        received_hz: Images per second.
-        published_hz: Answers per second.
-        lost_share: Lost frames per received frame, 0 to 1; what was dropped on request, as by
-            ``lazy`` or ``max_rate_hz``, is not lost.
+    What was dropped on request, as by ``lazy`` or ``max_rate_hz``, is not lost.
     """
 
     received_hz: float = 0.0

@@ -57,23 +57,20 @@ class FrameInput:
     ) -> None:
         self._node = node
         self._compressed = transport == 'compressed'
-        self._every = every
+        self._depth = EVERY_DEPTH if every else LATEST_DEPTH
         self._on_image = on_image
         self.topic = image_topic(node, transport)
         self.info_topic = camera_info_topic(node)
         self._refused_policy = ''
         self._reliable = True
-        self._image = self._subscribe()
-        self._info = None
-        if on_camera_info is not None:
-            self._info = node.create_subscription(
-                CameraInfo,
-                self.info_topic,
-                on_camera_info,
-                QoSProfile(depth=EVERY_DEPTH if every else 10,
-                           reliability=ReliabilityPolicy.BEST_EFFORT),
-                qos_overriding_options=QoSOverridingOptions(_OVERRIDABLE),
-            )  # fmt: skip
+        self._image = self._info = None
+        try:
+            self._image = self._subscribe()
+            if on_camera_info is not None:
+                self._info = self._subscribe_info(on_camera_info, EVERY_DEPTH if every else 10)
+        except Exception:
+            self.destroy()
+            raise
 
     def adapt(self) -> None:
         """Ask for best effort once a publisher is known that offers no more.
@@ -118,7 +115,7 @@ class FrameInput:
     def _subscribe(self) -> Any:
         qos = QoSProfile(
             history=HistoryPolicy.KEEP_LAST,
-            depth=EVERY_DEPTH if self._every else LATEST_DEPTH,
+            depth=self._depth,
             reliability=(
                 ReliabilityPolicy.RELIABLE if self._reliable else ReliabilityPolicy.BEST_EFFORT
             ),
@@ -126,7 +123,7 @@ class FrameInput:
         return self._node.create_subscription(
             CompressedImage if self._compressed else Image,
             self.topic,
-            self._on_image,
+            self._hear,
             qos,
             event_callbacks=SubscriptionEventCallbacks(incompatible_qos=self._on_incompatible),
             # What publishers offer has overruled the parameter once best effort is asked for.
@@ -134,6 +131,19 @@ class FrameInput:
                 _OVERRIDABLE if self._reliable else _OVERRIDABLE_BUT_RELIABILITY
             ),
         )
+
+    def _subscribe_info(self, on_camera_info: Callable[[CameraInfo], None], depth: int) -> Any:
+        return self._node.create_subscription(
+            CameraInfo,
+            self.info_topic,
+            on_camera_info,
+            QoSProfile(depth=depth, reliability=ReliabilityPolicy.BEST_EFFORT),
+            qos_overriding_options=QoSOverridingOptions(_OVERRIDABLE),
+        )
+
+    def _hear(self, message: Any) -> None:
+        self._refused_policy = ''  # whoever could not be heard is gone, or not the only one
+        self._on_image(message)
 
     def _on_incompatible(self, event: Any) -> None:
         policy = QoSPolicyKind(int(event.last_policy_kind)).name.lower()

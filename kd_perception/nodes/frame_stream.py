@@ -43,7 +43,6 @@ class FrameStream:
         self._told_silence = False
         policy = cast(QueuePolicy, parameters.text('queue_policy'))
         self._mailbox = Mailbox(account, policy)
-        self._worker = FrameWorker(self._mailbox, account, handler.handle, monitor, self._logger)
         monitor.start_waiting()
         pairing.clear()
         with_info = parameters.text('camera_info.sync') != 'off'
@@ -54,6 +53,13 @@ class FrameStream:
             on_image=self._receive,
             on_camera_info=pairing.add if with_info else None,
         )
+        try:
+            self._worker = FrameWorker(
+                self._mailbox, account, handler.handle, monitor, self._logger
+            )
+        except Exception:
+            self.input.destroy()
+            raise
 
     @property
     def silence_s(self) -> float:

@@ -86,17 +86,20 @@ class Outputs:
         absent = {name for name, there in (
             ('temperature', with_temperature), ('camera_info', with_camera_info)
         ) if not there}  # fmt: skip
-        self._publishers = {
-            name: node.create_publisher(
-                _TYPES.get(name, Image),
-                f'~/{name}',
-                _output_qos(depth, deadline_ms),
-                qos_overriding_options=QoSOverridingOptions(_OVERRIDABLE),
-            )
-            for name in _NEEDS
-            if name not in absent
-        }
-        self._label_publisher = _label_publisher(node)
+        self._publishers: dict[str, Any] = {}
+        self._label_publisher: Any = None
+        try:
+            for name in (n for n in _NEEDS if n not in absent):
+                self._publishers[name] = node.create_publisher(
+                    _TYPES.get(name, Image),
+                    f'~/{name}',
+                    _output_qos(depth, deadline_ms),
+                    qos_overriding_options=QoSOverridingOptions(_OVERRIDABLE),
+                )
+            self._label_publisher = _label_publisher(node)
+        except Exception:
+            self.destroy()
+            raise
 
     def subscribed(self) -> frozenset[str]:
         """Return the names of the topics that somebody listens to."""

@@ -42,7 +42,7 @@ _TICK_S = 0.1
 
 
 class ThermalSegNode(LifecycleNode):
-    """Segments thermal images; topics, services and parameters are those of docs/interface.md."""
+    """Segments thermal images; topics, services and parameters are those of README.md."""
 
     def __init__(self, **kwargs: Any) -> None:
         """Declare parameters and services; the model is loaded on configure."""
@@ -93,8 +93,8 @@ class ThermalSegNode(LifecycleNode):
             self.monitor.fault('load', str(error))
             self.get_logger().error(f'Configure refused: {error}')
             return _FAILURE
-        except Exception:
-            return self._fail('configure')
+        except Exception as error:
+            return self._fail('configure', error)
         self.state = 'inactive'
         self._tell_model(engine)
         return _SUCCESS
@@ -107,8 +107,8 @@ class ThermalSegNode(LifecycleNode):
             self.stream = FrameStream(
                 self, self.parameters, self._handler, self.pairing, self.account, self.monitor
             )
-        except Exception:
-            return self._fail('activate')
+        except Exception as error:
+            return self._fail('activate', error)
         self.state = 'active'
         self._publish_labels()
         self.get_logger().info(f'Active on {self.stream.input.topic}.')
@@ -171,7 +171,8 @@ class ThermalSegNode(LifecycleNode):
                 'vision_msgs is not installed: ~/label_info is not published.', once=True
             )
 
-    def _fail(self, step: str) -> TransitionCallbackReturn:
+    def _fail(self, step: str, error: Exception) -> TransitionCallbackReturn:
+        self.monitor.fault('load', f'{step}: {error}')
         self.get_logger().error(f'Unexpected error in {step}:\n{traceback.format_exc()}')
         return _ERROR
 

@@ -10,14 +10,17 @@ import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from inspect import getfile
 from pathlib import Path
 from typing import Any
 
 import cv2
+import numpy as np
 from tqdm import tqdm
 
-from kd_perception import world
-from kd_perception.bags import BagWriter
+from kd_perception import encodings, world
+from kd_perception.bags import BagWriter, types, writer
 from kd_perception.errors import ConfigError
 from kd_perception.machine import usable_cores
 from kd_perception.world import WorldConfig
@@ -59,11 +62,17 @@ class DrivePlan:
             )
 
     def key(self) -> str:
-        """Return a hash of everything that the recording follows from, the code included."""
+        """Return a hash of the plan, and of what the code of the recording consists of.
+
+        That is the world, this module, the bag writer with what it encodes by, and the versions
+        of the libraries that draw and write; not the interpreter or the processor.
+        """
         digest = hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode())
         sources = [*Path(world.__file__).parent.glob('*.py'), Path(__file__)]
+        sources += [Path(getfile(module)) for module in (writer, types, encodings)]
         for source in sorted(sources):
             digest.update(source.read_bytes())
+        digest.update(repr([np.__version__, cv2.__version__, version('rosbags')]).encode())
         return digest.hexdigest()
 
 

@@ -6,14 +6,19 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import pytest
 
+from kd_perception.bags import writer
+from kd_perception.demo.drive import DrivePlan
 from kd_perception.demo.processes import Process, ProcessError, Processes, free_domain
+from kd_perception.world import WorldConfig
 
 pytest.importorskip('rclpy')
 
@@ -123,4 +128,33 @@ def test_a_stubborn_process_and_its_children_are_ended(tmp_path):
 
 
 def test_domains_in_use_are_not_taken():
-    assert 50 <= free_domain() < 100
+    """Others hold the discovery ports of all domains but one, which is found; then of all."""
+    with ExitStack() as others:
+
+        def occupy(domain: int) -> None:
+            holder = others.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
+            with suppress(OSError):  # held already, by somebody else on this machine
+                holder.bind(('', 7400 + 250 * domain + 10))
+
+        free = free_domain()
+        assert 50 <= free < 100
+        for domain in set(range(50, 100)) - {free}:
+            occupy(domain)
+        assert free_domain() == free
+        occupy(free)
+        with pytest.raises(ProcessError, match='No ROS domain from 50 to 99 is free'):
+            free_domain()
+
+
+@pytest.mark.parametrize('changed', ['writer', 'numpy', 'cv2'])
+def test_what_writes_the_drive_belongs_to_its_key(tmp_path, monkeypatch, changed):
+    plan = DrivePlan(seed=3, frame_count=5, rate_hz=10.0, world=WorldConfig())
+    before = plan.key()
+    assert plan.key() == before
+    if changed == 'writer':
+        altered = tmp_path / 'writer.py'
+        altered.write_text(Path(writer.__file__).read_text() + '# altered')
+        monkeypatch.setattr(writer, '__file__', str(altered))
+    else:
+        monkeypatch.setattr(f'{changed}.__version__', '0.0')
+    assert plan.key() != before

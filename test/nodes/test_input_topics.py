@@ -123,17 +123,22 @@ def test_damaged_compressed_image_is_counted_and_survived(
     compressing: Any, client: Client, data: bytes | str
 ) -> None:
     good = compressed(ramp(), client.now_ns())
-    bad = compressed(ramp(), client.now_ns())
+    bad = compressed(ramp(), client.now_ns() + 1_000_000)
+    assert bad.header != good.header
     raw = bad.data.tobytes()
     if data == 'truncated':
         data = raw[: len(raw) // 3]
     elif data == 'bomb':  # a header that promises 100,000 x 100,000 pixels
         data = raw[:16] + (100_000).to_bytes(4, 'big') * 2 + raw[24:]
     bad.data = array.array('B', data)
+    before = client.counts()
     client.compressed.publish(bad)
-    client.compressed.publish(good)
+    client.compressed.publish(good)  # answered in order, so the bad one is through by then
     client.output_for(good.header)
     client.diagnosed('input', ERROR, 'unusable image')
+    counts = {name: value - before[name] for name, value in client.counts().items()}
+    assert counts == {'received': 2, 'published': 1, 'dropped': 0, 'failed': 1, 'pending': 0}
+    assert not any(mask.header == bad.header for mask in client.received['mask'])
     assert compressing.alive
 
 

@@ -6,6 +6,10 @@
 Three processes share the machine as on a robot: the node, a player that publishes 640x480 mono16
 frames, and a recorder that takes every output. First at a fixed rate; then as fast as the node
 answers, with the mask alone and two frames on their way. Prints a table and one JSON line per row.
+
+Transport in the table is stamp to receipt of the mask less all stages in the node. One of these
+is the publishing of all outputs, of which the mask is only the first, so with several outputs the
+transport of the mask is somewhat longer than the table says.
 """
 
 from __future__ import annotations
@@ -18,23 +22,34 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from benchmarks.node_traffic import NAMESPACE
+from kd_perception.errors import KdPerceptionError
 from kd_perception.machine import describe
 
 ROOT = Path(__file__).resolve().parent.parent
+END_LIMIT_S = 20.0
+
+
+class MeasurementError(KdPerceptionError):
+    """A process ended that was needed, or failed."""
 
 
 def main() -> int:
     arguments = parse_arguments()
     every_output = f'{arguments.rate:g} Hz, mask, confidence and uncertainty'
-    with tempfile.TemporaryDirectory() as folder:
-        rows = [
-            measure(arguments, every_output, 0, Path(folder) / 'paced'),
-            measure(arguments, 'as fast as it answers, mask only', 2, Path(folder) / 'fast'),
-        ]
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            rows = [
+                measure(arguments, every_output, 0, Path(folder) / 'paced'),
+                measure(arguments, 'as fast as it answers, mask only', 2, Path(folder) / 'fast'),
+            ]
+    except MeasurementError as error:
+        print(f'error: {error}', file=sys.stderr)
+        return 1
     print(describe())
     print_table(rows)
     for row in rows:
@@ -58,22 +73,25 @@ def measure(
     arguments: argparse.Namespace, title: str, in_flight: int, out: Path
 ) -> dict[str, Any]:
     """Start the three processes, let the player play, and put their reports together."""
-    node = start(
-        ['-m', 'kd_perception.nodes.thermal_seg_node', '--ros-args', '-r', f'__ns:={NAMESPACE}',
-         '-p', f'model.path:={arguments.student}', '-p', 'ffc.source:=none',
-         '--log-level', 'warn']
-    )  # fmt: skip
-    roles = [] if in_flight else ['recorder']
-    started = [(role, start_role(arguments, role, in_flight, out)) for role in roles]
-    player = start_role(arguments, 'player', in_flight, out.with_suffix('.player'))
+    processes: dict[str, subprocess.Popen[bytes]] = {}
     try:
-        usage = watch_usage({'node': node, 'player': player, **dict(started)}, player)
-        for _, process in started:
-            process.send_signal(signal.SIGINT)
-            process.wait(20)
+        processes['node'] = start(
+            ['-m', 'kd_perception.nodes.thermal_seg_node',
+             '--ros-args', '-r', f'__ns:={NAMESPACE}', '-p', f'model.path:={arguments.student}',
+             '-p', 'ffc.source:=none', '--log-level', 'warn']
+        )  # fmt: skip
+        if not in_flight:
+            processes['recorder'] = start_role(arguments, 'recorder', in_flight, out)
+        player_out = out.with_suffix('.player')
+        processes['player'] = start_role(arguments, 'player', in_flight, player_out)
+        usage = watch_usage(processes)
+        for name in ('recorder', 'node'):
+            end_all([processes[name]] if name in processes else [])
     finally:
-        node.send_signal(signal.SIGINT)
-        exit_code = node.wait(20)
+        end_all(processes.values())
+    if processes['player'].returncode or (not in_flight and processes['recorder'].returncode):
+        raise MeasurementError('The player or the recorder failed; it says why above.')
+    exit_code = processes['node'].returncode
     report = json.loads(out.with_suffix('.player').read_text())
     if not in_flight:
         report |= json.loads(out.read_text())
@@ -101,16 +119,37 @@ def start_role(
     return start([str(part) for part in command] + flags)
 
 
-def watch_usage(
-    processes: dict[str, subprocess.Popen[bytes]], player: subprocess.Popen[bytes]
-) -> dict[str, float]:
-    """Return the share of one core that each process used in the last stretch of the play."""
+def end_all(processes: Iterable[subprocess.Popen[bytes]]) -> None:
+    """End what still runs, in any case."""
+    running = [process for process in processes if process.poll() is None]
+    for process in running:
+        process.send_signal(signal.SIGINT)
+    for process in running:
+        try:
+            process.wait(END_LIMIT_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def watch_usage(processes: dict[str, subprocess.Popen[bytes]]) -> dict[str, float]:
+    """Return the share of one core that each process used in the last stretch of the play.
+
+    Raises:
+        MeasurementError: A process ended before the player, or the player at once.
+    """
     samples: list[tuple[float, dict[str, float]]] = []
-    while player.poll() is None:
+    while processes['player'].poll() is None:
+        for name, process in processes.items():
+            if name != 'player' and process.poll() is not None:
+                raise MeasurementError(f'The {name} ended with exit code {process.returncode}.')
         samples.append((time.monotonic(), {n: cpu_s(p.pid) for n, p in processes.items()}))
         time.sleep(1.0)
+    if len(samples) < 4:
+        code = processes['player'].returncode
+        raise MeasurementError(f'The player ended at once, with exit code {code}.')
     # The first seconds are imports and discovery, the very last may be the player's exit.
-    first, last = samples[len(samples) // 2], samples[-2]
+    first, last = samples[(len(samples) - 1) // 2], samples[-2]
     elapsed_s = last[0] - first[0]
     return {n: round((last[1][n] - first[1][n]) / elapsed_s, 3) for n in processes}
 

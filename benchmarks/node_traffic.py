@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from kd_perception.middleware import prepare_middleware
 NAMESPACE = '/bench'
 SIZE = (480, 640)
 STAGES = ('queue', 'convert', 'preprocess', 'infer', 'postprocess', 'publish')
+START_LIMIT_S = 60.0
 RECORDED = ('mask', 'confidence', 'uncertainty')
 
 
@@ -61,7 +63,14 @@ class Ears:
         return 'mask' in listened and self.diagnostics['input']['publishers'] != 'none'
 
     def report(self) -> dict[str, Any]:
-        """Latency over all answers but the first ten, which meet cold caches."""
+        """Latency over all answers but the first ten, which meet cold caches.
+
+        Transport is what is left of a frame's latency without the node's own stages. The stage
+        `publish` is that of all outputs, also of those sent after the mask was on its way, so
+        with several outputs transport comes out too small by their share.
+        """
+        if len(self.latencies_ms) <= 10 or 'input' not in self.diagnostics:
+            sys.exit(f'Too few answers for a report: {len(self.latencies_ms)}, needed are 11.')
         values = list(self.latencies_ms.values())[10:]
         p50, p90, p99 = np.percentile(values, (50, 90, 99))
         frames = [(self.latencies_ms[s], self.stages_ms[s])
@@ -122,8 +131,11 @@ def play(arguments: argparse.Namespace) -> None:
     quality = QoSProfile(depth=5, reliability=reliability)
     publisher = node.create_publisher(Image, 'image_raw', quality)
     ears = Ears(node, ('mask',) if arguments.in_flight else ())
+    start_limit_s = time.monotonic() + START_LIMIT_S
     while not ears.ready or publisher.get_subscription_count() == 0:
-        rclpy.spin_once(node)
+        if time.monotonic() > start_limit_s:
+            sys.exit(f'No node listened and was heard within {START_LIMIT_S:g} s.')
+        rclpy.spin_once(node, timeout_sec=0.1)
     frames = make_frames()
     sent, start_s = 0, time.monotonic()
     while time.monotonic() - start_s < arguments.seconds:

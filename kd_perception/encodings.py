@@ -196,10 +196,9 @@ def frame_from_message(message: Any) -> Frame:
             a stamp that is none.
     """
     stamp = message.header.stamp
-    if stamp.sec < 0 or not 0 <= stamp.nanosec < 10**9:
+    if not 0 <= stamp.nanosec < 10**9:
         raise ImageEncodingError(
-            'a stamp must have seconds from 0 and nanoseconds below 10^9; received '
-            f'{stamp.sec} and {stamp.nanosec}'
+            f'a stamp must have nanoseconds below 10^9; received {stamp.nanosec}'
         )
     stamp_ns = int(stamp.sec) * 10**9 + int(stamp.nanosec)
     if hasattr(message, 'format'):

@@ -170,7 +170,7 @@ def test_truncated_png_is_refused_or_decoded_whole(cut: int) -> None:
     np.testing.assert_array_equal(image, noise)
 
 
-@pytest.mark.parametrize(('sec', 'nanosec'), [(-1, 0), (1, 10**9), (2**31 - 1, 2**32 - 1)])
+@pytest.mark.parametrize(('sec', 'nanosec'), [(1, 10**9), (2**31 - 1, 2**32 - 1)])
 def test_impossible_stamps_are_refused(sec: int, nanosec: int) -> None:
     header = SimpleNamespace(stamp=SimpleNamespace(sec=sec, nanosec=nanosec), frame_id='')
     message = SimpleNamespace(

@@ -188,7 +188,7 @@ class BagWriter:
             step=step,
             data=np.frombuffer(data, np.uint8),
         )
-        log_time_ns = stamp_ns if log_time_ns is None else log_time_ns
+        log_time_ns = max(stamp_ns, 0) if log_time_ns is None else log_time_ns
         self.write_message(topic, message, log_time_ns=log_time_ns)
 
     def write_camera_info(

@@ -32,6 +32,7 @@ from kd_perception.nodes.node_process import run_node
 from kd_perception.nodes.outputs import Outputs, has_vision_msgs
 from kd_perception.nodes.parameters import NodeParameters
 from kd_perception.parameters.table import ParameterValue, pipeline_config_from_parameters
+from kd_perception.pipeline import gain_difference
 
 _SUCCESS, _FAILURE, _ERROR = (
     TransitionCallbackReturn.SUCCESS,
@@ -166,6 +167,9 @@ class ThermalSegNode(LifecycleNode):
             f'Model {student.spec.name} ({student.sha256[:12]}) on {backend.name}, '
             f'{backend.device}, {backend.precision}, {backend.threads} threads.'
         )
+        difference = gain_difference(student, engine.pipeline.config)
+        if difference:
+            self.get_logger().warning(difference)
         if not has_vision_msgs():
             self.get_logger().warning(
                 'vision_msgs is not installed: ~/label_info is not published.', once=True

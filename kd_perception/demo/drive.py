@@ -25,7 +25,7 @@ from kd_perception.errors import ConfigError
 from kd_perception.machine import usable_cores
 from kd_perception.world import WorldConfig
 from kd_perception.world.drive import Drive
-from kd_perception.world.thermal import thermal_image
+from kd_perception.world.render import drive_frame
 
 IMAGE_TOPIC = '/thermal/image_raw'
 CAMERA_INFO_TOPIC = '/thermal/camera_info'
@@ -140,9 +140,5 @@ def _start_worker(plan: DrivePlan) -> None:
 def _render(index: int) -> tuple[Any, Any, Any]:
     """Render one frame; each follows from the drive and the time alone."""
     plan, drive = _worker
-    time_s = index / plan.rate_hz
-    camera = drive.camera(time_s)
-    buffer = drive.street.render(camera, time_s, drive.traffic(time_s))
-    noise = drive.noise_stream(time_s)
-    thermal = thermal_image(buffer, drive.street.climate, drive.sensor, noise)
-    return thermal, buffer.label, camera.matrix
+    frame = drive_frame(drive, index / plan.rate_hz)
+    return frame.thermal, frame.label, frame.camera_matrix

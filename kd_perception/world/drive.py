@@ -83,6 +83,7 @@ class Drive:
     def __init__(self, config: WorldConfig, seed: int) -> None:
         """Draw the street, the camera, its motion and the traffic."""
         key = (seed, _DRIVE)
+        self.config = config
         self._key, self._size = key, (config.height, config.width)
         self.street = Street(config, key)
         rng = np.random.default_rng([*key, _MOTION])

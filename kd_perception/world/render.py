@@ -96,11 +96,16 @@ def drive_frames(
         raise ConfigError(f'rate_hz must be positive, got {rate_hz}')
     drive = Drive(config, seed)
     for index in range(count):
-        time_s = index / rate_hz
-        camera = drive.camera(time_s)
-        buffer = drive.street.render(camera, time_s, drive.traffic(time_s))
-        noise = drive.noise_stream(time_s)
-        yield _frame(buffer, camera, drive.street.climate, drive.sensor, noise, config, time_s)
+        yield drive_frame(drive, index / rate_hz)
+
+
+def drive_frame(drive: Drive, time_s: float) -> WorldFrame:
+    """The frame of a drive at one time, which depends on the drive and the time alone."""
+    camera = drive.camera(time_s)
+    buffer = drive.street.render(camera, time_s, drive.traffic(time_s))
+    noise = drive.noise_stream(time_s)
+    street = drive.street
+    return _frame(buffer, camera, street.climate, drive.sensor, noise, drive.config, time_s)
 
 
 def _check_key(seed: int, index: int) -> None:

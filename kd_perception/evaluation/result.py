@@ -89,7 +89,7 @@ class FrameRecord:
     """One frame of the source bag.
 
     Attributes:
-        index: Position in the source bag, from 0.
+        index: Position among the images of the source bag that could be read, from 0.
         stamp_ns: Header stamp.
         mask_sha256: Of :func:`array_sha256`; empty without prediction.
         uncertainty_sha256: The same.

@@ -23,7 +23,6 @@ from torch.nn import functional
 from kd_perception.errors import ConfigError, ShapeError
 
 INPUT_MULTIPLE = 32
-OUTPUT_STRIDE = 4
 STAGES = 5
 
 

@@ -32,3 +32,7 @@ class BackendError(KdPerceptionError):
 
 class BagError(KdPerceptionError):
     """A bag cannot be read or written."""
+
+
+class DatasetError(KdPerceptionError):
+    """A data set on disk is missing, incomplete or not laid out as its loader expects."""

@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Foliage: crowns, hedges and distant tree lines with clumps, holes and a ragged edge."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from numba import njit
+
+from kd_perception.world.materials.base import Color, Material, Point, Sample, Textures
+from kd_perception.world.noise import noise
+
+
+@dataclass(frozen=True)
+class Leaves(Material):
+    """Leaves in clumps.
+
+    Args:
+        temperature_c: mean temperature.
+        color: reflectance.
+        clump_k: deviation of the pattern of clumps.
+        ragged: how far the edge of a rounded crown frays.
+        edge: cosine to the view below which a crown ends; -1 for a body without holes.
+        top_m: height of the treetops on a sheet, 0 for other forms.
+        relief_m: how much the treetops on a sheet differ.
+        gloom: how much darker the lower side is, 0 to 1.
+        kind: which noise.
+    """
+
+    temperature_c: float
+    color: Color = (0.05, 0.1, 0.02)
+    clump_k: float = 0.6
+    ragged: float = 0.2
+    edge: float = 0.2
+    top_m: float = 0.0
+    relief_m: float = 0.0
+    gloom: float = 0.5
+    kind: int = 0
+
+
+@njit(cache=True, inline='always', error_model='numpy')
+def _coarse(material: Leaves, point: Point, textures: Textures) -> float:
+    return noise(
+        textures.noise,
+        material.kind,
+        point.x + 0.7 * point.z,
+        point.height + 0.5 * point.x - 0.4 * point.z,
+        6.0,
+        point.footprint_m,
+    )
+
+
+@njit(cache=True, inline='always', error_model='numpy')
+def _fine(
+    material: Leaves, point: Point, textures: Textures, step: int, texels_per_m: float
+) -> float:
+    return noise(
+        textures.noise,
+        material.kind + step,
+        point.x + 0.7 * point.z,
+        point.height + 0.5 * point.x - 0.4 * point.z,
+        texels_per_m,
+        point.footprint_m,
+    )
+
+
+@njit(cache=True, inline='always', error_model='numpy')
+def leaves_sample(material: Leaves, point: Point, textures: Textures) -> Sample:
+    """Warm and cool, bright and dark clumps."""
+    coarse = _coarse(material, point, textures)
+    fine = _fine(material, point, textures, 1, 26.0)
+    leaf = _fine(material, point, textures, 2, 70.0)
+    temperature_c = material.temperature_c + material.clump_k * (0.6 * coarse + fine + 0.8 * leaf)
+    shade = 1.0 + 0.22 * coarse + 0.2 * fine + 0.18 * leaf
+    shade *= 1.0 - material.gloom * 0.5 * (1.0 + point.normal_y)
+    shade = max(shade, 0.1)
+    yellow = 1.0 + 0.12 * fine
+    return Sample(
+        temperature_c,
+        0.96,
+        material.color[0] * shade * yellow,
+        material.color[1] * shade,
+        material.color[2] * shade,
+        0.0,
+        0.0,
+    )
+
+
+@njit(cache=True, inline='always', error_model='numpy')
+def leaves_opaque(material: Leaves, point: Point, textures: Textures) -> bool:
+    """Within the ragged edge of a crown, below the tops of a tree line."""
+    if material.top_m > 0.0:
+        tops = noise(textures.noise, material.kind + 3, point.x, 0.0, 1.3, 0.0)
+        twigs = noise(textures.noise, material.kind, point.x, point.height, 14.0, 0.0)
+        return point.height < material.top_m + material.relief_m * (0.7 * tops + 0.3 * twigs)
+    if material.edge < 0.0:
+        return True
+    fray = 0.5 * _coarse(material, point, textures) + _fine(material, point, textures, 1, 26.0)
+    return point.facing > material.edge + material.ragged * fray

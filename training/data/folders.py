@@ -54,11 +54,7 @@ class DataSource:
 
 
 def check_root(root: Path, source: DataSource) -> None:
-    """Refuse a root folder that does not exist.
-
-    Raises:
-        DatasetError: there is no such folder.
-    """
+    """Refuse a root folder that does not exist, with a DatasetError that says how to get it."""
     if not root.is_dir():
         raise DatasetError(
             f'{_expected(root, source)}\nbut there is no such folder.{_get(source)}'
@@ -77,9 +73,9 @@ def check_files(root: Path, files: Iterable[str], source: DataSource) -> None:
         DatasetError: says how many files are missing, with the first of them by name.
     """
     check_root(root, source)
-    wanted = [(file.rpartition('/')[0], file.rpartition('/')[2]) for file in files]
-    listings = {folder: set(file_names(root / folder)) for folder in {f for f, _ in wanted}}
-    missing = [f'{folder}/{name}' for folder, name in wanted if name not in listings[folder]]
+    wanted = [(file, *file.rpartition('/')[::2]) for file in files]
+    listings = {folder: set(file_names(root / folder)) for folder in {f for _, f, _ in wanted}}
+    missing = [file for file, folder, name in wanted if name not in listings[folder]]
     if missing:
         found = ', '.join(f'{f or "."}: {len(listings[f])}' for f in sorted(listings)[:_EXAMPLES])
         raise DatasetError(

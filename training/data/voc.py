@@ -1,0 +1,175 @@
+# SPDX-License-Identifier: Apache-2.0
+"""PASCAL VOC 2012 segmentation, with the "trainaug" masks, image tags and saliency maps (EPS).
+
+<root> is the folder VOC2012 of the development kit, <id> is like 2007_000032:
+
+    <root>/JPEGImages/<id>.jpg
+    <root>/SegmentationClass/<id>.png       palette image: index 0-20, 255 = border; 2913 files
+    <root>/SegmentationClassAug/<id>.png    one channel, converted from SBD or ready-made
+    <root>/ImageSets/Segmentation/{train,val,trainval,test}.txt    one id per line
+    <root>/ImageSets/Segmentation/{aug,train_aug}.txt              not in the kit, see below
+    <saliency>/<id>.png                     EPS: 8-bit gray or RGB; may lie anywhere
+    <tags>.npz or <tags>.txt                EPS: which classes are in an image; may lie anywhere
+
+1464 train, 1449 val, 1456 test (no masks are published), 10582 train_aug. `aug` is train_aug
+without train. A mask of aug and train_aug is taken from SegmentationClass where it is there, which
+has borders, else from SegmentationClassAug; SBD's own masks have no 255.
+
+Tags are booleans of the 20 foreground classes: tags[k] says that class id k + 1 is in the image.
+They are computed from the mask unless a file is given:
+
+    .npz    arrays ids (text [n]) and tags (bool or 0/1 [n, 20])
+    .txt    lines of `<id> <class id> <class id> ...`, class ids 1-20
+
+The cls_labels.npy of the EPS repository is a pickle, which runs code when it is loaded; it is
+refused. In a place that you trust, once:
+
+    labels = np.load('cls_labels.npy', allow_pickle=True).item()
+    np.savez('cls_labels.npz', ids=np.array(list(labels)), tags=np.stack(list(labels.values())))
+
+Reference:
+    M. Everingham et al., "The PASCAL Visual Object Classes Challenge", IJCV 2010. B. Hariharan et
+    al., "Semantic Contours from Inverse Detectors", ICCV 2011. S. Lee et al., "Railroad is not a
+    Train: Saliency as Pseudo-pixel Supervision for Weakly Supervised Semantic Segmentation", CVPR
+    2021.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from kd_perception.label_sets import VOC21
+from training.data.folders import (
+    DataSource,
+    check_files,
+    check_root,
+    check_sizes,
+    file_names,
+    read_label,
+    read_list,
+    read_pixels,
+    read_rgb,
+)
+from training.data.voc_tags import read_tags, tags_from_label
+
+Array = npt.NDArray[Any]
+
+SOURCE = DataSource(
+    'PASCAL VOC 2012',
+    'JPEGImages/<id>.jpg, SegmentationClass/<id>.png, ImageSets/Segmentation/<split>.txt\n'
+    'and for aug and train_aug: SegmentationClassAug/<id>.png',
+    'take the development kit at http://host.robots.ox.ac.uk/pascal/VOC/voc2012/ and give its '
+    'folder VOCdevkit/VOC2012 as root; convert the masks of SBD (VOCaug/dataset/cls/<id>.mat) to '
+    'SegmentationClassAug, and copy train_aug.txt of github.com/halbielee/EPS, metadata/voc12.',
+)
+SALIENCY_SOURCE = DataSource(
+    'The saliency maps',
+    '<id>.png',
+    'the README of github.com/halbielee/EPS links to them (SALImages).',
+)
+
+_AUGMENTED = ('aug', 'train_aug')
+
+
+class VOCSample(NamedTuple):
+    """One image.
+
+    Attributes:
+        name: id of the image.
+        rgb: uint8 [h, w, 3], RGB order.
+        label: uint8 [h, w], ids 0-20, 255 = ignore; None where masks are not read.
+        tags: bool [20], tags[k]: class k + 1 is there; None without masks and file of tags.
+        saliency: float32 [h, w], 0 to 1; None where not asked for.
+    """
+
+    name: str
+    rgb: Array
+    label: Array | None
+    tags: Array | None
+    saliency: Array | None
+
+
+class VOC(Sequence[VOCSample]):
+    """A split of VOC 2012.
+
+    Args:
+        root: the folder VOC2012.
+        split: name of a list without '.txt'; 'test' has no masks.
+        masks: read masks. Without them, training with image tags needs no SegmentationClass.
+        tags: file of image tags; default: tags follow from the mask.
+        saliency: folder of saliency maps; default: none are read.
+
+    Raises:
+        DatasetError: the list or any file of the split is not there, or the file of tags is not
+            readable or lacks images; when a sample is read, its file is damaged or not of the form
+            above.
+    """
+
+    label_set = VOC21
+
+    def __init__(
+        self,
+        root: Path | str,
+        split: str = 'train',
+        *,
+        masks: bool = True,
+        tags: Path | str | None = None,
+        saliency: Path | str | None = None,
+    ) -> None:
+        self.root, self.split = Path(root), split
+        self.saliency = None if saliency is None else Path(saliency)
+        check_root(self.root, SOURCE)
+        self.names = read_list(self.root / 'ImageSets' / 'Segmentation' / f'{split}.txt', SOURCE)
+        self._masks = self._mask_files() if masks and split != 'test' else None
+        images = (f'JPEGImages/{name}.jpg' for name in self.names)
+        check_files(self.root, [*images, *(self._masks or ())], SOURCE)
+        if self.saliency is not None:
+            check_files(self.saliency, (f'{name}.png' for name in self.names), SALIENCY_SOURCE)
+        self._tags = None if tags is None else read_tags(Path(tags), self.names)
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def __getitem__(self, index: int) -> VOCSample:  # type: ignore[override]
+        name = self.names[index]
+        path = self.root / 'JPEGImages' / f'{name}.jpg'
+        rgb = read_rgb(path)
+        label = read_label(self.root / self._masks[index], VOC21) if self._masks else None
+        saliency = read_saliency(self.saliency / f'{name}.png') if self.saliency else None
+        check_sizes(path, {'image': rgb, 'mask': label, 'saliency': saliency})
+        return VOCSample(name, rgb, label, self._tags_of(index, label), saliency)
+
+    def tags(self) -> Array | None:
+        """Tags of the whole split from the file of tags, bool [n, 20]; None without one."""
+        return self._tags
+
+    def _tags_of(self, index: int, label: Array | None) -> Array | None:
+        if self._tags is not None:
+            return np.array(self._tags[index])
+        return None if label is None else tags_from_label(label)
+
+    def _mask_files(self) -> tuple[str, ...]:
+        fine = 'SegmentationClass'
+        if self.split not in _AUGMENTED:
+            return tuple(f'{fine}/{name}.png' for name in self.names)
+        there = set(file_names(self.root / fine, '.png'))
+        return tuple(
+            f'{fine if f"{name}.png" in there else "SegmentationClassAug"}/{name}.png'
+            for name in self.names
+        )
+
+
+def read_saliency(path: Path) -> Array:
+    """Saliency map as float32 [h, w], 0 to 1: the mean of its channels, as EPS takes it.
+
+    Raises:
+        DatasetError: the file is missing, damaged, too large or not of 8-bit gray or RGB.
+    """
+    pixels = read_pixels(path, ('L', 'RGB'), 'a saliency map of 8-bit gray or RGB')
+    levels = pixels if pixels.ndim == 2 else pixels.mean(axis=2, dtype=np.float32)
+    return np.asarray(levels / np.float32(255), np.float32)

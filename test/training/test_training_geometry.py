@@ -1,0 +1,371 @@
+# SPDX-License-Identifier: Apache-2.0
+"""View synthesis: closed forms, gradients, and images of the world and of real cameras."""
+
+from __future__ import annotations
+
+import inspect
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kd_perception.errors import ConfigError, ShapeError
+from training.geometry import (
+    NEAR_M,
+    back_project,
+    depth_from_disparity,
+    depth_from_sigmoid,
+    disparity_from_depth,
+    inverse_pose,
+    pixel_grid,
+    pose_from_motion,
+    project,
+    sample,
+    stereo_pose,
+    transform_points,
+    warp,
+)
+
+MATRIX = torch.tensor([[[40.0, 0.0, 23.5], [0.0, 42.0, 15.5], [0.0, 0.0, 1.0]]])
+SIZE = (32, 48)
+
+
+def plane(depth_m, size=SIZE):
+    return torch.full((1, 1, *size), depth_m)
+
+
+def smooth_image(size=SIZE, channels=3, seed=0, dtype=torch.float32):
+    noise = torch.from_numpy(np.random.default_rng(seed).normal(size=(1, channels, 6, 8)))
+    image = torch.nn.functional.interpolate(noise, size, mode='bicubic', align_corners=True)
+    return image.to(dtype)
+
+
+def shift_pose(x=0.0, y=0.0, z=0.0):
+    return pose_from_motion(torch.zeros(1, 3), torch.tensor([[x, y, z]]))
+
+
+def test_grid_counts_columns_then_rows_from_zero():
+    grid = pixel_grid(3, 5)
+    assert grid[:, 2, 4].tolist() == [4.0, 2.0, 1.0]
+    assert grid[:, 0, 1].tolist() == [1.0, 0.0, 1.0]
+
+
+def test_back_projection_has_the_depth_along_the_axis():
+    points = back_project(plane(7.0), torch.linalg.inv(MATRIX))
+    assert torch.allclose(points[:, 2], torch.tensor(7.0))
+    # 16 columns right of the principal point at f = 40 px and 7 m.
+    assert points[0, 0, 3, 39].item() == pytest.approx((39 - 23.5) / 40.0 * 7.0, abs=1e-5)
+    assert points[0, 1, 31, 2].item() == pytest.approx((31 - 15.5) / 42.0 * 7.0, abs=1e-5)
+
+
+@given(
+    focal=st.floats(100.0, 1500.0), low=st.floats(0.5, 80.0), seed=st.integers(0, 1000),
+    skew=st.floats(-5.0, 5.0), mirrored=st.booleans(),
+)  # fmt: skip
+def test_projection_undoes_back_projection(focal, low, seed, skew, mirrored):
+    sign = -1.0 if mirrored else 1.0
+    matrix = torch.tensor([[[sign * focal, skew, 320.0], [0, focal * 1.1, 200.0], [0, 0, 1.0]]])
+    generator = torch.Generator().manual_seed(seed)
+    depth_m = low * (1.0 + 5.0 * torch.rand(1, 1, 48, 640, generator=generator))
+    pixels, seen_m = project(back_project(depth_m, torch.linalg.inv(matrix)), matrix)
+    expected = pixel_grid(48, 640)[None, :2]
+    assert (pixels - expected).abs().max() < 5e-4  # float32 holds 640 to 3e-5
+    assert (pixels - expected).abs().mean() < 1e-4
+    assert torch.equal(seen_m, depth_m)
+
+
+def test_identity_pose_gives_the_image_back_everywhere():
+    image = smooth_image((370, 1226))
+    matrix = torch.tensor([[[707.0, 0, 601.9], [0, 707.0, 183.1], [0, 0, 1.0]]])
+    for padding in ('zeros', 'border'):
+        warped, valid = warp(
+            image, plane(12.0, (370, 1226)), torch.eye(4)[None], matrix, padding=padding
+        )
+        assert valid.all()
+        assert (warped - image).abs().max() < 1e-3
+
+
+def test_sideways_motion_shifts_a_plane_by_its_disparity():
+    image = smooth_image()
+    # The source camera stands 0.5 m to the right: a plane at 5 m appears 40 * 0.5 / 5 = 4 px left.
+    warped, valid = warp(image, plane(5.0), stereo_pose(torch.tensor([0.5])), MATRIX)
+    assert torch.allclose(warped[..., 4:], image[..., :-4], atol=1e-4)
+    assert valid[..., 4:].all()
+    assert not valid[..., :4].any()
+    down, _ = warp(image, plane(6.0), shift_pose(y=1.0), MATRIX)
+    assert torch.allclose(down[..., :-7, :], image[..., 7:, :], atol=1e-4)
+
+
+def test_forward_motion_magnifies_a_plane_about_the_principal_point():
+    image = smooth_image(dtype=torch.float64)
+    warped, valid = warp(image, plane(6.0).double(), shift_pose(z=-2.0).double(), MATRIX.double())
+    x, y = pixel_grid(*SIZE, like=image)[:2]
+    expected = torch.stack([23.5 + (x - 23.5) * 6.0 / 4.0, 15.5 + (y - 15.5) * 6.0 / 4.0])[None]
+    assert torch.allclose(warped, sample(image, expected), atol=1e-9)
+    inside = (expected >= 0).all(1) & (expected[:, 0] <= 47) & (expected[:, 1] <= 31)
+    assert torch.equal(valid[:, 0], inside)
+
+
+def test_points_behind_the_camera_or_without_depth_are_not_valid():
+    image = smooth_image()
+    _, valid = warp(image, plane(3.0), shift_pose(z=-3.0 - 2 * NEAR_M), MATRIX)
+    assert not valid.any()
+    depth_m = plane(3.0)
+    depth_m[..., :10], depth_m[..., 10:12] = 0.0, float('nan')
+    warped, valid = warp(image, depth_m, torch.eye(4)[None], MATRIX)
+    assert not valid[..., :12].any()
+    assert valid[..., 12:].all()
+    assert torch.allclose(warped[..., 12:], image[..., 12:], atol=1e-4)
+
+
+def test_padding_repeats_the_edge_or_fades_to_zero():
+    image = torch.ones(1, 1, *SIZE)
+    far = pixel_grid(*SIZE)[None, :2] - 100.0
+    assert (sample(image, far, padding='border') == 1.0).all()
+    assert (sample(image, far, padding='zeros') == 0.0).all()
+    half = torch.tensor([-0.5, 3.0]).reshape(1, 2, 1, 1)
+    assert sample(image, half, padding='zeros').item() == pytest.approx(0.5)
+
+
+def test_source_of_another_size_and_matrix_is_looked_up_in_its_own_pixels():
+    image = smooth_image((64, 96))
+    double = MATRIX.clone()
+    double[:, :2] *= 2.0
+    warped, _ = warp(image, plane(5.0), torch.eye(4)[None], MATRIX, source_matrix=double)
+    assert warped.shape == (1, 3, 32, 48)
+    assert torch.allclose(warped, image[..., ::2, ::2], atol=1e-4)
+
+
+@given(axis_angle=st.tuples(*[st.floats(-2.0, 2.0)] * 3), shift=st.tuples(*[st.floats(-9, 9)] * 3))
+def test_pose_is_a_rotation_and_its_inverse_undoes_it(axis_angle, shift):
+    pose = pose_from_motion(
+        torch.tensor([axis_angle], dtype=torch.float64), torch.tensor([shift]).double()
+    )
+    expected = cv2.Rodrigues(np.array(axis_angle))[0]
+    np.testing.assert_allclose(pose[0, :3, :3].numpy(), expected, atol=1e-9)
+    np.testing.assert_allclose(pose[0, :3, 3].numpy(), shift, atol=1e-6)
+    np.testing.assert_allclose((inverse_pose(pose) @ pose)[0].numpy(), np.eye(4), atol=1e-9)
+
+
+def test_there_and_back_returns_every_point():
+    points = back_project(plane(4.0), torch.linalg.inv(MATRIX))
+    pose = pose_from_motion(torch.tensor([[0.1, -0.3, 0.2]]), torch.tensor([[1.0, 2.0, -0.5]]))
+    there = transform_points(points, pose)
+    assert not torch.allclose(there, points, atol=0.1)
+    assert torch.allclose(transform_points(there, inverse_pose(pose)), points, atol=1e-5)
+
+
+def test_gradients_of_depth_motion_and_matrix_are_right():
+    generator = torch.Generator().manual_seed(0)
+    image = smooth_image((8, 10), 2, dtype=torch.float64)
+    # Away from whole pixels, where bilinear look-up has a kink.
+    depth_m = 4.0 + torch.rand(1, 1, 5, 6, dtype=torch.float64, generator=generator)
+    motion = torch.tensor([[0.02, -0.03, 0.01]]).double()
+    shift = torch.tensor([[0.11, 0.07, 0.31]]).double()
+    matrix = torch.tensor([[[6.0, 0, 3.1], [0, 6.5, 2.2], [0, 0, 1.0]]]).double()
+
+    def synthesize(image, depth_m, motion, shift, matrix):
+        return warp(image, depth_m, pose_from_motion(motion, shift), matrix).image
+
+    inputs = [x.requires_grad_() for x in (image, depth_m, motion, shift, matrix)]
+    assert torch.autograd.gradcheck(synthesize, inputs)
+
+
+def test_gradient_of_no_motion_and_of_unseen_points_is_finite():
+    motion = torch.zeros(1, 3, requires_grad=True)
+    shift = torch.tensor([[0.1, 0.0, -5.0]], requires_grad=True)
+    depth_m = plane(5.0)
+    depth_m[..., :20] = 0.0
+    depth_m[..., 20:30] = 9.0
+    depth_m.requires_grad_()
+    warp(smooth_image(), depth_m, pose_from_motion(motion, shift), MATRIX).image.sum().backward()
+    for leaf in (motion, shift, depth_m):
+        assert torch.isfinite(leaf.grad).all()
+    assert motion.grad.abs().sum() > 0.0
+    assert depth_m.grad[..., 20:30].abs().sum() > 0.0
+
+
+def test_descent_on_the_photometric_error_finds_depth_and_motion():
+    left, truth = smooth_image(), 5.0
+    right = warp(left, plane(truth), stereo_pose(torch.tensor([-0.5])), MATRIX).image
+    guess = torch.tensor(6.5, requires_grad=True)
+    shift = torch.tensor([[-0.3, 0.0, 0.0]], requires_grad=True)
+    known = [
+        (guess, lambda: (guess * plane(1.0), stereo_pose(torch.tensor([0.5]))), truth),
+        (shift, lambda: (plane(truth), pose_from_motion(torch.zeros(1, 3), shift)), -0.5),
+    ]
+    for leaf, arguments, expected in known:
+        optimizer = torch.optim.Adam([leaf], lr=0.02)
+        for _ in range(250):
+            image, valid = warp(right, *arguments(), MATRIX)
+            loss = ((image - left).abs() * valid).sum() / valid.sum()
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+        assert leaf.detach().reshape(-1)[0].item() == pytest.approx(expected, rel=0.03)
+
+
+def test_autocast_does_not_coarsen_coordinates():
+    image, depth_m = smooth_image((64, 1226)), plane(8.0, (64, 1226))
+    matrix = torch.tensor([[[707.0, 0, 601.9], [0, 707.0, 30.0], [0, 0, 1.0]]])
+    exact = warp(image, depth_m, shift_pose(x=0.4), matrix)
+    with torch.autocast('cpu', torch.bfloat16):
+        coarse = warp(image, depth_m.bfloat16(), shift_pose(x=0.4), matrix)
+    assert torch.equal(coarse.valid, exact.valid)
+    assert torch.allclose(coarse.image, exact.image, atol=1e-5)
+
+
+@given(depth_m=st.floats(0.1, 100.0), focal=st.floats(-900.0, 1500.0).filter(lambda f: abs(f) > 1))
+def test_disparity_and_depth_undo_each_other(depth_m, focal):
+    focal_px, baseline_m = torch.tensor([focal], dtype=torch.float64), torch.tensor([0.5]).double()
+    depth = torch.tensor([[depth_m]], dtype=torch.float64)
+    disparity_px = disparity_from_depth(depth, focal_px, baseline_m)
+    assert disparity_px.item() == pytest.approx(focal * 0.5 / depth_m, rel=1e-6)
+    if focal > 0:
+        back = depth_from_disparity(disparity_px - 3.0, focal_px, baseline_m, offset_px=3.0)
+        assert back.item() == pytest.approx(depth_m, rel=1e-6)
+
+
+def test_unknown_depth_has_no_disparity_and_finite_gradient():
+    depth_m = torch.tensor([[0.0, -1.0, 2.0]], requires_grad=True)
+    disparity_px = disparity_from_depth(depth_m, torch.tensor([100.0]), torch.tensor([0.5]))
+    assert disparity_px.tolist() == [[0.0, 0.0, 25.0]]
+    disparity_px.sum().backward()
+    assert depth_m.grad.tolist() == [[0.0, 0.0, -12.5]]
+
+
+def test_network_output_spans_the_depths():
+    depth_m = depth_from_sigmoid(torch.tensor([0.0, 0.5, 1.0]), min_depth_m=0.5, max_depth_m=80.0)
+    expected = [80.0, 1.0 / (0.5 / 80.0 + 0.5 / 0.5), 0.5]
+    assert depth_m.tolist() == pytest.approx(expected, rel=1e-5)
+    with pytest.raises(ConfigError, match='min < max'):
+        depth_from_sigmoid(torch.zeros(1), min_depth_m=2.0, max_depth_m=1.0)
+
+
+def test_wrong_shapes_and_settings_are_named():
+    image, eye = smooth_image(), torch.eye(4)[None]
+    with pytest.raises(ShapeError, match='depth_m'):
+        warp(image, torch.ones(1, *SIZE), eye, MATRIX)
+    with pytest.raises(ShapeError, match=r'\[1, 4, 4\]'):
+        warp(image, plane(1.0), torch.eye(4), MATRIX)
+    with pytest.raises(ShapeError, match='received'):
+        warp(image, plane(1.0), eye, MATRIX.repeat(2, 1, 1))
+    with pytest.raises(ConfigError, match='reflection'):
+        warp(image, plane(1.0), eye, MATRIX, padding='reflection')
+
+
+def tensor_from_image(image):
+    image = image if image.ndim == 3 else image[..., None]
+    return torch.from_numpy(np.ascontiguousarray(image)).permute(2, 0, 1)[None].float()
+
+
+def tensor_from_matrix(matrix):
+    return torch.as_tensor(np.asarray(matrix), dtype=torch.float32)[None]
+
+
+def gray_level_errors(target, source, depth_m, source_from_target, matrix):
+    """Mean absolute error with the source as it is, warped, and warped the wrong way.
+
+    All three over the pixels that the true warp sees.
+    """
+    pose = tensor_from_matrix(source_from_target)
+    depth_m, matrix = torch.as_tensor(depth_m)[None, None], tensor_from_matrix(matrix)
+    target, source = tensor_from_image(target), tensor_from_image(source)
+    true = warp(source, depth_m, pose, matrix)
+    wrong = warp(source, depth_m, inverse_pose(pose), matrix)
+    mask = true.valid.expand_as(target)
+    images = (source, true.image, wrong.image)
+    return np.array([(image - target)[mask].abs().mean().item() for image in images])
+
+
+@pytest.fixture(scope='module')
+def world_errors():
+    """Gray-level errors (as is, true, wrong sign) of stereo and video, mean of four frames."""
+    from kd_perception.world import WorldConfig, render_frame
+
+    if 'views' not in inspect.signature(render_frame).parameters:
+        pytest.skip('this world renders no second view')
+    errors = {'stereo': [], 'video': []}
+    for index in range(4):
+        frame = render_frame(WorldConfig(height=240, width=320), 11, index)
+        pairs = [
+            ('stereo', frame.right, frame.right_from_camera),
+            ('video', frame.previous, frame.previous_from_camera),
+            ('video', frame.next, frame.next_from_camera),
+        ]
+        for name, source, pose in pairs:
+            errors[name].append(
+                gray_level_errors(frame.rgb, source, frame.depth_m, pose, frame.camera_matrix)
+            )
+    return {name: np.mean(rows, axis=0) for name, rows in errors.items()}
+
+
+@pytest.mark.parametrize('name', ['stereo', 'video'])
+def test_depth_and_pose_of_the_world_explain_its_other_views(world_errors, name):
+    as_is, true, wrong = world_errors[name]
+    print(
+        f'{name}: {as_is:.1f} as is, {true:.1f} with true depth and pose, {wrong:.1f} wrong sign'
+    )
+    assert true < 0.6 * as_is
+    assert wrong > 0.8 * as_is
+
+
+def test_block_matching_disparity_explains_a_real_stereo_pair(real_data):
+    folder = real_data / 'middlebury_motorcycle'
+    left, right = (
+        cv2.imread(str(folder / f'motorcycle_{side}.png')) for side in ('left', 'right')
+    )
+    assert left is not None
+    matcher = cv2.StereoSGBM_create(0, 80, 5, P1=8 * 75, P2=32 * 75, disp12MaxDiff=1)
+    disparity_px = torch.from_numpy(matcher.compute(left, right).astype(np.float32) / 16.0)
+    # Disparity 0 is not "unknown" here but a point 6 m away; unknown is negative.
+    disparity_px[disparity_px < 0] = float('nan')
+    focal_px, baseline_m = torch.tensor([994.978]), torch.tensor([0.193001])
+    depth_m = depth_from_disparity(disparity_px[None], focal_px, baseline_m, offset_px=31.086)
+    assert 2.0 < depth_m[torch.isfinite(depth_m)].median() < 6.0
+    matrix = tensor_from_matrix([[994.978, 0, 311.193], [0, 994.978, 254.877], [0, 0, 1]])
+    source_matrix = matrix.clone()
+    source_matrix[:, 0, 2] += 31.086
+    target, source = tensor_from_image(left), tensor_from_image(right)
+    errors = {}
+    for sign in (1.0, -1.0):
+        image, valid = warp(
+            source, depth_m[None], stereo_pose(sign * baseline_m), matrix,
+            source_matrix=source_matrix,
+        )  # fmt: skip
+        if sign > 0:
+            mask = valid.expand_as(image)
+        errors[sign] = (image - target)[mask].abs().mean().item()
+    identity = (source - target)[mask].abs().mean().item()
+    print(f'motorcycle: {identity:.1f} as is, {errors[1.0]:.1f} true, {errors[-1.0]:.1f} wrong')
+    assert valid.float().mean() > 0.3
+    assert errors[1.0] < 0.2 * identity
+    assert errors[-1.0] > 0.8 * identity
+
+
+def test_true_motion_explains_the_road_of_a_real_drive(real_data):
+    folder = real_data / 'kitti_odom_mono' / 'seq1'
+    matrix = np.loadtxt(folder / 'calib.txt', max_rows=1).reshape(3, 4)[:, :3]
+    poses = np.tile(np.eye(4), (5, 1, 1))
+    poses[:, :3] = np.loadtxt(folder / 'poses.txt', max_rows=5).reshape(-1, 3, 4)
+    images = [cv2.imread(str(folder / f'image_0/{i:06d}.png'), 0) for i in range(5)]
+    height, width = images[0].shape
+    rows = np.arange(height, dtype=np.float32)[:, None] - matrix[1, 2]
+    depth_m = np.where(rows > 0, matrix[1, 1] * 1.65 / np.maximum(rows, 1.0), 0.0)
+    # The lane in front of the car: 1.7 m to both sides, from 6 to 25 m.
+    half_px = matrix[0, 0] * 1.7 / np.maximum(depth_m, 1.0)
+    lane = np.abs(np.arange(width) - matrix[0, 2]) < half_px
+    depth_m = np.where(lane & (depth_m > 6.0) & (depth_m < 25.0), depth_m, 0.0).astype(np.float32)
+    errors = np.mean([
+        gray_level_errors(
+            images[i], images[j], depth_m, np.linalg.inv(poses[j]) @ poses[i], matrix
+        )
+        for i in range(5) for j in (i - 1, i + 1) if 0 <= j < 5
+    ], axis=0)  # fmt: skip
+    as_is, true, wrong = errors
+    print(f'KITTI road: {as_is:.2f} as is, {true:.2f} true, {wrong:.2f} wrong sign')
+    assert true < 0.6 * as_is
+    assert wrong > as_is

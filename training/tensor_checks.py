@@ -1,0 +1,28 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What tensor functions demand of their arguments."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from kd_perception.errors import ShapeError
+
+
+def at_least_float32(tensor: Tensor) -> Tensor:
+    """The tensor itself, or in float32 where it is coarser (what autocast hands out)."""
+    return tensor.to(torch.promote_types(tensor.dtype, torch.float32))
+
+
+def check_shape(name: str, tensor: Tensor, shape: tuple[int | None, ...]) -> None:
+    """Raise unless a tensor has a shape; None stands for any size.
+
+    Raises:
+        ShapeError: it has not.
+    """
+    fits = len(shape) == tensor.dim() and all(
+        want in (None, size) for want, size in zip(shape, tensor.shape, strict=True)
+    )
+    if not fits:
+        text = ', '.join('any' if want is None else str(want) for want in shape)
+        raise ShapeError(f'{name} must be of shape [{text}], received {list(tensor.shape)}')

@@ -1,20 +1,50 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The pinhole camera: rays out of it, boxes into it."""
+"""Cameras: rays out of them, boxes into them."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from kd_perception.world.shapes import Directions
+from kd_perception.world.shapes import Vector
 
 Array = npt.NDArray[Any]
 
 NEAR_M = 0.3
 """Nothing closer than this is drawn."""
+
+
+class Lens(Protocol):
+    """What the caster needs of a camera."""
+
+    @property
+    def image_size(self) -> tuple[int, int]:
+        """(height, width) in pixels."""
+        ...
+
+    def rays(self) -> Array:
+        """How rays follow from pixels, float64 [6, 3].
+
+        Rows: origin, its change per column and per row; direction, its change per column and per
+        row. The distance along a ray, in lengths of its direction, is the depth.
+        """
+        ...
+
+    def windows(self, corners: Array) -> tuple[Array, Array]:
+        """The image rectangles that hold boxes.
+
+        Args:
+            corners: float64 [boxes, 8, 3] in the world.
+
+        Returns:
+            The depth of the nearest corner of every box, float64 [boxes], and its rectangle (first
+            row, last row + 1, first column, last column + 1), int32 [boxes, 4], empty where the
+            box is not seen.
+        """
+        ...
 
 
 @dataclass(frozen=True)
@@ -24,8 +54,8 @@ class Camera:
     Args:
         image_size: (height, width) in pixels.
         focal_px: focal length, the same along both axes.
-        position: in the world [m].
-        rotation: float [3, 3], camera (right, down, forward) to world.
+        position: in the world [m], float64 [3].
+        rotation: camera (right, down, forward) to world, float64 [3, 3].
     """
 
     image_size: tuple[int, int]
@@ -40,49 +70,102 @@ class Camera:
         f = self.focal_px
         return np.array([[f, 0, (width - 1) / 2], [0, f, (height - 1) / 2], [0, 0, 1.0]])
 
-    def rays(self) -> Directions:
-        """World directions of all pixels; their length makes the ray distance the depth."""
-        matrix, (height, width) = self.matrix, self.image_size
-        x = ((np.arange(width) - matrix[0, 2]) / self.focal_px).astype(np.float32)[None]
-        y = ((np.arange(height) - matrix[1, 2]) / self.focal_px).astype(np.float32)[:, None]
-        r = self.rotation.astype(np.float32)
-        dx, dy, dz = (r[i, 0] * x + r[i, 1] * y + r[i, 2] for i in range(3))
-        return dx, dy, dz
+    @property
+    def pose(self) -> Array:
+        """Camera to world, float64 [4, 4]."""
+        pose = np.eye(4)
+        pose[:3, :3], pose[:3, 3] = self.rotation, self.position
+        return pose
 
-    def windows(self, corners: Array) -> tuple[Array, list[tuple[slice, slice] | None]]:
-        """The image rectangles that hold boxes.
+    def moved(self, right_m: float) -> Camera:
+        """The camera that stands `right_m` to the right."""
+        position = self.position + right_m * self.rotation[:, 0]
+        return Camera(self.image_size, self.focal_px, position, self.rotation)
 
-        Args:
-            corners: [boxes, 8, 3] in the world.
+    def scaled(self, factor: int) -> Camera:
+        """The same view with `factor` times as many pixels along each axis."""
+        height, width = self.image_size
+        size = (factor * height, factor * width)
+        return Camera(size, factor * self.focal_px, self.position, self.rotation)
 
-        Returns:
-            The depth of the nearest corner of every box [m], and its rectangle (rows, columns),
-            None where the camera does not see the box.
-        """
+    def rays(self) -> Array:
+        """Rays of all pixels start at the camera; see `Lens`."""
+        (f, _, cx), (_, _, cy), _ = self.matrix
+        right, down, forward = self.rotation.T
+        rays = np.zeros((6, 3))
+        rays[0] = self.position
+        rays[3] = forward - right * (cx / f) - down * (cy / f)
+        rays[4], rays[5] = right / f, down / f
+        return rays
+
+    def windows(self, corners: Array) -> tuple[Array, Array]:
+        """See `Lens`."""
         seen = (corners - self.position) @ self.rotation
         nearest_m, farthest_m = seen[..., 2].min(axis=1), seen[..., 2].max(axis=1)
         ahead = np.nonzero(nearest_m >= NEAR_M)[0]
         across = np.nonzero((nearest_m < NEAR_M) & (farthest_m >= NEAR_M))[0]
-        first = np.zeros((len(corners), 2), int)
-        last = np.zeros((len(corners), 2), int)
-        first[ahead], last[ahead] = self._extent(seen[ahead])
+        windows = np.zeros((len(corners), 4), np.int32)
+        windows[ahead] = self._extent(seen[ahead])
         for k in across:
-            first[k], last[k] = self._extent(_clipped(seen[k]))
-        visible: Array = np.all(last > first, axis=1)
-        return nearest_m, [
-            (slice(y0, y1), slice(x0, x1)) if shown else None
-            for (x0, y0), (x1, y1), shown in zip(
-                first.tolist(), last.tolist(), visible.tolist(), strict=True
-            )
-        ]
+            windows[k] = self._extent(_clipped(seen[k]))
+        return nearest_m, windows
 
-    def _extent(self, seen: Array) -> tuple[Array, Array]:
-        """First and last + 1 (column, row) of points [..., points, 3] before the camera."""
+    def _extent(self, seen: Array) -> Array:
+        """Rectangles of points [..., points, 3] before the camera."""
         pixels = seen[..., :2] / seen[..., 2:] * self.focal_px + self.matrix[:2, 2]
-        limit = np.array(self.image_size)[::-1]
-        first = np.clip(np.floor(pixels.min(axis=-2)), 0, limit).astype(int)
-        last = np.clip(np.ceil(pixels.max(axis=-2)) + 1, 0, limit).astype(int)
-        return first, last
+        return pixel_rectangles(pixels, self.image_size)
+
+
+@dataclass(frozen=True)
+class ParallelCamera:
+    """A camera with parallel rays: the view of the sun.
+
+    Args:
+        image_size: (height, width) in pixels.
+        pixel_m: size of a pixel [m].
+        origin: where the middle of the image lies [m], float64 [3].
+        direction: unit vector of the rays.
+    """
+
+    image_size: tuple[int, int]
+    pixel_m: float
+    origin: Array
+    direction: Vector
+
+    @property
+    def rotation(self) -> Array:
+        """Camera (right, down, forward) to world, float64 [3, 3]."""
+        forward = np.array(self.direction)
+        helper = np.array((0.0, 0.0, 1.0) if abs(forward[1]) > 0.9 else (0.0, 1.0, 0.0))
+        right = np.cross(helper, forward)
+        right /= np.linalg.norm(right)
+        return np.stack([right, np.cross(forward, right), forward], axis=1)
+
+    def rays(self) -> Array:
+        """Rays of all pixels have the same direction; see `Lens`."""
+        right, down, forward = self.rotation.T
+        height, width = self.image_size
+        rays = np.zeros((6, 3))
+        middle = right * ((width - 1) / 2) + down * ((height - 1) / 2)
+        rays[0] = self.origin - self.pixel_m * middle
+        rays[1], rays[2], rays[3] = self.pixel_m * right, self.pixel_m * down, forward
+        return rays
+
+    def windows(self, corners: Array) -> tuple[Array, Array]:
+        """See `Lens`."""
+        seen = (corners - self.origin) @ self.rotation
+        height, width = self.image_size
+        pixels = seen[..., :2] / self.pixel_m + np.array([(width - 1) / 2, (height - 1) / 2])
+        return seen[..., 2].min(axis=1), pixel_rectangles(pixels, self.image_size)
+
+
+def pixel_rectangles(pixels: Array, image_size: tuple[int, int]) -> Array:
+    """Rectangles (see `Lens.windows`) of points (column, row), float64 [..., points, 2]."""
+    limit = np.array(image_size)[::-1]
+    first = np.clip(np.floor(pixels.min(axis=-2)), 0, limit)
+    last = np.clip(np.ceil(pixels.max(axis=-2)) + 1, 0, limit)
+    edges = [first[..., 1], last[..., 1], first[..., 0], last[..., 0]]
+    return np.stack(edges, axis=-1).astype(np.int32)
 
 
 def _clipped(points: Array) -> Array:

@@ -3,80 +3,58 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
+import cv2
 import numpy as np
-import numpy.typing as npt
 
 from kd_perception.errors import ConfigError
-from kd_perception.world.camera import Camera, camera_rotation
-from kd_perception.world.climate import Climate
+from kd_perception.world.camera import Camera
+from kd_perception.world.casting import cast
+from kd_perception.world.color_camera import color_image, draw_color_sensor
 from kd_perception.world.config import WorldConfig
-from kd_perception.world.drive import Drive
-from kd_perception.world.geometry import GBuffer
-from kd_perception.world.street import Street
-from kd_perception.world.thermal import ThermalSensor, draw_sensor, thermal_image
+from kd_perception.world.drive import Drive, Still
+from kd_perception.world.frame import VIEWS, WorldFrame
+from kd_perception.world.lidar import lidar_image
+from kd_perception.world.light import radiance
+from kd_perception.world.materials import Materials, Textures
+from kd_perception.world.saliency import saliency_image
+from kd_perception.world.scene import Scene
+from kd_perception.world.shading import GBuffer, lay_decals, shade
+from kd_perception.world.shadows import SunMap, sun_map
+from kd_perception.world.shapes import Array
+from kd_perception.world.tables import Solids, pack
+from kd_perception.world.thermal import apparent_temperature, thermal_image
+from kd_perception.world.viewpoint import Viewpoint
 
-Array = npt.NDArray[Any]
-
-_STILL, _CAMERA, _SENSOR, _NOISE = 10, 11, 12, 13
-
-
-@dataclass(frozen=True)
-class WorldFrame:
-    """One rendered frame with its ground truth; arrays [height, width].
-
-    Args:
-        thermal: raw image in centikelvin (degrees Celsius = 0.01 * raw - 273.15), uint16.
-        label: class id, uint8.
-        depth_m: distance along the optical axis, 0 on sky, cut at `max_depth_m`, float32.
-        instance: object id, 0 where there is no object, int32.
-        sky: where the sky is seen, bool.
-        camera_matrix: intrinsic matrix, float64 [3, 3].
-        camera_pose: camera (right, down, forward) to world, float64 [4, 4].
-        time_s: time since the start of the drive; 0 for a single frame.
-    """
-
-    thermal: Array
-    label: Array
-    depth_m: Array
-    instance: Array
-    sky: Array
-    camera_matrix: Array
-    camera_pose: Array
-    time_s: float
+_PRESENT_SHARE = 0.0002
+"""A class counts as present from this share of the pixels on."""
 
 
-def render_frame(config: WorldConfig, seed: int, index: int) -> WorldFrame:
+def render_frame(
+    config: WorldConfig, seed: int, index: int, views: Sequence[str] = VIEWS
+) -> WorldFrame:
     """Render frame `index` of the data set `seed`; frames of one data set share nothing.
 
-    The frame depends on the arguments only: another process renders the same bits.
+    The frame depends on the first three arguments only: another process renders the same bits,
+    whatever other views are asked for.
 
     Args:
         config: the world.
         seed: data set, >= 0.
         index: frame, >= 0.
+        views: which of `VIEWS` to render.
+
+    Raises:
+        ConfigError: a negative seed or index, or an unknown view.
     """
-    _check_key(seed, index)
-    key = (seed, index, _STILL)
-    rng = np.random.default_rng([*key, _CAMERA])
-    focal_share = rng.uniform(*config.focal_share)
-    x = float(rng.uniform(-1.5, 1.5))
-    position = np.array([x, -rng.uniform(*config.camera_height_m), 0.0])
-    yaw = rng.normal(0.0, 0.25) if rng.uniform() < 0.3 else rng.normal(0.0, 0.04)
-    rotation = camera_rotation(yaw, rng.normal(0.0, 0.05), rng.normal(0.0, 0.015))
-    size = (config.height, config.width)
-    camera = Camera(size, focal_share * config.width, position, rotation)
-    street = Street(config, key, (x, 0.53 / focal_share))
-    sensor = draw_sensor(np.random.default_rng([*key, _SENSOR]), config.width, (*key, _SENSOR, 1))
-    noise = np.random.default_rng([*key, _NOISE])
-    return _frame(street.render(camera, 0.0), camera, street.climate, sensor, noise, config, 0.0)
+    _check(seed, index, views)
+    return _frame(Still(config, seed, index), 0.0, views)
 
 
 def drive_frames(
-    config: WorldConfig, seed: int, count: int, rate_hz: float
+    config: WorldConfig, seed: int, count: int, rate_hz: float, views: Sequence[str] = VIEWS
 ) -> Iterator[WorldFrame]:
     """Render a drive: consecutive frames from a camera that moves along a street with traffic.
 
@@ -87,52 +65,139 @@ def drive_frames(
         seed: drive, >= 0.
         count: frames, >= 0.
         rate_hz: frames per second of the camera, > 0.
+        views: which of `VIEWS` to render.
 
     Raises:
-        ConfigError: a negative seed or count, or a rate that is not positive.
+        ConfigError: a negative seed or count, a rate that is not positive, or an unknown view.
     """
-    _check_key(seed, count)
+    _check(seed, count, views)
     if not rate_hz > 0.0:
         raise ConfigError(f'rate_hz must be positive, got {rate_hz}')
     drive = Drive(config, seed)
     for index in range(count):
-        yield drive_frame(drive, index / rate_hz)
+        yield drive_frame(drive, index / rate_hz, views)
 
 
-def drive_frame(drive: Drive, time_s: float) -> WorldFrame:
+def drive_frame(drive: Drive, time_s: float, views: Sequence[str] = VIEWS) -> WorldFrame:
     """The frame of a drive at one time, which depends on the drive and the time alone."""
-    camera = drive.camera(time_s)
-    buffer = drive.street.render(camera, time_s, drive.traffic(time_s))
-    noise = drive.noise_stream(time_s)
-    street = drive.street
-    return _frame(buffer, camera, street.climate, drive.sensor, noise, drive.config, time_s)
+    _check(0, 0, views)
+    return _frame(drive, time_s, views)
 
 
-def _check_key(seed: int, index: int) -> None:
+def _check(seed: int, index: int, views: Sequence[str]) -> None:
     if seed < 0 or index < 0:
         raise ConfigError(f'seed, index and count must be >= 0, got {seed} and {index}')
+    if unknown := sorted(set(views) - set(VIEWS)):
+        raise ConfigError(f'views must be among {", ".join(VIEWS)}, got {", ".join(unknown)}')
 
 
-def _frame(
-    buffer: GBuffer,
-    camera: Camera,
-    climate: Climate,
-    sensor: ThermalSensor,
-    noise: np.random.Generator,
-    config: WorldConfig,
-    time_s: float,
-) -> WorldFrame:
-    sky = ~np.isfinite(buffer.depth_m)
-    depth_m = np.where(sky, np.float32(0.0), np.minimum(buffer.depth_m, config.max_depth_m))
-    pose = np.eye(4)
-    pose[:3, :3], pose[:3, 3] = camera.rotation, camera.position
-    return WorldFrame(
-        thermal=thermal_image(buffer, climate, sensor, noise),
-        label=buffer.label,
-        depth_m=depth_m.astype(np.float32),
-        instance=buffer.instance,
-        sky=sky,
-        camera_matrix=camera.matrix,
-        camera_pose=pose,
-        time_s=time_s,
+class _Moment(NamedTuple):
+    """The scene of one time as tables, with the sun's view of it."""
+
+    scene: Scene
+    solids: Solids
+    materials: Materials
+    textures: Textures
+    sun: SunMap
+
+
+def _moment(viewpoint: Viewpoint, time_s: float) -> _Moment:
+    scene = viewpoint.scene(time_s)
+    tables = pack(scene.placed)
+    return _Moment(
+        scene, *tables, sun_map(*tables, viewpoint.climate, viewpoint.camera(time_s))
     )
+
+
+def _see(moment: _Moment, camera: Camera, viewpoint: Viewpoint) -> GBuffer:
+    """What a camera sees, at the size of the camera."""
+    tables = (moment.solids, moment.materials, moment.textures)
+    angle = 1.0 / camera.focal_px
+    hits = cast(*tables, camera, angle)
+    buffer = shade(hits, *tables, camera, angle, viewpoint.climate, moment.sun)
+    lay_decals(buffer, moment.scene.decals, camera)
+    return buffer
+
+
+def _frame(viewpoint: Viewpoint, time_s: float, views: Sequence[str]) -> WorldFrame:
+    config, camera = viewpoint.config, viewpoint.camera(time_s)
+    fine = camera.scaled(config.supersampling)
+    now = _moment(viewpoint, time_s)
+    buffer = _see(now, fine, viewpoint)
+    earlier = viewpoint.camera(time_s - config.interval_s)
+    later = viewpoint.camera(time_s + config.interval_s)
+    images = {name: _image(name, viewpoint, time_s, views, now, buffer) for name in VIEWS[:-1]}
+    point = slice(None, None, config.supersampling)
+    depth_m, glass = buffer.depth_m[point, point], buffer.glass[point, point]
+    label, instance = buffer.label[point, point], buffer.instance[point, point]
+    sky = ~np.isfinite(depth_m)
+    lidar_m = None
+    if 'lidar' in views:
+        rng = viewpoint.noise_stream('lidar', time_s)
+        lidar_m = lidar_image(depth_m, glass, camera, config.max_depth_m, rng)
+    counts = np.bincount(label.ravel(), minlength=9)[1:9]
+    return WorldFrame(
+        label=np.ascontiguousarray(label),
+        instance=np.ascontiguousarray(instance),
+        depth_m=np.where(sky, np.float32(0.0), np.minimum(depth_m, np.float32(config.max_depth_m))),
+        sky=sky,
+        glass=np.ascontiguousarray(glass),
+        saliency=saliency_image(
+            buffer.salient[point, point], instance, viewpoint.noise_stream('saliency', time_s)
+        ),
+        tags=counts >= max(_PRESENT_SHARE * label.size, 1.0),
+        camera_matrix=camera.matrix,
+        camera_pose=camera.pose,
+        previous_from_camera=np.linalg.inv(earlier.pose) @ camera.pose,
+        next_from_camera=np.linalg.inv(later.pose) @ camera.pose,
+        baseline_m=config.baseline_m,
+        time_s=time_s,
+        lidar_m=lidar_m,
+        **images,
+    )
+
+
+def _image(
+    name: str,
+    viewpoint: Viewpoint,
+    time_s: float,
+    views: Sequence[str],
+    now: _Moment,
+    buffer: GBuffer,
+) -> Array | None:
+    """One of the images, None if it was not asked for."""
+    if name not in views:
+        return None
+    config = viewpoint.config
+    if name == 'thermal':
+        apparent_c = _averaged(
+            apparent_temperature(buffer, viewpoint.climate, viewpoint.sensor), config
+        )
+        return thermal_image(
+            apparent_c, viewpoint.sensor, viewpoint.noise_stream('thermal', time_s)
+        )
+    factor, moment = config.supersampling, now
+    if name == 'rgb':
+        camera = viewpoint.camera(time_s).scaled(factor)
+    elif name == 'right':
+        camera = viewpoint.camera(time_s).moved(config.baseline_m).scaled(factor)
+        buffer = _see(moment, camera, viewpoint)
+    else:
+        other_s = time_s + (config.interval_s if name == 'next' else -config.interval_s)
+        moment = _moment(viewpoint, other_s)
+        camera = viewpoint.camera(other_s).scaled(factor)
+        buffer = _see(moment, camera, viewpoint)
+    light = _averaged(radiance(buffer, viewpoint.climate, camera, moment.scene.lamps), config)
+    sensor = draw_color_sensor(
+        viewpoint.noise_stream('color camera', 0.0), config.width, viewpoint.climate
+    )
+    noise = viewpoint.noise_stream(name, time_s)
+    return color_image(light, viewpoint.climate, sensor, noise)
+
+
+def _averaged(image: Array, config: WorldConfig) -> Array:
+    if config.supersampling == 1:
+        return image
+    size = (config.width, config.height)
+    averaged: Array = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+    return averaged

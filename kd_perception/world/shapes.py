@@ -1,15 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Solid shapes and how rays meet them: convex hulls, ellipsoids and upright sheets.
+"""Forms: convex hulls, ellipsoids, upright sheets and slabs of ground.
 
 Coordinates are local to the object: x to its right, y down, z to its front, meters, the ground at
-y = 0 below its center. A ray is origin + distance * direction; directions need no unit length.
+y = 0 below its center. How rays meet them stands in `casting`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 import cv2
 import numpy as np
@@ -17,27 +17,15 @@ import numpy.typing as npt
 
 Array = npt.NDArray[Any]
 Vector = tuple[float, float, float]
-Directions = tuple[Array, Array, Array]
-
-
-class Hit(NamedTuple):
-    """Where rays enter a shape: `distance` is valid where `found`; `normal` points outward."""
-
-    distance: Array
-    found: Array
-    normal: Directions
 
 
 class Shape(Protocol):
-    """What the ray caster needs of a shape."""
+    """What all forms have."""
 
     def bounds(self) -> tuple[Vector, Vector]:
         """The smallest and the largest corner of a box around the shape [m]."""
         ...
 
-    def intersect(self, origin: Array, direction: Directions) -> Hit:
-        """Meet rays of one origin with the shape."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -60,31 +48,6 @@ class Hull:
         """The box given at construction."""
         return self.low, self.high
 
-    def intersect(self, origin: Array, direction: Directions) -> Hit:
-        """Clip the rays by one plane after the other."""
-        shape = direction[0].shape
-        entry, leave = np.full(shape, -np.inf, np.float32), np.full(shape, np.inf, np.float32)
-        face = np.zeros(shape, np.int8)
-        room = self.offsets - self.normals @ origin
-        for k, normal in enumerate(self.normals):
-            slope = _dot(normal, direction)
-            slope[np.abs(slope) < 1e-9] = 1e-9
-            distance = room[k] / slope
-            enters = slope < 0
-            later = enters & (distance > entry)
-            np.copyto(entry, distance, where=later)
-            np.copyto(face, np.int8(k), where=later)
-            np.copyto(leave, distance, where=~enters & (distance < leave))
-        columns = self.normals[face]
-        return Hit(entry, entry < leave, (columns[..., 0], columns[..., 1], columns[..., 2]))
-
-
-def _dot(normal: Array, direction: Directions) -> Array:
-    total = np.zeros(direction[0].shape, np.float32)
-    for component, along in zip(normal, direction, strict=True):
-        if component:
-            total += component * along
-    return total
 
 
 @dataclass(frozen=True)
@@ -107,19 +70,6 @@ class Ellipsoid:
         r = self.reach_m
         return (x - r, y - r, z - r), (x + r, y + r, z + r)
 
-    def intersect(self, origin: Array, direction: Directions) -> Hit:
-        """Solve the quadratic equation in the space where the ellipsoid is the unit ball."""
-        start = self.to_unit @ (origin - np.array(self.center, np.float32))
-        along = [_dot(row, direction) for row in self.to_unit]
-        a = along[0] ** 2 + along[1] ** 2 + along[2] ** 2
-        b = start[0] * along[0] + start[1] * along[1] + start[2] * along[2]
-        discriminant = b * b - a * (start @ start - 1.0)
-        distance = (-b - np.sqrt(np.maximum(discriminant, 0.0))) / a
-        point = [start[i] + distance * along[i] for i in range(3)]
-        normal = [sum(self.to_unit[i, k] * point[i] for i in range(3)) for k in range(3)]
-        length = np.sqrt(normal[0] ** 2 + normal[1] ** 2 + normal[2] ** 2) + 1e-9
-        unit = (normal[0] / length, normal[1] / length, normal[2] / length)
-        return Hit(distance, discriminant > 0, unit)
 
 
 @dataclass(frozen=True)
@@ -138,14 +88,23 @@ class Sheet:
         """The rectangle itself."""
         return (-self.half_width_m, -self.height_m, 0.0), (self.half_width_m, 0.0, 0.0)
 
-    def intersect(self, origin: Array, direction: Directions) -> Hit:
-        """Meet the plane, then check the rectangle."""
-        slope = np.where(np.abs(direction[2]) < 1e-9, np.float32(1e-9), direction[2])
-        distance = -origin[2] / slope
-        x, y = origin[0] + distance * direction[0], origin[1] + distance * direction[1]
-        found = (np.abs(x) <= self.half_width_m) & (y <= 0) & (y >= -self.height_m)
-        zero = np.zeros_like(distance)
-        return Hit(distance, found, (zero, zero, -np.sign(slope)))
+
+
+@dataclass(frozen=True)
+class Slab:
+    """A flat rectangle on the ground, seen from above: from z = 0 to its length, y = 0.
+
+    Args:
+        half_width_m: half of its extent along x.
+        length_m: its extent along z.
+    """
+
+    half_width_m: float
+    length_m: float
+
+    def bounds(self) -> tuple[Vector, Vector]:
+        """The rectangle itself."""
+        return (-self.half_width_m, 0.0, 0.0), (self.half_width_m, 0.0, self.length_m)
 
 
 def box(half_width_m: float, height_m: float, half_length_m: float, base_m: float = 0.0) -> Hull:

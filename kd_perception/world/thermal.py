@@ -10,14 +10,20 @@ from typing import Any
 import cv2
 import numpy as np
 import numpy.typing as npt
+from numba import njit
 
 from kd_perception.world.climate import Climate
-from kd_perception.world.geometry import GBuffer
+from kd_perception.world.config import Range, SensorRanges
+from kd_perception.world.shading import GBuffer
 
 Array = npt.NDArray[Any]
 
 KELVIN_OFFSET = 273.15
 COUNTS_PER_K = 100.0
+
+_FOG_GAIN = 1.5
+"""Fog hides less at 10 µm than in visible light."""
+_RAIN_REACH_M = 250.0
 
 
 @dataclass(frozen=True)
@@ -28,7 +34,7 @@ class ThermalSensor:
         blur_px: deviation of the point spread function [px].
         netd_k: temporal noise per pixel [K].
         pattern_k: fixed pattern of columns, pixels and corners [K].
-        extinction_m: distance at which the air hides 63 % of the contrast [m].
+        extinction_m: distance at which clear air hides 63 % of the contrast [m].
         pattern_seed: what the fixed pattern is drawn from.
     """
 
@@ -40,41 +46,74 @@ class ThermalSensor:
 
 
 def draw_sensor(
-    rng: np.random.Generator, width: int, pattern_seed: tuple[int, ...]
+    rng: np.random.Generator, width: int, ranges: SensorRanges, pattern_seed: tuple[int, ...]
 ) -> ThermalSensor:
     """Draw a camera between a sharp large-format core and a soft small one."""
     return ThermalSensor(
-        blur_px=float(np.exp(rng.uniform(np.log(0.0007), np.log(0.003)))) * width,
-        netd_k=float(np.exp(rng.uniform(np.log(0.02), np.log(0.15)))),
-        pattern_k=float(np.exp(rng.uniform(np.log(0.01), np.log(0.15)))),
-        extinction_m=float(np.exp(rng.uniform(np.log(250.0), np.log(2000.0)))),
+        blur_px=_log_uniform(rng, ranges.blur_share) * width,
+        netd_k=_log_uniform(rng, ranges.netd_k),
+        pattern_k=_log_uniform(rng, ranges.pattern_k),
+        extinction_m=_log_uniform(rng, (250.0, 2000.0)),
         pattern_seed=pattern_seed,
     )
 
 
-def thermal_image(
-    buffer: GBuffer, climate: Climate, sensor: ThermalSensor, rng: np.random.Generator
-) -> Array:
-    """What a radiometric core delivers for the scene in the buffer.
+def _log_uniform(rng: np.random.Generator, ends: Range) -> float:
+    return float(np.exp(rng.uniform(np.log(ends[0]), np.log(ends[1]))))
+
+
+def apparent_temperature(buffer: GBuffer, climate: Climate, sensor: ThermalSensor) -> Array:
+    """What a perfect radiometer at the camera reads, float32 [height, width] in °C.
+
+    Emitted and reflected heat, the latter of sky and surroundings, through air that fog and rain
+    make less clear.
+    """
+    reach = min(sensor.extinction_m, _FOG_GAIN * climate.visibility_m)
+    if climate.rain > 0.0:
+        reach = min(reach, _RAIN_REACH_M / climate.rain)
+    apparent = np.empty(buffer.depth_m.shape, np.float32)
+    _apparent(buffer, climate.air_c, climate.sky_c, 1.0 / reach, apparent)
+    return apparent
+
+
+@njit(cache=True, error_model='numpy')
+def _apparent(
+    buffer: GBuffer, air_c: float, sky_c: float, extinction_per_m: float, apparent: Array
+) -> None:
+    height, width = apparent.shape
+    for y in range(height):
+        for x in range(width):
+            own = buffer.temperature_c[y, x]
+            depth = buffer.depth_m[y, x]
+            if depth == np.inf:
+                # The sky's apparent temperature holds the air already; fog hides it all the same.
+                apparent[y, x] = air_c + np.exp(-100.0 * extinction_per_m) * (own - air_c)
+                continue
+            emissivity = buffer.emissivity[y, x]
+            wet = buffer.wetness[y, x]
+            if wet > 0.0:  # a film of water evens out and mirrors the sky at grazing view
+                emissivity -= 0.12 * wet * min(depth / 40.0, 1.0)
+            reflected = air_c + buffer.sky_view[y, x] * (sky_c - air_c)
+            surface = reflected + emissivity * (own - reflected)
+            kept = np.exp(-depth * extinction_per_m)
+            apparent[y, x] = air_c + kept * (surface - air_c)
+
+
+def thermal_image(apparent_c: Array, sensor: ThermalSensor, rng: np.random.Generator) -> Array:
+    """What a radiometric core delivers for the apparent temperatures.
 
     Args:
-        buffer: what every pixel sees.
-        climate: air and sky, for reflection and the path through the air.
+        apparent_c: float32 [height, width] in °C.
         sensor: the camera.
         rng: stream of the temporal noise.
 
     Returns:
         uint16 [height, width] in centikelvin.
     """
-    reflected_c = climate.air_c + buffer.sky_view * np.float32(climate.sky_c - climate.air_c)
-    apparent = reflected_c + buffer.emissivity * (buffer.temperature_c - reflected_c)
-    path = np.where(np.isfinite(buffer.depth_m), buffer.depth_m, np.float32(0.0))
-    kept = np.exp(path * np.float32(-1.0 / sensor.extinction_m))
-    apparent = np.float32(climate.air_c) + kept * (apparent - np.float32(climate.air_c))
-    apparent = cv2.GaussianBlur(apparent, (0, 0), max(sensor.blur_px, 0.15))
-    apparent += fixed_pattern(apparent.shape, sensor)
-    apparent += np.float32(sensor.netd_k) * rng.standard_normal(apparent.shape, dtype=np.float32)
-    counts = (apparent + np.float32(KELVIN_OFFSET)) * np.float32(COUNTS_PER_K) + np.float32(0.5)
+    seen = cv2.GaussianBlur(apparent_c, (0, 0), max(sensor.blur_px, 0.15))
+    seen += fixed_pattern(seen.shape, sensor)
+    seen += np.float32(sensor.netd_k) * rng.standard_normal(seen.shape, dtype=np.float32)
+    counts = (seen + np.float32(KELVIN_OFFSET)) * np.float32(COUNTS_PER_K) + np.float32(0.5)
     raw: Array = np.clip(counts, 0, 65535).astype(np.uint16)
     return raw
 

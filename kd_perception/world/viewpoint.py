@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What can be rendered: a scene that changes with time, and a camera in it."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import numpy as np
+
+from kd_perception.world.camera import Camera
+from kd_perception.world.climate import Climate
+from kd_perception.world.config import WorldConfig
+from kd_perception.world.scene import Scene
+from kd_perception.world.thermal import ThermalSensor
+
+
+class Viewpoint(Protocol):
+    """A still or a drive; everything is a pure function of time."""
+
+    @property
+    def config(self) -> WorldConfig:
+        """The world."""
+        ...
+
+    @property
+    def climate(self) -> Climate:
+        """Its weather."""
+        ...
+
+    @property
+    def sensor(self) -> ThermalSensor:
+        """The thermal camera."""
+        ...
+
+    def camera(self, time_s: float) -> Camera:
+        """Where all cameras but the right one are at a time."""
+        ...
+
+    def scene(self, time_s: float) -> Scene:
+        """What stands around the camera at a time."""
+        ...
+
+    def noise_stream(self, name: str, time_s: float) -> np.random.Generator:
+        """The stream of one kind of noise at a time, independent of all others."""
+        ...

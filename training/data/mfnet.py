@@ -5,7 +5,7 @@ As published, and as RTFNet and CEKD use it; <stem> is five digits and D (day) o
 
     <root>/images/<stem>.png      RGBA uint8: red, green, blue, thermal (the camera's 8-bit AGC)
     <root>/labels/<stem>.png      one channel, ids 0-8
-    <root>/edge_4x/<stem>.png     optional (CEKD): edges between classes, one channel, not 0 on an edge
+    <root>/edge_4x/<stem>.png     optional (CEKD): edges between classes, 0 where there is none
     <root>/{train,val,test,test_day,test_night,val_test,most_wanted}.txt    one stem per line
 
 Re-organized, as CMX and its descendants use it:

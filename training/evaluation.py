@@ -3,18 +3,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import torch
+from tqdm import tqdm
 
+from kd_perception.metrics.boundary import BoundaryF
 from kd_perception.metrics.calibration import CalibrationBins
 from kd_perception.metrics.segmentation import ConfusionMatrix
 from kd_perception.models import RepUNet
 from kd_perception.postprocessing import prediction_from_logits
-from kd_perception.preprocessing import AgcConfig, Letterbox, agc_limits, network_input, normalize
+from kd_perception.preprocessing import Letterbox
 from kd_perception.uncertainty import (
     IGNORE_INDEX,
     confidence_from_logits,
@@ -22,10 +24,16 @@ from kd_perception.uncertainty import (
     negative_log_likelihood,
 )
 from kd_perception.world.classes import CLASS_NAMES
+from training.data.modality import LabeledFrame, network_image
 
 Array = npt.NDArray[Any]
 
-Frames = Sequence[tuple[Array, Array]]
+Frames = Sequence[LabeledFrame]
+
+FREQUENT = ('car', 'person', 'bike', 'curve')
+RARE = ('car_stop', 'guardrail', 'color_cone', 'bump')
+"""Whether a class with so few pixels is learnt at all is chance at a small budget: their mean says
+little about a method, and the mean over all classes is dominated by it."""
 
 IMAGE_SIZE = (480, 640)
 REAL_TILES_NOTE = (
@@ -33,13 +41,15 @@ REAL_TILES_NOTE = (
     'world renders was designed after looking at frames of this kind'
 )
 _CALIBRATION_STRIDE = 3
+_BOUND_PX = 3
 
 
 class Scores(NamedTuple):
     """What a network does on a split.
 
     Attributes:
-        metrics: means as `SegmentationMetrics` defines them, `iou` and `accuracy` by class name.
+        metrics: means as `SegmentationMetrics` defines them, `iou` and `accuracy` by class name,
+            mean IoU of the frequent and the rare classes, boundary F.
         logits: [N, classes] at every third cell of the logit grid, for calibration.
         labels: [N] of those cells.
     """
@@ -50,37 +60,43 @@ class Scores(NamedTuple):
 
 
 @torch.no_grad()
-def infer(network: RepUNet, image: Array) -> tuple[Array, Letterbox]:
-    """Logits float32 [1, classes, 120, 160] of a camera frame, as the robot's pipeline computes.
+def infer(network: RepUNet, frame: LabeledFrame, modality: str) -> tuple[Array, Letterbox]:
+    """Logits float32 [1, classes, 120, 160] of a frame, as the robot's pipeline computes them.
 
     Args:
         network: folded, in eval mode.
-        image: uint8 or uint16 [height, width].
+        frame: with the images that the modality needs.
+        modality: what the network sees.
     """
-    gray = normalize(image, *agc_limits(image, AgcConfig()))
-    tensor, box = network_input(gray, IMAGE_SIZE)
+    tensor, box = network_image(frame, modality, IMAGE_SIZE)
     return network(torch.from_numpy(tensor)).numpy(), box
 
 
-def score(network: RepUNet, frames: Frames) -> Scores:
+def score(network: RepUNet, frames: Frames, modality: str, *, name: str = 'frames') -> Scores:
     """Score a network on frames with labels; 255 is ignored.
 
     Args:
         network: folded, in eval mode.
-        frames: pairs of image and label, of the same size.
+        frames: with labels and what the modality needs.
+        modality: what the network sees.
+        name: of the frames, for the progress bar.
     """
     confusion = ConfusionMatrix(len(CLASS_NAMES), IGNORE_INDEX)
+    outlines = BoundaryF(len(CLASS_NAMES), (_BOUND_PX,), IGNORE_INDEX)
     logits_parts, label_parts = [], []
-    for k in range(len(frames)):
-        image, label = (np.asarray(part) for part in frames[k])
-        logits, box = infer(network, image)
+    for k in tqdm(range(len(frames)), desc=f'score {name}', unit='frame'):
+        frame = frames[k]
+        label = np.asarray(frame.label)
+        logits, box = infer(network, frame, modality)
         size = (label.shape[0], label.shape[1])
         mask = prediction_from_logits(logits, box, temperature=1.0, size=size).mask
         confusion.update(mask, label)
+        outlines.update(mask, label)
         cells, cell_labels = _grid_samples(logits, label, box)
         logits_parts.append(cells)
         label_parts.append(cell_labels)
-    return Scores(_metrics(confusion), np.concatenate(logits_parts), np.concatenate(label_parts))
+    metrics = _metrics(confusion) | _boundary_metrics(outlines)
+    return Scores(metrics, np.concatenate(logits_parts), np.concatenate(label_parts))
 
 
 def _grid_samples(logits: Array, label: Array, box: Letterbox) -> tuple[Array, Array]:
@@ -103,7 +119,21 @@ def _metrics(confusion: ConfusionMatrix) -> dict[str, Any]:
     }
     for name, values in (('iou', computed.iou), ('accuracy', computed.accuracy)):
         report[name] = {n: _rounded(v) for n, v in zip(CLASS_NAMES, values, strict=True)}
+    for group, names in (('miou_frequent', FREQUENT), ('miou_rare', RARE)):
+        known = [v for n, v in report['iou'].items() if n in names and v is not None]
+        report[group] = _rounded(np.mean(known)) if known else None
     return report
+
+
+def _boundary_metrics(outlines: BoundaryF) -> dict[str, Any]:
+    """Boundary F at 3 px: over images that hold the class, and as papers have it, over all."""
+    (score,) = outlines.compute().scores
+    by_class = {n: _rounded(f) for n, f in zip(CLASS_NAMES, score.f_present, strict=True)}
+    return {
+        'boundary_f_3px': _rounded(score.mean_present),
+        'boundary_f_3px_all_images': _rounded(score.mean),
+        'boundary_f_3px_by_class': by_class,
+    }
 
 
 def _rounded(value: float) -> float | None:
@@ -132,19 +162,36 @@ def calibrate(validation: Scores, test: Scores) -> dict[str, Any]:
 
 
 def evaluate_student(
-    network: RepUNet, validation: Frames, test: Frames, real: Frames
+    network: RepUNet,
+    modality: str,
+    *,
+    validation: Frames,
+    test: Frames,
+    presets: Mapping[str, Frames],
+    real: Frames,
 ) -> dict[str, Any]:
     """Metrics of a deployable network on every split, and its calibration.
 
     Args:
         network: folded, in eval mode.
+        modality: what the network sees.
         validation: synthetic frames that the temperature is fitted on.
         test: synthetic frames that choose nothing.
+        presets: synthetic frames by weather, time of day or sensor; they choose nothing.
         real: real frames that choose nothing; may be empty.
     """
-    scores = {'validation': score(network, validation), 'test': score(network, test)}
-    report: dict[str, Any] = {f'synthetic_{name}': s.metrics for name, s in scores.items()}
-    report['calibration'] = calibrate(scores['validation'], scores['test'])
+    fitted = score(network, validation, modality, name='validation')
+    tested = score(network, test, modality, name='test')
+    report: dict[str, Any] = {
+        'synthetic_validation': fitted.metrics,
+        'synthetic_test': tested.metrics,
+        'calibration': calibrate(fitted, tested),
+        'presets': {
+            name: score(network, frames, modality, name=name).metrics
+            for name, frames in presets.items()
+        },
+    }
     if real:
-        report['real_tiles'] = {**score(network, real).metrics, 'note': REAL_TILES_NOTE}
+        metrics = score(network, real, modality, name='real tiles').metrics
+        report['real_tiles'] = {**metrics, 'note': REAL_TILES_NOTE}
     return report

@@ -25,15 +25,14 @@ from kd_perception.errors import ConfigError
 from kd_perception.models import RepUNet
 from kd_perception.preprocessing import AgcConfig
 from kd_perception.world.classes import CLASS_COLORS, CLASS_NAMES
-from training.data.world import load_world
 from training.evaluation import IMAGE_SIZE
-from training.losses import class_weights
 from training.model_card import model_card
 from training.recipes.supervised import (
     SupervisedConfig,
     build,
     deployable,
     evaluate,
+    frame_weights,
 )
 from training.records import read_record, versions
 from training.settings import load_config, plain
@@ -130,19 +129,18 @@ def export_student(config: SupervisedConfig, folder: Path) -> str:
     """Export the latest checkpoint of a run; returns the bundle's SHA-256.
 
     Raises:
-        ConfigError: the run has no checkpoint, or the graph does not compute what the network
-            does.
+        ConfigError: the run has no checkpoint or sees color, or the graph does not compute what
+            the network does.
     """
+    if config.modality != 'thermal':
+        raise ConfigError(f'a bundle must be of a thermal network, got {config.modality}')
     training = build(config)
     if training.step == 0:
         raise ConfigError(f'{config.folder} must hold a checkpoint: train this run first')
-    data = load_world(config.train, config.cache)
-    network = deployable(
-        training.average, class_weights(data.class_shares()), config.prior_correction
-    )
+    network = deployable(training.average, frame_weights(training), config.prior_correction)
     onnx = onnx_from_network(network, IMAGE_SIZE)
     _check(network, onnx)
-    report = _report(config, training.step) or evaluate(training, data, config)
+    report = _report(config, training.step) or evaluate(training, config)
     spec = student_spec(config, network, report, training.step)
     weights = save_safetensors({k: v.contiguous() for k, v in network.state_dict().items()})
     card = model_card(config, report, training.step)

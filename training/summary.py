@@ -1,17 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Mean and spread over the seeds of a configuration, and the seed to ship.
+"""Mean and spread over the seeds of every run of a recipe, as JSON and as tables.
 
-python -m training.summary --results results/supervised --name thermal_seg_s
+    python -m training.summary --results results/supervised
+
+writes `summary.json` beside the records and, between two marks, the tables of docs/results.md.
 """
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from kd_perception.errors import ConfigError
 from training.records import mean_and_spread, read_record, write_record
+from training.result_tables import replace_section, results_section
 
 RULE = 'highest synthetic validation miou; test split and real tiles chose nothing'
 
@@ -36,6 +40,7 @@ def summarize(records: list[dict[str, Any]]) -> dict[str, Any]:
     return {
         'recipe': records[0]['recipe'],
         'name': records[0]['name'],
+        'modality': records[0].get('modality', 'thermal'),
         'trained_on': records[0]['trained_on'],
         'seeds': [record['seed'] for record in ordered],
         'shipped_seed': shipped['seed'],
@@ -44,16 +49,38 @@ def summarize(records: list[dict[str, Any]]) -> dict[str, Any]:
     }
 
 
-def main(arguments: list[str] | None = None) -> None:
-    """Write `summary.json` beside the records."""
-    parser = argparse.ArgumentParser(description='Summarize the seeds of a configuration.')
-    parser.add_argument('--results', type=Path, required=True)
-    parser.add_argument('--name', required=True)
-    own = parser.parse_args(arguments)
-    paths = sorted(own.results.glob(f'{own.name}_seed*.json'))
-    summary = summarize([read_record(path) for path in paths])
-    write_record(own.results / 'summary.json', summary)
-    print(f'{len(paths)} seeds; shipped: seed {summary["shipped_seed"]} ({RULE})')
+def summarize_folder(folder: Path) -> dict[str, dict[str, Any]]:
+    """The summaries of all runs whose records `<name>_seed<number>.json` are in a folder.
+
+    Raises:
+        ConfigError: there are none, or seeds of one run differ in their configuration.
+    """
+    records: dict[str, list[dict[str, Any]]] = {}
+    for path in sorted(folder.glob('*_seed*.json')):
+        record = read_record(path)
+        records.setdefault(record['name'], []).append(record)
+    if not records:
+        raise ConfigError(f'{folder} must hold records <name>_seed<number>.json, got none')
+    return {name: summarize(records[name]) for name in sorted(records)}
+
+
+def main(arguments: Iterable[str] | None = None) -> None:
+    """Write the summary and the tables."""
+    parser = argparse.ArgumentParser(
+        description='Summarize the runs of a recipe over their seeds.'
+    )
+    parser.add_argument('--results', type=Path, default=Path('results/supervised'))
+    parser.add_argument('--page', type=Path, default=Path('docs/results.md'))
+    own = parser.parse_args(None if arguments is None else list(arguments))
+    runs = summarize_folder(own.results)
+    write_record(own.results / 'summary.json', {'runs': runs})
+    recipe = own.results.name
+    text = own.page.read_text(encoding='utf-8') if own.page.is_file() else '# Results\n'
+    section = results_section(recipe, runs)
+    own.page.parent.mkdir(parents=True, exist_ok=True)
+    own.page.write_text(replace_section(text, recipe, section), encoding='utf-8')
+    for name, run in runs.items():
+        print(f'{name}: seeds {run["seeds"]}, best on validation: {run["shipped_seed"]}')
 
 
 if __name__ == '__main__':

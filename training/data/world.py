@@ -1,11 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """The synthetic world as a data set: rendered once, cached in chunks, memory-mapped.
 
-A chunk is written to a temporary name and renamed, so a killed renderer leaves whole chunks only
-and the next run goes on where it stopped. Processes may render at the same time: a chunk's bits
-depend on its frames alone, whoever wrote it.
+A folder of the cache belongs to one seed of one world, and is named by a hash of that and of the
+code that renders it: an edit of the world makes a new folder, an edit of its comments does not.
+In it there is one file per field and chunk. A field that is asked for later is added to what is
+there. A file is written under a temporary name and renamed, so a killed renderer leaves whole
+files only and the next run goes on where it stopped. Any number of processes may render the same
+split: each chunk has a lock that ends with its holder, and its bits depend on its frames alone.
 
-    python -m training.data.world --count 3000 --seed 1000 --processes 2
+    python -m training.data.world --split train --seed 0 --count 3000 --processes 2 \
+        --fields thermal rgb label
 """
 
 from __future__ import annotations
@@ -13,63 +17,98 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
-import multiprocessing
-import os
-import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
-from functools import partial
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 import numpy.typing as npt
-from tqdm import tqdm
 
 from kd_perception.errors import ConfigError
-from kd_perception.world import WorldConfig, render_frame
+from kd_perception.world.config import WorldConfig
+from kd_perception.world.presets import preset
+from kd_perception.world.splits import SPLITS, split_seed
+from training.data.rendering import Chunk, chunk_path, render_missing
+from training.data.source_digest import source_digest
+from training.data.world_fields import FIELDS, WorldSample, check_fields, decode
 
 Array = npt.NDArray[Any]
 
-WORLD_VERSION = 1
-"""Raised whenever the world renders other frames from the same arguments."""
-
 CHUNK_FRAMES = 50
-_PARTS = ('thermal', 'label')
+SEGMENTATION_FIELDS = ('thermal', 'label')
+
+# Taken at import: an edit that happens while a process runs is not what that process renders by.
+_SOURCES = tuple(
+    source_digest(name) for name in ('kd_perception.world.render', 'training.data.world_fields')
+)
 
 
 @dataclass(frozen=True)
 class WorldSplit:
-    """Frames 0 to count - 1 of one seed of the world.
+    """Frames 0 to count - 1 of one seed of a split of the world.
 
     Args:
-        seed: which data set, >= 0; splits must differ in it.
+        split: one of `SPLITS`; frames of different splits never share a seed of the world.
+        seed: which data set of the split, >= 0.
         count: frames, >= 1.
-        world: what is rendered.
+        preset: name of the world.
+        world: settings of `WorldConfig` that differ from the preset.
+        fields: what is stored of a frame, names of `FIELDS`.
     """
 
-    seed: int = 1000
+    split: str = 'train'
+    seed: int = 0
     count: int = 3000
-    world: WorldConfig = field(default_factory=WorldConfig)
+    preset: str = 'default'
+    world: dict[str, Any] = field(default_factory=dict)
+    fields: tuple[str, ...] = SEGMENTATION_FIELDS
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, 'fields', tuple(self.fields))
+        if self.split not in SPLITS:
+            raise ConfigError(f'split must be one of {list(SPLITS)}, got {self.split!r}')
         if self.seed < 0 or self.count < 1:
             raise ConfigError(f'seed must be >= 0 and count >= 1, got {self.seed}, {self.count}')
+        check_fields(self.fields)
+        self.config()
+
+    def config(self) -> WorldConfig:
+        """The world of this split.
+
+        Raises:
+            ConfigError: unknown preset or setting, or a value out of its range.
+        """
+        return preset(self.preset, **self.world)
+
+    def world_seed(self) -> int:
+        """The seed that the world is rendered with."""
+        return split_seed(self.split, self.seed)
+
+    def description(self) -> dict[str, Any]:
+        """What the pixels depend on; neither the count nor the choice of fields does."""
+        return {
+            'world_seed': self.world_seed(),
+            'world': asdict(self.config()),
+            'sources': _SOURCES,
+            'versions': {name: version(name) for name in ('numpy', 'numba')},
+            'opencv': cv2.__version__,
+        }
 
     def key(self) -> str:
-        """Name of the cache folder: the same for splits that differ in their count only."""
-        versions = (WORLD_VERSION, np.__version__, cv2.__version__)
-        description = json.dumps([self.seed, asdict(self.world), versions], sort_keys=True)
+        """Name of the cache folder: a hash of the description."""
+        description = json.dumps(self.description(), sort_keys=True)
         return hashlib.sha256(description.encode()).hexdigest()[:16]
 
-    def chunks(self) -> list[tuple[int, int]]:
+    def chunks(self) -> list[Chunk]:
         """First and last + 1 frame of every chunk; only the last one may be short."""
         starts = range(0, self.count, CHUNK_FRAMES)
         return [(start, min(start + CHUNK_FRAMES, self.count)) for start in starts]
 
 
-class WorldData(Sequence[tuple[Array, Array]]):
+class WorldData(Sequence[WorldSample]):
     """A rendered split, memory-mapped.
 
     Args:
@@ -79,33 +118,37 @@ class WorldData(Sequence[tuple[Array, Array]]):
 
     def __init__(self, folder: Path, split: WorldSplit) -> None:
         self.folder, self.split = folder, split
-        self._thermal = [
-            np.load(_path(folder, 'thermal', c), mmap_mode='r') for c in split.chunks()
-        ]
-        self._label = [np.load(_path(folder, 'label', c), mmap_mode='r') for c in split.chunks()]
+        self._chunks = {
+            name: [np.load(chunk_path(folder, name, c), mmap_mode='r') for c in split.chunks()]
+            for name in split.fields
+        }
 
     def __len__(self) -> int:
         return self.split.count
 
-    def __getitem__(self, index: int) -> tuple[Array, Array]:  # type: ignore[override]
-        """Thermal image (uint16 centikelvin) and label (uint8) of a frame; read-only."""
+    def __getitem__(self, index: int) -> WorldSample:  # type: ignore[override]
+        """A frame with the fields that the split asks for."""
         if not 0 <= index < len(self):
             raise IndexError(f'index must be 0 to {len(self) - 1}, got {index}')
         chunk, row = divmod(index, CHUNK_FRAMES)
-        return self._thermal[chunk][row], self._label[chunk][row]
+        values = {name: decode(name, chunks[chunk][row]) for name, chunks in self._chunks.items()}
+        return WorldSample(**values)
 
     def digest(self) -> str:
-        """SHA-256 of all pixels in order."""
+        """SHA-256 of all pixels in order, field by field in the order of `FIELDS`."""
         digest = hashlib.sha256()
-        for chunk in (*self._thermal, *self._label):
-            digest.update(chunk.tobytes())
+        for name in FIELDS:
+            for chunk in self._chunks.get(name, ()):
+                digest.update(np.ascontiguousarray(chunk).data)
         return digest.hexdigest()
 
     def class_shares(self) -> Array:
         """Share of pixels per class, float64 [9], from every seventh row and column."""
+        if 'label' not in self._chunks:
+            raise ConfigError(f'fields must hold label, got {self.split.fields}')
         counts = sum(
             np.bincount(chunk[:, ::7, ::7].ravel(), minlength=9).astype(float)
-            for chunk in self._label
+            for chunk in self._chunks['label']
         )
         return np.asarray(counts / np.sum(counts))
 
@@ -119,52 +162,24 @@ def load_world(split: WorldSplit, cache: Path, *, processes: int = 1) -> WorldDa
         processes: renderers at a time, >= 1.
     """
     folder = cache / split.key()
-    folder.mkdir(parents=True, exist_ok=True)
-    missing = [c for c in split.chunks() if not all(_path(folder, p, c).exists() for p in _PARTS)]
-    render = partial(_render_chunk, folder, split)
-    bar = tqdm(total=len(missing) * CHUNK_FRAMES, desc=f'world {split.seed}', unit='frame')
-    with bar:
-        for _ in _map(render, missing, processes):
-            bar.update(CHUNK_FRAMES)
+    render_missing(folder, split, processes)
     return WorldData(folder, split)
 
 
-def _map(
-    render: Callable[[tuple[int, int]], None], chunks: list[tuple[int, int]], processes: int
-) -> Iterator[None]:
-    if processes == 1:
-        yield from map(render, chunks)
-        return
-    with multiprocessing.get_context('spawn').Pool(processes) as pool:
-        yield from pool.imap_unordered(render, chunks)
-
-
-def _path(folder: Path, part: str, chunk: tuple[int, int]) -> Path:
-    return folder / f'{part}_{chunk[0]:06d}_{chunk[1]:06d}.npy'
-
-
-def _render_chunk(folder: Path, split: WorldSplit, chunk: tuple[int, int]) -> None:
-    cv2.setNumThreads(1)
-    frames = [render_frame(split.world, split.seed, index) for index in range(*chunk)]
-    for part in _PARTS:
-        _save(_path(folder, part, chunk), np.stack([getattr(frame, part) for frame in frames]))
-
-
-def _save(path: Path, array: Array) -> None:
-    handle, name = tempfile.mkstemp(dir=path.parent, suffix='.tmp')
-    with os.fdopen(handle, 'wb') as file:
-        np.save(file, array)
-    os.replace(name, path)
-
-
-def main() -> None:
+def main(arguments: Iterable[str] | None = None) -> None:
+    """Fill the cache."""
     parser = argparse.ArgumentParser(description='Render a split of the world into the cache.')
-    parser.add_argument('--seed', type=int, default=1000)
+    parser.add_argument('--split', choices=SPLITS, default='train')
+    parser.add_argument('--seed', type=int, default=0)
     parser.add_argument('--count', type=int, default=3000)
+    parser.add_argument('--preset', default='default')
+    parser.add_argument('--world', type=json.loads, default={}, help='JSON, as {"height": 240}')
+    parser.add_argument('--fields', nargs='+', choices=FIELDS, default=SEGMENTATION_FIELDS)
     parser.add_argument('--cache', type=Path, default=Path('runs/world'))
     parser.add_argument('--processes', type=int, default=1)
-    args = parser.parse_args()
-    data = load_world(WorldSplit(args.seed, args.count), args.cache, processes=args.processes)
+    own = vars(parser.parse_args(None if arguments is None else list(arguments)))
+    cache, processes = own.pop('cache'), own.pop('processes')
+    data = load_world(WorldSplit(**own), cache, processes=processes)
     print(f'{len(data)} frames in {data.folder}, digest {data.digest()}')
 
 

@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Plain supervised segmentation: class-weighted cross-entropy on the synthetic thermal world.
+"""Plain supervised segmentation: class-weighted cross-entropy on the synthetic world.
 
-The baseline that every other recipe is compared with, and the first student that is shipped.
+The baseline that every other recipe is compared with, and the first student that is shipped. A
+network sees heat, color, or both as four channels of one image: the same network at the same cost.
 Class weights 1 / ln(1.1 + share) follow the authors of ENet, with 1.1 for their 1.02 so that rare
 classes weigh at most ten times; half the logarithm of the weights is taken back from the logits
 after training (`prior_correction`), because weights bias the posterior towards rare classes.
 
     python -m training.recipes.supervised \
-        --config_path training/configs/supervised/thermal_seg_s.yaml --seed 0
+        --config_path training/configs/supervised/world_rgbt.yaml --seed 0
 
 Reference:
     A. Paszke et al., "ENet: A Deep Neural Network Architecture for Real-Time Semantic
@@ -18,11 +19,8 @@ Reference:
 from __future__ import annotations
 
 import copy
-import hashlib
-import json
 import time
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import cv2
@@ -31,104 +29,57 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
+from kd_perception.errors import ConfigError
 from kd_perception.models import RepUNet, RepUNetConfig
 from training.averaging import update_average
 from training.checkpointing import load_checkpoint, save_checkpoint
-from training.data.augmentation import AugmentationConfig, augment
+from training.data.modality import CHANNELS, training_sample
 from training.data.real_tiles import load_real_tiles
-from training.data.world import WorldData, WorldSplit, load_world
+from training.data.world import WorldData, load_world
 from training.evaluation import evaluate_student
 from training.losses import class_weights, segmentation_loss
+from training.recipes.supervised_config import SupervisedConfig
 from training.records import versions, write_record
 from training.settings import load_config, plain
 
 
-@dataclass(frozen=True)
-class SupervisedConfig:
-    """One run.
-
-    Args:
-        name: of the configuration.
-        network: preset of `RepUNetConfig`.
-        seed: of initialization, batches and augmentation.
-        steps: optimizer steps.
-        batch_size: crops per step.
-        learning_rate: peak of the one-cycle schedule.
-        weight_decay: of AdamW.
-        average_decay: of the exponential moving average that is evaluated and exported.
-        prior_correction: share of the log class weights taken back from the logits, 0 to 1.
-        bfloat16: autocast of the forward pass.
-        threads: of torch, >= 1.
-        checkpoint_steps: between checkpoints.
-        cache: folder of rendered frames.
-        output: folder of checkpoints, one subfolder per name and seed.
-        results: folder of records.
-        train: frames to learn from.
-        validation: frames that choose the temperature and the seed to ship.
-        test: frames that choose nothing.
-        augmentation: of training frames.
-    """
-
-    name: str = 'thermal_seg_s'
-    network: str = 'rep_unet_s'
-    seed: int = 0
-    steps: int = 2800
-    batch_size: int = 8
-    learning_rate: float = 2.5e-3
-    weight_decay: float = 1.0e-2
-    average_decay: float = 0.995
-    prior_correction: float = 0.5
-    bfloat16: bool = True
-    threads: int = 1
-    checkpoint_steps: int = 200
-    cache: Path = Path('runs/world')
-    output: Path = Path('runs/supervised')
-    results: Path = Path('results/supervised')
-    train: WorldSplit = field(default_factory=lambda: WorldSplit(1000, 3000))
-    validation: WorldSplit = field(default_factory=lambda: WorldSplit(2000, 200))
-    test: WorldSplit = field(default_factory=lambda: WorldSplit(3000, 200))
-    augmentation: AugmentationConfig = field(default_factory=AugmentationConfig)
-
-    @property
-    def folder(self) -> Path:
-        """Where the checkpoints of this run are."""
-        return self.output / self.name / f'seed{self.seed}'
-
-    @property
-    def record_path(self) -> Path:
-        """Where the record of this run is."""
-        return self.results / f'{self.name}_seed{self.seed}.json'
-
-    def fingerprint(self) -> str:
-        """Of everything that changes the trained weights."""
-        values = plain(self)
-        for name in ('cache', 'output', 'results', 'checkpoint_steps', 'validation', 'test'):
-            del values[name]
-        return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
-
-
 @dataclass
 class Training:
-    """What a run carries from step to step; `seconds` are those spent in steps."""
+    """What a run carries from step to step.
+
+    Attributes:
+        network: that learns.
+        average: of its weights over the steps.
+        optimizer: of the network.
+        step: finished steps.
+        seconds: spent in steps.
+        frames: `key`, `digest` and `class_shares` of the frames it learns from; empty before.
+    """
 
     network: RepUNet
     average: RepUNet
     optimizer: torch.optim.Optimizer
     step: int = 0
     seconds: float = 0.0
+    frames: dict[str, Any] = field(default_factory=dict)
 
 
 def build(config: SupervisedConfig) -> Training:
     """Create network, average and optimizer, or restore the latest checkpoint."""
     torch.manual_seed(config.seed)
-    network = RepUNet(RepUNetConfig.preset(config.network)).train()
+    channels = CHANNELS[config.modality]
+    network = RepUNet(RepUNetConfig.preset(config.network, in_channels=channels)).train()
     optimizer = torch.optim.AdamW(network.parameters(), weight_decay=config.weight_decay)
     training = Training(network, copy.deepcopy(network).eval(), optimizer)
     if state := load_checkpoint(config.folder, fingerprint=config.fingerprint()):
         for name in ('network', 'average', 'optimizer'):
             getattr(training, name).load_state_dict(state[name])
-        training.step, training.seconds = state['step'], state['seconds']
+        for name in _PLAIN_STATE:
+            setattr(training, name, state[name])
     return training
+
+
+_PLAIN_STATE = ('step', 'seconds', 'frames')
 
 
 def save(training: Training, config: SupervisedConfig) -> None:
@@ -136,22 +87,54 @@ def save(training: Training, config: SupervisedConfig) -> None:
     state = {
         name: getattr(training, name).state_dict() for name in ('network', 'average', 'optimizer')
     }
-    state |= {'step': training.step, 'seconds': training.seconds}
+    state |= {name: getattr(training, name) for name in _PLAIN_STATE}
     save_checkpoint(config.folder, {**state, 'fingerprint': config.fingerprint()})
+
+
+def check_frames(training: Training, config: SupervisedConfig) -> None:
+    """Refuse to go on with other frames than the run began with.
+
+    Raises:
+        ConfigError: the code of the world has changed since.
+    """
+    key = config.train.key()
+    if training.frames and training.frames['key'] != key:
+        raise ConfigError(
+            f'a run must go on with the frames it began with, {training.frames["key"]}, got '
+            f'{key}: the code of the world has changed; remove {config.folder} to start again'
+        )
+
+
+def note_frames(training: Training, data: WorldData, config: SupervisedConfig) -> None:
+    """Keep what is learnt from: the class weights and the record follow from it."""
+    check_frames(training, config)
+    if not training.frames:
+        training.frames = {
+            'key': config.train.key(),
+            'digest': data.digest(),
+            'class_shares': data.class_shares().tolist(),
+        }
 
 
 def draw_batch(data: WorldData, config: SupervisedConfig, step: int) -> tuple[Tensor, Tensor]:
     """The batch of a step, a pure function of (seed, step).
 
     Returns:
-        Images float32 [batch, 1, height, width] and labels int64 [batch, height, width].
+        Images float32 [batch, channels, height, width] and labels int64 [batch, height, width].
     """
     rng = np.random.default_rng([config.seed, step])
     indices = rng.integers(0, len(data), config.batch_size)
-    samples = [augment(*data[int(index)], rng, config.augmentation) for index in indices]
-    images = np.stack([image for image, _ in samples])[:, None]
-    labels = np.stack([label for _, label in samples]).astype(np.int64)
-    return torch.from_numpy(images), torch.from_numpy(labels)
+    samples = [
+        training_sample(data[int(index)], config.modality, rng, config.augmentation)
+        for index in indices
+    ]
+    images, labels = (np.stack(parts) for parts in zip(*samples, strict=True))
+    return torch.from_numpy(images), torch.from_numpy(labels.astype(np.int64))
+
+
+def frame_weights(training: Training) -> Tensor:
+    """Class weights [classes] of the frames that the run learns from."""
+    return class_weights(np.array(training.frames['class_shares']))
 
 
 def learning_rate(config: SupervisedConfig, step: int) -> float:
@@ -185,7 +168,8 @@ def training_step(
 
 def fit(training: Training, data: WorldData, config: SupervisedConfig) -> None:
     """Train to the last step, with checkpoints."""
-    weight = class_weights(data.class_shares())
+    note_frames(training, data, config)
+    weight = frame_weights(training)
     bar = tqdm(total=config.steps, initial=training.step, desc=f'seed {config.seed}', unit='step')
     mean = 0.0
     with bar:
@@ -210,15 +194,25 @@ def deployable(average: RepUNet, weight: Tensor, prior_correction: float) -> Rep
     return network
 
 
-def evaluate(training: Training, data: WorldData, config: SupervisedConfig) -> dict[str, Any]:
+def evaluate(training: Training, config: SupervisedConfig) -> dict[str, Any]:
     """Metrics on the synthetic splits and the real tiles, calibration, digests of the data."""
-    weight = class_weights(data.class_shares())
-    network = deployable(training.average, weight, config.prior_correction)
+    network = deployable(training.average, frame_weights(training), config.prior_correction)
     validation = load_world(config.validation, config.cache)
     test = load_world(config.test, config.cache)
-    report = evaluate_student(network, validation, test, load_real_tiles())
-    splits = {'train': data, 'validation': validation, 'test': test}
-    report['data_digest'] = {name: split.digest() for name, split in splits.items()}
+    presets = {
+        name: load_world(split, config.cache) for name, split in config.preset_splits().items()
+    }
+    report = evaluate_student(
+        network,
+        config.modality,
+        validation=validation,
+        test=test,
+        presets=presets,
+        real=load_real_tiles(),
+    )
+    splits = {'validation': validation, 'test': test, **presets}
+    digests = {name: split.digest() for name, split in splits.items()}
+    report['data_digest'] = {'train': training.frames['digest'], **digests}
     return report
 
 
@@ -227,13 +221,14 @@ def main(arguments: list[str] | None = None) -> None:
     config = load_config(SupervisedConfig, arguments)
     cv2.setNumThreads(1)
     torch.set_num_threads(config.threads)
-    data = load_world(config.train, config.cache)
     training = build(config)
-    fit(training, data, config)
-    report = evaluate(training, data, config)
+    check_frames(training, config)
+    fit(training, load_world(config.train, config.cache), config)
+    report = evaluate(training, config)
     record = {
         'recipe': 'supervised',
         'name': config.name,
+        'modality': config.modality,
         'seed': config.seed,
         'trained_on': 'synthetic',
         'metrics': report,

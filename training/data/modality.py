@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a network sees of a frame: heat, color, or both as channels of one image."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from kd_perception.errors import ConfigError
+from kd_perception.preprocessing import AgcConfig, Letterbox, agc_limits, network_input, normalize
+from training.data.augmentation import AugmentationConfig, augment, augment_pair
+
+Array = npt.NDArray[Any]
+
+CHANNELS = {'thermal': 1, 'rgb': 3, 'rgbt': 4}
+"""Input channels by modality; `rgbt` is thermal, red, green, blue."""
+
+FIELDS = {
+    'thermal': ('thermal', 'label'),
+    'rgb': ('rgb', 'label'),
+    'rgbt': ('thermal', 'rgb', 'label'),
+}
+"""What must be known of a frame."""
+
+TRAINING_FIELDS = {**FIELDS, 'rgb': FIELDS['rgbt']}
+"""The same for training: color frames are augmented together with their thermal frames."""
+
+
+class LabeledFrame(Protocol):
+    """A frame with its labels: a `WorldSample`, a `RealTile`, or of another data set."""
+
+    @property
+    def thermal(self) -> Array | None:
+        """Any image [height, width], uint8 or uint16."""
+
+    @property
+    def rgb(self) -> Array | None:
+        """Color image of the same view, uint8 [height, width, 3]."""
+
+    @property
+    def label(self) -> Array | None:
+        """Class id, uint8 [height, width], 255 where it is not known."""
+
+
+def check_modality(modality: str) -> None:
+    """Refuse unknown names.
+
+    Raises:
+        ConfigError: not one of `CHANNELS`.
+    """
+    if modality not in CHANNELS:
+        raise ConfigError(f'modality must be one of {list(CHANNELS)}, got {modality!r}')
+
+
+def training_sample(
+    frame: LabeledFrame, modality: str, rng: np.random.Generator, config: AugmentationConfig
+) -> tuple[Array, Array]:
+    """An augmented crop.
+
+    Returns:
+        Image float32 [channels, height, width] in 0 to 1 and label uint8 [height, width].
+    """
+    if modality == 'thermal':
+        gray, label = augment(frame.thermal, frame.label, rng, config)
+        return gray[None], label
+    gray, rgb, label = augment_pair(frame.thermal, frame.rgb, frame.label, rng, config)
+    return (rgb if modality == 'rgb' else np.concatenate([gray[None], rgb])), label
+
+
+def network_image(
+    frame: LabeledFrame, modality: str, image_size: tuple[int, int]
+) -> tuple[Array, Letterbox]:
+    """A whole frame as the robot's preprocessing makes a network input of it.
+
+    Returns:
+        float32 [1, channels, *image_size] in 0 to 1, and where the frame lies in it.
+    """
+    planes: list[Array] = []
+    if modality != 'rgb':
+        planes.append(normalize(frame.thermal, *agc_limits(frame.thermal, AgcConfig())))
+    if modality != 'thermal':
+        planes += list(np.moveaxis(frame.rgb.astype(np.float32) / np.float32(255.0), -1, 0))
+    inputs = [network_input(plane, image_size) for plane in planes]
+    return np.concatenate([image for image, _ in inputs], axis=1), inputs[0][1]

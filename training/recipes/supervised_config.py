@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What may be set of a supervised run; `training.recipes.supervised` runs it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from training.data.augmentation import AugmentationConfig
+from training.data.modality import FIELDS, TRAINING_FIELDS, check_modality
+from training.data.world import WorldSplit
+from training.settings import plain
+
+_NOT_TRAINED_ON = (
+    *('cache', 'output', 'results', 'checkpoint_steps'),
+    *('validation', 'test', 'presets', 'preset_count'),
+)
+
+
+@dataclass(frozen=True)
+class SupervisedConfig:
+    """One run.
+
+    Args:
+        name: of the configuration.
+        modality: what the network sees: `thermal`, `rgb` or `rgbt`.
+        network: preset of `RepUNetConfig`.
+        seed: of initialization, batches and augmentation.
+        steps: optimizer steps.
+        batch_size: crops per step.
+        learning_rate: peak of the one-cycle schedule.
+        weight_decay: of AdamW.
+        average_decay: of the exponential moving average that is evaluated and exported.
+        prior_correction: share of the log class weights taken back from the logits, 0 to 1.
+        bfloat16: autocast of the forward pass.
+        threads: of torch, >= 1.
+        checkpoint_steps: between checkpoints.
+        cache: folder of rendered frames.
+        output: folder of checkpoints, one subfolder per name and seed.
+        results: folder of records.
+        train: frames to learn from.
+        validation: frames that choose the temperature and the seed to ship.
+        test: frames that choose nothing.
+        presets: worlds that the network is also scored on.
+        preset_count: frames of each of them.
+        augmentation: of training frames.
+    """
+
+    name: str = 'thermal_seg_s'
+    modality: str = 'thermal'
+    network: str = 'rep_unet_s'
+    seed: int = 0
+    steps: int = 2800
+    batch_size: int = 8
+    learning_rate: float = 2.5e-3
+    weight_decay: float = 1.0e-2
+    average_decay: float = 0.995
+    prior_correction: float = 0.5
+    bfloat16: bool = True
+    threads: int = 1
+    checkpoint_steps: int = 200
+    cache: Path = Path('runs/world')
+    output: Path = Path('runs/supervised')
+    results: Path = Path('results/supervised')
+    train: WorldSplit = field(default_factory=lambda: WorldSplit('train', 0, 3000))
+    validation: WorldSplit = field(default_factory=lambda: WorldSplit('val', 0, 200))
+    test: WorldSplit = field(default_factory=lambda: WorldSplit('test', 0, 200))
+    presets: tuple[str, ...] = ('day', 'night', 'glare', 'rain', 'fog', 'hard', 'shifted')
+    preset_count: int = 100
+    augmentation: AugmentationConfig = field(default_factory=AugmentationConfig)
+
+    def __post_init__(self) -> None:
+        """Check the modality and let the splits hold what it needs."""
+        check_modality(self.modality)
+        for name, fields in (
+            ('train', TRAINING_FIELDS),
+            ('validation', FIELDS),
+            ('test', FIELDS),
+        ):
+            split = replace(getattr(self, name), fields=fields[self.modality])
+            object.__setattr__(self, name, split)
+
+    def preset_splits(self) -> dict[str, WorldSplit]:
+        """What is scored beside the test split: its world under other presets."""
+        return {
+            name: replace(
+                self.test,
+                split='shifted' if name == 'shifted' else self.test.split,
+                preset=name,
+                count=self.preset_count,
+            )
+            for name in self.presets
+        }
+
+    @property
+    def folder(self) -> Path:
+        """Where the checkpoints of this run are."""
+        return self.output / self.name / f'seed{self.seed}'
+
+    @property
+    def record_path(self) -> Path:
+        """Where the record of this run is."""
+        return self.results / f'{self.name}_seed{self.seed}.json'
+
+    def fingerprint(self) -> str:
+        """Of everything that changes the trained weights."""
+        values = plain(self)
+        for name in _NOT_TRAINED_ON:
+            del values[name]
+        return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()

@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Tables in Markdown from summaries of runs."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from kd_perception.world.classes import CLASS_NAMES
+
+Summaries = Mapping[str, Mapping[str, Any]]
+
+MEANS = {
+    'miou_nanmean': 'mIoU',
+    'miou': 'mIoU, absent = 0',
+    'miou_frequent': 'frequent',
+    'miou_rare': 'rare',
+    'boundary_f_3px': 'boundary F',
+}
+"""Columns of means by the name of the metric."""
+
+_NOTES = """\
+Percent, mean ± sample standard deviation over the seeds of a run. `mIoU` is the mean over the
+classes that are labeled or predicted, `absent = 0` counts the others as 0 as MFNet papers do;
+`frequent` is the mean of car, person, bike and curve, `rare` that of the other four. `boundary F`
+is at 3 pixels, over the images that hold a class. Everything but the real tiles is synthetic:
+`test` and the presets are frames of the world with seeds that no training frame has, `shifted`
+shows them through a sensor that was never trained on. The four real tiles are small: differences
+below about eight points mean nothing there."""
+
+
+def results_section(recipe: str, runs: Summaries) -> str:
+    """The section of a recipe: one table over all runs, then one per run."""
+    parts = [f'## {recipe}', _NOTES, '### mIoU by what is seen', _comparison(runs)]
+    for name, run in runs.items():
+        seeds = ', '.join(str(seed) for seed in run['seeds'])
+        parts += [f'### {name}: {run["modality"]}, seeds {seeds}', _run_table(run)]
+    return '\n\n'.join(parts)
+
+
+def replace_section(text: str, recipe: str, section: str) -> str:
+    """Put a section between its two marks, at the end of a text that has none."""
+    first, last = f'<!-- begin {recipe} -->', f'<!-- end {recipe} -->'
+    own = f'{first}\n{section}\n{last}'
+    pattern = re.compile(f'{re.escape(first)}.*?{re.escape(last)}', re.DOTALL)
+    if pattern.search(text):
+        return pattern.sub(lambda _: own, text)
+    return f'{text.rstrip()}\n\n{own}\n'
+
+
+def evaluations(run: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    """Metrics of a run by what it was scored on."""
+    metrics = run['metrics']
+    found = {'test': metrics.get('synthetic_test'), **metrics.get('presets', {})}
+    found['real tiles'] = metrics.get('real_tiles')
+    return {name: scores for name, scores in found.items() if scores}
+
+
+def _comparison(runs: Summaries) -> str:
+    scores = {name: evaluations(run) for name, run in runs.items()}
+    rows = list(dict.fromkeys(row for found in scores.values() for row in found))
+    body = [
+        [row, *(_percent(found.get(row, {}).get('miou_nanmean')) for found in scores.values())]
+        for row in rows
+    ]
+    return _table(['', *(f'{name} ({run["modality"]})' for name, run in runs.items())], body)
+
+
+def _run_table(run: Mapping[str, Any]) -> str:
+    body = [
+        [
+            name,
+            *(_percent(scores.get(metric)) for metric in MEANS),
+            *(_percent(scores['iou'].get(c)) for c in CLASS_NAMES),
+        ]
+        for name, scores in evaluations(run).items()
+    ]
+    return _table(['', *MEANS.values(), *CLASS_NAMES], body)
+
+
+def _table(head: list[str], body: list[list[str]]) -> str:
+    rows = [head, ['---'] * len(head), *body]
+    return '\n'.join(f'| {" | ".join(row)} |' for row in rows)
+
+
+def _percent(value: Any) -> str:
+    """A number with its spread; a dash where no seed has one."""
+    if not value or not math.isfinite(value['mean']):
+        return '-'
+    spread = '' if value['std'] is None else f' ± {100 * value["std"]:.1f}'
+    return f'{100 * value["mean"]:.1f}{spread}'

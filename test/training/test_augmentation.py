@@ -8,16 +8,16 @@ import pytest
 
 from kd_perception.errors import ConfigError
 from kd_perception.preprocessing import AgcConfig, agc_limits, normalize
-from training.data.augmentation import (
+from training.data.augmentation.cameras import camera_image
+from training.data.augmentation.clutter import add_clutter
+from training.data.augmentation.sensor import SensorConfig, hide_corners
+from training.data.augmentation.thermal import (
     AugmentationConfig,
     augment,
     change_background,
     change_objects,
-    hide_corners,
     random_view,
 )
-from training.data.cameras import camera_image
-from training.data.clutter import add_clutter
 
 CONFIG = AugmentationConfig(height=64, width=96)
 
@@ -112,7 +112,7 @@ def test_raw_camera_without_noise_ends_in_the_robots_gain_control(monkeypatch):
     thermal, _ = frame()
     kelvin = thermal.astype(np.float32) / 100
     monkeypatch.setattr(
-        'training.data.cameras._noise', lambda shape, *_: np.zeros(shape, np.float32)
+        'training.data.augmentation.cameras._noise', lambda shape, *_: np.zeros(shape, np.float32)
     )
     expected = normalize(thermal, *agc_limits(thermal, AgcConfig()))
     errors = [
@@ -137,7 +137,7 @@ def test_hidden_corners_are_black_and_unknown():
     gray, label = np.ones((64, 96), np.float32), np.zeros((64, 96), np.uint8)
     hidden = 0
     for seed in range(60):
-        image, target = hide_corners(gray, label, np.random.default_rng(seed))
+        image, target = hide_corners(gray, label, np.random.default_rng(seed), SensorConfig())
         np.testing.assert_array_equal(image == 0, target == 255)
         hidden += bool((target == 255).any())
     assert 0 < hidden < 20

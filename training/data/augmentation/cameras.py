@@ -10,13 +10,16 @@ import numpy as np
 import numpy.typing as npt
 
 from kd_perception.preprocessing import AgcConfig, agc_limits, equalization_curve, normalize
+from training.data.augmentation.sensor import SensorConfig, add_column_pattern, add_vignetting
 
 Array = npt.NDArray[Any]
 Rng = np.random.Generator
 F32 = np.float32
 
 
-def camera_image(kelvin: Array, rng: Rng, *, coarse: float, raw: bool) -> Array:
+def camera_image(
+    kelvin: Array, rng: Rng, *, coarse: float, raw: bool, sensor: SensorConfig | None = None
+) -> Array:
     """What the robot's preprocessing makes of another camera's frame.
 
     Args:
@@ -24,6 +27,7 @@ def camera_image(kelvin: Array, rng: Rng, *, coarse: float, raw: bool) -> Array:
         rng: consumed.
         coarse: how much larger the pixels of the camera are; scaled up again at the end.
         raw: the camera delivers 16-bit radiometric frames; else 8 bit after its own AGC.
+        sensor: faults of the camera, none by default.
 
     Returns:
         float32 of the same shape, 0 to 1.
@@ -34,6 +38,8 @@ def camera_image(kelvin: Array, rng: Rng, *, coarse: float, raw: bool) -> Array:
         kelvin = cv2.resize(kelvin, size, interpolation=cv2.INTER_AREA)
     if rng.uniform() < 0.35:
         kelvin = cv2.GaussianBlur(kelvin, (0, 0), rng.uniform(0.3, 1.4))
+    if sensor is not None:
+        kelvin = add_column_pattern(add_vignetting(kelvin, rng, sensor), rng, sensor)
     frame = _raw_frame(kelvin, rng) if raw else _display_frame(kelvin, rng)
     jitter = AgcConfig(
         low_percentile=rng.uniform(0.2, 3.0), high_percentile=100.0 - rng.uniform(0.2, 3.0)

@@ -61,6 +61,15 @@ def test_message_says_what_is_missing_where_and_how_to_get_it(tree):
     assert 'a: 6, b: 5' in text and 'draw it yourself' in text
 
 
+def test_layout_may_be_indented_in_the_source(tmp_path):
+    source = DataSource('Toy', '''
+        a/<stem>.png
+          b.txt
+        ''', 'draw it.')  # fmt: skip
+    with pytest.raises(DatasetError, match=r'as\n    a/<stem>\.png\n      b\.txt\nbut'):
+        check_root(tmp_path / 'none', source)
+
+
 def test_many_missing_files_are_counted_and_only_some_named(tree):
     for file in (tree / 'a').iterdir():
         file.unlink()

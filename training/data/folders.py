@@ -14,6 +14,7 @@ import zlib
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from inspect import cleandoc
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -236,7 +237,7 @@ def _require_inside(lines: tuple[str, ...], path: Path) -> None:
 
 
 def _expected(root: Path, source: DataSource) -> str:
-    lines = ''.join(f'\n    {line}' for line in source.layout.strip().splitlines())
+    lines = ''.join(f'\n    {line}' for line in cleandoc(source.layout).splitlines())
     return f'{source.name} must be in {root} as{lines}'
 
 

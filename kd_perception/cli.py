@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from kd_perception.errors import ConfigError, KdPerceptionError
+from kd_perception.world_export.arguments import declare_world
 
 FAILED, WRONG_USAGE, INTERRUPTED = 1, 2, 130
 
@@ -217,6 +218,11 @@ _COMMANDS: dict[str, tuple[str, str, Declare]] = {
         'replay a bag and compare with ground truth: metrics, hashes, report',
         'kd-perception evaluate drive --labels ground_truth --out evaluation',
         _declare_evaluate,
+    ),
+    'world': (
+        'make a synthetic data set in a public layout, or a recorded drive',
+        'kd-perception world mfnet synthetic --splits train=400 val=100 test=100',
+        declare_world,
     ),
     'doctor': (
         'tell what works on this machine, and what to do about what does not',

@@ -126,6 +126,13 @@ def run_evaluate(arguments: argparse.Namespace) -> int:
     return evaluation.run(arguments)
 
 
+def run_world(arguments: argparse.Namespace) -> int:
+    """Make a synthetic data set or recording."""
+    from kd_perception.world_export import command as world_export
+
+    return world_export.run(arguments)
+
+
 def run_doctor(arguments: argparse.Namespace) -> int:
     """Tell what works on this machine."""
     from kd_perception import doctor

@@ -1,31 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Persons of ellipsoids: warm skin, clothes between skin and air, a walking pose."""
+"""Persons of ellipsoids: warm face and hands, clothes between skin and air, things they carry."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from kd_perception.world.bones import Bone, ellipsoids
 from kd_perception.world.classes import PERSON
-from kd_perception.world.climate import SKIN_C, Climate
-from kd_perception.world.geometry import Solid
-from kd_perception.world.materials import Plain
-from kd_perception.world.shapes import Ellipsoid, Vector, ball, limb
+from kd_perception.world.climate import Climate
+from kd_perception.world.clothing import Clothing, draw_clothing
+from kd_perception.world.materials.plain import Plain
+from kd_perception.world.poses import Frame, Limbs, Pose, Skeleton, draw_pose, skeleton
+from kd_perception.world.props import pram, seat, umbrella
+from kd_perception.world.solids import Part, Placed, Placement, Thing
 
-
-@dataclass(frozen=True)
-class Clothing:
-    """The surfaces of one person."""
-
-    skin: Plain
-    hair: Plain
-    top: Plain
-    sleeve: Plain
-    trousers: Plain
-    shoe: Plain
-    bag: Plain | None
-    coat: bool
+Dressed = tuple[Bone, Plain]
 
 
 @dataclass(frozen=True)
@@ -35,135 +26,189 @@ class Person:
     Args:
         height_m: from sole to crown.
         girth: factor on all widths.
-        stride: swing of the legs [rad].
-        clothing: surfaces.
+        pose: how he holds himself.
+        stride: swing of the legs when walking [rad], 0 for one who stands or sits.
+        clothing: materials.
+        props: what he pushes, holds or sits on, which is no part of him.
         instance: object id.
     """
 
     height_m: float
     girth: float
+    pose: Pose
     stride: float
     clothing: Clothing
+    props: tuple[Thing, ...]
     instance: int
 
-    def solids(self, position: Vector, yaw: float, phase: float = 0.0) -> list[Solid]:
-        """Upright: standing for `stride` 0, else in the step given by `phase` [rad]."""
-        swing = self.stride * float(np.sin(phase))
-        parts = [*self._trunk(), *self._legs(swing), *self._arms(swing)]
-        return self._placed(parts, position, yaw)
+    @property
+    def walks(self) -> bool:
+        """Whether he is in a pose to walk in."""
+        return self.stride > 0.0
 
-    def riding_solids(self, position: Vector, yaw: float, phase: float = 0.0) -> list[Solid]:
-        """On a bike, feet on the pedals."""
-        thigh, lift = 0.75, 0.28 * float(np.sin(phase))
-        parts = [*self._trunk()]
-        for side, turn in ((-1.0, lift), (1.0, -lift)):
-            parts += self._leg(side, thigh + turn, thigh + turn - 1.0)
-            parts.append((self._arm(side, 0.75, 0.95), self.clothing.sleeve))
-        return self._placed(parts, position, yaw)
+    def placed(
+        self, placement: Placement, phase: float = 0.0, *, moving: bool = False
+    ) -> list[Placed]:
+        """On the ground, facing the way the placement does, in the step given by `phase` [rad]."""
+        pose = self.pose.stepped(self.stride, phase) if self.stride else self.pose
+        upright = Placement(placement.position, placement.yaw)
+        person = Placed(self._thing(pose, moving), upright)
+        return [person, *(Placed(prop, placement) for prop in self.props)]
 
-    def _placed(
-        self, parts: list[tuple[Ellipsoid, Plain]], position: Vector, yaw: float
-    ) -> list[Solid]:
-        return [
-            Solid(shape, surface, position, yaw, PERSON, self.instance, 0.3)
-            for shape, surface in parts
+    def riding(
+        self, placement: Placement, phase: float, saddle_m: float, *, pedals: bool, lean: float
+    ) -> list[Placed]:
+        """On the saddle of a bike.
+
+        Args:
+            placement: of the bike.
+            phase: of the pedals [rad].
+            saddle_m: height of the saddle.
+            pedals: whether the legs turn; else they rest before the body.
+            lean: of the trunk [rad].
+        """
+        lift = 0.32 * float(np.sin(phase)) if pedals else 0.0
+        thigh, knee = (0.85, 1.05) if pedals else (1.2, 1.25)
+        pose = Pose(
+            lean=lean,
+            nod=-0.6 * lean,
+            thighs=(thigh + lift, thigh - lift),
+            knees=(knee + 0.9 * lift, knee - 0.9 * lift),
+            apart=0.08 if pedals else 0.2,
+            arms=(0.75 + 0.3 * lean, 0.75 + 0.3 * lean),
+            elbows=(0.35, 0.35),
+            spreads=(0.12, 0.12),
+            hip_m=saddle_m + 0.06 * self.height_m,
+        )
+        back = placement.point((0.0, 0.0, -0.25))
+        return [Placed(self._thing(pose, True), Placement(back, placement.yaw, placement.pitch))]
+
+    def _thing(self, pose: Pose, moving: bool) -> Thing:
+        bones = skeleton(pose, self.height_m, self.girth)
+        dressed = [
+            *self._head(bones.head),
+            *self._trunk(bones.trunk, hanging=max(pose.thighs) < 0.9),
+            *self._limbs(bones.left),
+            *self._limbs(bones.right),
+            *self._carried(bones),
         ]
+        bodies = ellipsoids([bone for bone, _ in dressed])
+        parts = tuple(Part(b, m) for b, (_, m) in zip(bodies, dressed, strict=True))
+        return Thing(parts, PERSON, self.instance, absorptance=0.3, salient=True, moving=moving)
 
-    def _trunk(self) -> list[tuple[Ellipsoid, Plain]]:
-        h, wide, wear = self.height_m, self.height_m * self.girth, self.clothing
+    def _head(self, frame: Frame) -> list[Dressed]:
+        h, wear = self.height_m, self.clothing
+        big = 1.0 if h > 1.4 else 1.5 - 0.36 * h
+
+        def bone(low: float, high: float, back: float, wide: float, deep: float) -> Bone:
+            ends = frame.at(0.0, low * h * big, back * h), frame.at(0.0, high * h * big, back * h)
+            return Bone(*ends, wide * h * big, deep * h * big)
+
         parts = [
-            (ball((0, -0.925 * h, 0.01 * h), (0.05 * h, 0.072 * h, 0.06 * h)), wear.skin),
-            (ball((0, -0.95 * h, -0.015 * h), (0.053 * h, 0.055 * h, 0.058 * h)), wear.hair),
-            (ball((0, -0.72 * h, 0), (0.108 * wide, 0.15 * h, 0.07 * wide)), wear.top),
-            (ball((0, -0.57 * h, 0), (0.098 * wide, 0.12 * h, 0.07 * wide)), wear.top),
+            (bone(-0.03, 0.05, 0.0, 0.032, 0.032), wear.collar),
+            (bone(0.012, 0.13, 0.014, 0.043, 0.047), wear.face),
+            (bone(0.045, 0.145, -0.008, 0.046, 0.055), wear.hair),
         ]
-        if wear.coat:
-            parts.append((ball((0, -0.46 * h, 0), (0.12 * wide, 0.17 * h, 0.1 * wide)), wear.top))
-        if wear.bag is not None:
-            center = (0.0, -0.7 * h, -0.1 * wide)
-            parts.append((ball(center, (0.09 * wide, 0.12 * h, 0.06 * wide)), wear.bag))
+        if wear.long_hair:
+            parts.append((bone(-0.03, 0.12, -0.03, 0.05, 0.035), wear.hair))
+        if wear.hat is not None:
+            parts.append((bone(0.075, 0.16, -0.004, 0.053, 0.062), wear.hat))
+            if wear.brim:
+                parts.append((bone(0.085, 0.105, 0.05, 0.04, 0.05), wear.hat))
         return parts
 
-    def _legs(self, swing: float) -> list[tuple[Ellipsoid, Plain]]:
-        bend = 0.5 * abs(swing)
+    def _trunk(self, frame: Frame, *, hanging: bool) -> list[Dressed]:
+        h, wide, wear = self.height_m, self.height_m * self.girth, self.clothing
+
+        def bone(low: float, high: float, size: tuple[float, float], ahead: float = 0.0) -> Bone:
+            ends = frame.at(0.0, low * h, ahead * wide), frame.at(0.0, high * h, ahead * wide)
+            return Bone(*ends, size[0] * wide, size[1] * wide)
+
+        parts = [
+            (bone(-0.06, 0.12, (0.088, 0.066)), wear.bottom),
+            (bone(0.01, 0.22, (0.084, 0.062)), wear.top),
+            (bone(0.09, 0.34, (0.096, 0.066)), wear.top),
+        ]
+        if wear.coat and hanging:
+            parts.append((bone(-0.25, 0.15, (0.105, 0.088)), wear.top))
+        if wear.skirt and hanging:
+            parts.append((bone(-0.24, 0.1, (0.1, 0.088)), wear.bottom))
+        if wear.open_front:
+            parts.append((bone(0.08, 0.32, (0.022, 0.03), 0.045), wear.fold))
+        if wear.tight_back and wear.backpack is None:
+            parts.append((bone(0.14, 0.3, (0.055, 0.02), -0.052), wear.fold))
+        return parts
+
+    def _limbs(self, limbs: Limbs) -> list[Dressed]:
+        h, wide, wear = self.height_m, self.height_m * self.girth, self.clothing
         return [
-            *self._leg(-1.0, swing, swing - bend),
-            *self._leg(1.0, -swing, -swing - bend),
+            (Bone(limbs.shoulder, limbs.elbow, 0.031 * wide, 0.034 * wide, 1.25), wear.sleeve),
+            (Bone(limbs.elbow, limbs.wrist, 0.025 * wide, 0.026 * wide, 1.25), wear.forearm),
+            (Bone(limbs.wrist, limbs.fingers, 0.016 * h, 0.022 * h, 1.2), wear.hand),
+            (Bone(limbs.hip, limbs.knee, 0.05 * wide, 0.054 * wide, 1.2), wear.bottom),
+            (Bone(limbs.knee, limbs.ankle, 0.036 * wide, 0.04 * wide, 1.25), wear.calf),
+            (Bone(limbs.ankle, limbs.toe, 0.026 * h, 0.024 * h, 1.35), wear.shoe),
         ]
 
-    def _leg(self, side: float, thigh: float, shin: float) -> list[tuple[Ellipsoid, Plain]]:
-        h, wide = self.height_m, self.height_m * self.girth
-        hip = (side * 0.05 * wide, -0.5 * h, 0.0)
-        knee = _hang(hip, thigh, 0.25 * h)
-        ankle = _hang(knee, shin, 0.22 * h)
-        toe = (ankle[0], min(ankle[1] + 0.015 * h, -0.01), ankle[2] + 0.07 * h)
-        wear = self.clothing
-        return [
-            (limb(hip, knee, 0.058 * wide), wear.trousers),
-            (limb(knee, ankle, 0.042 * wide), wear.trousers),
-            (limb(ankle, toe, 0.025 * h), wear.shoe),
-        ]
-
-    def _arms(self, swing: float) -> list[tuple[Ellipsoid, Plain]]:
+    def _carried(self, bones: Skeleton) -> list[Dressed]:
+        h, wide, wear = self.height_m, self.height_m * self.girth, self.clothing
         parts = []
-        for side in (-1.0, 1.0):
-            turn = -0.8 * side * swing
-            parts.append((self._arm(side, turn, turn + 0.25), self.clothing.sleeve))
-            parts.append((self._hand(side, turn, turn + 0.25), self.clothing.skin))
+        if wear.backpack is not None:
+            low, high = (bones.trunk.at(0.0, up * h, -0.09 * wide) for up in (0.06, 0.31))
+            parts.append((Bone(low, high, 0.082 * wide, 0.06 * wide), wear.backpack))
+        if wear.hand_bag is not None:
+            x, y, z = bones.left.fingers
+            parts.append((Bone((x, y, z), (x, y + 0.2 * h, z), 0.04, 0.15), wear.hand_bag))
+        if wear.box is not None:
+            low, high = (bones.trunk.at(0.0, up * h, 0.15 * h) for up in (0.04, 0.2))
+            parts.append((Bone(low, high, 0.13 * h, 0.08 * h), wear.box))
         return parts
 
-    def _elbow(self, side: float, upper: float) -> Vector:
-        wide = self.height_m * self.girth
-        return _hang((side * 0.125 * wide, -0.8 * self.height_m, 0.0), upper, 0.17 * self.height_m)
 
-    def _arm(self, side: float, upper: float, lower: float) -> Ellipsoid:
-        wide = self.height_m * self.girth
-        wrist = _hang(self._elbow(side, upper), lower, 0.14 * self.height_m)
-        shoulder = (side * 0.112 * wide, -0.81 * self.height_m, 0.0)
-        return limb(shoulder, wrist, 0.027 * wide, overlap=1.1)
+def draw_person(
+    rng: np.random.Generator,
+    climate: Climate,
+    instance: int,
+    *,
+    cold: bool = False,
+    walking: bool | None = None,
+    rider: bool = False,
+) -> Person:
+    """Draw size, build, pose and clothes of a person.
 
-    def _hand(self, side: float, upper: float, lower: float) -> Ellipsoid:
-        x, y, z = _hang(self._elbow(side, upper), lower, 0.17 * self.height_m)
-        return ball((x, y, z), (0.022, 0.045, 0.03))
+    Args:
+        rng: stream to draw from.
+        climate: of the scene.
+        instance: object id.
+        cold: as cold as the surroundings.
+        walking: True for one who walks, False for one who does not, None for either.
+        rider: to sit on a bike: no child, no luggage in the hands, often a helmet.
+    """
+    child = rng.uniform() < 0.12 and not rider
+    height_m = rng.uniform(1.0, 1.4) if child else float(np.clip(rng.normal(1.7, 0.09), 1.5, 1.95))
+    pose, walks = draw_pose(rng, walking=walking)
+    helmet = bool(rider and rng.uniform() < 0.5)
+    clothing = draw_clothing(rng, climate, cold=cold, helmet=helmet)
+    stride = rng.uniform(0.25, 0.5) if walks else 0.0
+    person = Person(height_m, rng.uniform(0.88, 1.25), pose, stride, clothing, (), instance)
+    if rider:
+        bare = replace(clothing, hand_bag=None, box=None, coat=False)
+        return replace(person, clothing=bare)
+    return _equipped(rng, climate, person)
 
 
-def _hang(start: Vector, angle: float, length: float) -> Vector:
-    """The end of a limb that hangs from `start`, swung forward by `angle`."""
-    x, y, z = start
-    return x, y + length * float(np.cos(angle)), z + length * float(np.sin(angle))
-
-
-def draw_person(rng: np.random.Generator, climate: Climate, instance: int) -> Person:
-    """Draw size, build, gait and clothes of a person."""
-    child = rng.uniform() < 0.12
-    return Person(
-        height_m=rng.uniform(1.0, 1.45) if child else rng.uniform(1.52, 1.9),
-        girth=rng.uniform(0.85, 1.25),
-        stride=rng.uniform(0.2, 0.55) if rng.uniform() < 0.7 else 0.0,
-        clothing=_draw_clothing(rng, climate),
-        instance=instance,
-    )
-
-
-def _draw_clothing(rng: np.random.Generator, climate: Climate) -> Clothing:
-    air_c = climate.air_c
-
-    def cloth(share_low: float, share_high: float) -> Plain:
-        temperature = air_c + rng.uniform(share_low, share_high) * (SKIN_C - 1.0 - air_c)
-        grain, kind = rng.uniform(0.5, 1.6), int(rng.integers(4))
-        return Plain(temperature, 0.97, grain, 16.0, kind, limb_k=rng.uniform(0.5, 3.0))
-
-    top = cloth(0.15, 0.85)
-    bare_arms = rng.uniform() < 0.35
-    skin_c = air_c + rng.uniform(0.55, 1.0) * (SKIN_C + 1.0 - air_c)
-    skin = Plain(skin_c, 0.98, 0.5, 30.0, limb_k=rng.uniform(0.5, 2.5))
-    return Clothing(
-        skin=skin,
-        hair=skin if rng.uniform() < 0.25 else cloth(0.2, 0.8),
-        top=top,
-        sleeve=skin if bare_arms else top,
-        trousers=skin if rng.uniform() < 0.15 else cloth(0.15, 0.8),
-        shoe=cloth(0.0, 0.5),
-        bag=cloth(0.0, 0.3) if rng.uniform() < 0.3 else None,
-        coat=bool(rng.uniform() < 0.3),
-    )
+def _equipped(rng: np.random.Generator, climate: Climate, person: Person) -> Person:
+    """With a seat, an umbrella or something to push."""
+    thing_c = climate.ground_mix_c + rng.normal(0.0, 0.8)
+    color = (rng.uniform(0.02, 0.3), rng.uniform(0.02, 0.15), rng.uniform(0.02, 0.2))
+    pose = person.pose
+    if pose.thighs[0] > 1.2 and pose.lean < 0.6 and pose.knees[0] < 1.9:
+        return replace(person, props=(seat(thing_c, person.height_m),))
+    if climate.rain and pose.lean < 0.3 and rng.uniform() < 0.6:
+        held = replace(pose, arms=(pose.arms[0], 0.9), elbows=(pose.elbows[0], 1.9))
+        held = replace(held, swinging=(True, False))
+        return replace(person, pose=held, props=(umbrella(thing_c, color, person.height_m),))
+    if person.walks and rng.uniform() < 0.07:
+        held = replace(pose, lean=0.1, arms=(0.4, 0.4), elbows=(0.9, 0.9), swinging=(False, False))
+        return replace(person, pose=held, props=(pram(thing_c, color),))
+    return person

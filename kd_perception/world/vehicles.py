@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Cars and vans: hulls with slanted screens, heat of engine, tires and road beneath."""
+"""Cars, vans, trucks and buses: painted hulls with wheels, warm in one of many ways."""
 
 from __future__ import annotations
 
@@ -7,84 +7,30 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from kd_perception.world.bodies import Form, body, cabin, draw_form, rounded_prism, wheel
 from kd_perception.world.classes import CAR
 from kd_perception.world.climate import Climate
-from kd_perception.world.geometry import Sample, Solid, Surface, SurfacePoint
-from kd_perception.world.materials import Plain
-from kd_perception.world.noise import noise
-from kd_perception.world.shapes import Hull, Shape, Vector, ball, box, prism
+from kd_perception.world.decals import Decal
+from kd_perception.world.materials.base import Color
+from kd_perception.world.materials.plain import Plain
+from kd_perception.world.materials.vehicle import BodyPaint, CabinGlass
+from kd_perception.world.motor_heat import MotorHeat, draw_motor_heat
+from kd_perception.world.shapes import ball, box
+from kd_perception.world.solids import Part, Placed, Placement, Thing
 
-CLEARANCE_M = 0.22
-Part = tuple[Shape, Surface]
-
-
-@dataclass(frozen=True)
-class BodyPaint:
-    """The lower body: panels, bonnet, grille, lamps, door gaps, wheel arches, exhaust.
-
-    All temperatures are differences to `base_c`.
-    """
-
-    base_c: float
-    length_m: float
-    half_width_m: float
-    belt_m: float
-    bonnet_k: float
-    grille_k: float
-    lamp_k: float
-    exhaust_k: float
-    gradient_k: float
-    emissivity: float
-    kind: int
-
-    def __call__(self, point: SurfacePoint) -> Sample:
-        """Temperature of the panels and what sits in them."""
-        x, h, z = point.x, point.height, point.z
-        grain = noise(self.kind, x + z, h, 7.0, point.footprint_m)
-        delta = 0.7 * grain + self.gradient_k * (h - 0.5)
-        side = np.abs(point.normal[0]) > 0.7
-        front, back = point.normal[2] > 0.4, point.normal[2] < -0.4
-        delta = np.where((z > 0.18 * self.length_m) & ~side, delta + self.bonnet_k, delta)
-        low_middle = (np.abs(h - 0.45) < 0.15) & (np.abs(x) < 0.55 * self.half_width_m)
-        slats = np.where((h * 14.0) % 1.0 < 0.4, 0.4, 1.0)
-        delta = np.where(front & low_middle, self.grille_k * slats, delta)
-        lamp = (np.abs(np.abs(x) - 0.76 * self.half_width_m) < 0.16) & (np.abs(h - 0.66) < 0.09)
-        delta = np.where((front | back) & lamp, self.lamp_k, delta)
-        pipe = back & (h < 0.36) & (np.abs(x - 0.6 * self.half_width_m) < 0.12)
-        delta = np.where(pipe, self.exhaust_k, delta)
-        gap = side & ((z * 1.05 + 0.31 * self.length_m) % 1.15 < 0.03) & (h > 0.3)
-        arch = side & ((np.abs(z) - 0.31 * self.length_m) ** 2 + (h - 0.33) ** 2 < 0.16)
-        delta = np.where(gap | arch | (h < CLEARANCE_M + 0.08), delta - 1.5, delta)
-        return Sample(self.base_c + delta, self.emissivity)
-
-
-@dataclass(frozen=True)
-class CabinGlass:
-    """The upper body: roof and pillars in the body's temperature, glass of low emissivity."""
-
-    body_c: float
-    glass_c: float
-    belt_m: float
-    roof_m: float
-    half_width_m: float
-    glazed_from_m: float
-    body_emissivity: float
-    glass_emissivity: float
-
-    def __call__(self, point: SurfacePoint) -> Sample:
-        """Glass between belt and roof, but for the pillars."""
-        rise = (point.height - self.belt_m) / (self.roof_m - self.belt_m)
-        side = np.abs(point.normal[0]) > 0.6
-        upright = np.abs(point.normal[1]) < 0.93
-        glass = upright & (rise > 0.06) & (rise < 0.88)
-        pillar = side & (np.abs(point.z + 0.1) < 0.05)
-        edge = ~side & (np.abs(point.x) > self.half_width_m * (1.0 - 0.22 * rise) - 0.14)
-        blind = point.z < self.glazed_from_m
-        glass &= ~(pillar | edge | blind)
-        grain = noise(1, point.x + point.z, point.height, 6.0, point.footprint_m)
-        temperature = np.where(glass, self.glass_c, self.body_c) + 0.5 * grain
-        emissivity = np.where(glass, self.glass_emissivity, self.body_emissivity)
-        return Sample(temperature, emissivity)
+_PAINTS: tuple[tuple[float, Color], ...] = (
+    (0.27, (0.75, 0.75, 0.74)),
+    (0.2, (0.35, 0.36, 0.37)),
+    (0.2, (0.02, 0.02, 0.022)),
+    (0.1, (0.12, 0.125, 0.13)),
+    (0.07, (0.4, 0.02, 0.02)),
+    (0.07, (0.02, 0.06, 0.25)),
+    (0.03, (0.3, 0.26, 0.18)),
+    (0.02, (0.02, 0.12, 0.06)),
+    (0.02, (0.6, 0.16, 0.02)),
+    (0.02, (0.6, 0.5, 0.05)),
+)
+_DARK: Color = (0.015, 0.015, 0.016)
 
 
 @dataclass(frozen=True)
@@ -92,135 +38,196 @@ class Car:
     """One vehicle, ready to be put anywhere.
 
     Args:
-        parts: shape and surface pairs in its own coordinates.
-        instance: object id.
-        half_width_m: for the heat on the road.
-        half_length_m: for the heat on the road.
-        glow_k: how much warmer the road beneath is.
+        thing: the vehicle; at yaw 0 its front points along the street.
+        kind: one of `bodies.KINDS`.
+        half_width_m: without mirrors.
+        half_length_m: bumper to middle.
+        glow_k: how much warmer (cooler if negative) the ground beneath is.
+        engine_glow_k: the same beneath the engine.
     """
 
-    parts: tuple[Part, ...]
-    instance: int
+    thing: Thing
+    kind: str
     half_width_m: float
     half_length_m: float
     glow_k: float
+    engine_glow_k: float
 
-    def solids(self, position: Vector, yaw: float) -> list[Solid]:
-        """Its solids at a place; at yaw 0 its front points along the street."""
+    def at(self, placement: Placement) -> Placed:
+        """The vehicle at a place."""
+        return Placed(self.thing, placement)
+
+    def decals(self, placement: Placement) -> list[Decal]:
+        """What it leaves on the ground beneath."""
+        wide, long = 1.05 * self.half_width_m, self.half_length_m
+        front = placement.point((0.0, 0.0, 0.62 * long))
         return [
-            Solid(shape, surface, position, yaw, CAR, self.instance, 0.5)
-            for shape, surface in self.parts
+            Decal(placement.position, placement.yaw, wide, 1.02 * long, self.glow_k),
+            Decal(front, placement.yaw, wide, 0.42 * long, self.engine_glow_k, softness=0.8),
         ]
 
 
-def draw_car(rng: np.random.Generator, climate: Climate, instance: int, *, moving: bool) -> Car:
-    """Draw the form and the heat of a vehicle."""
-    warm = moving or rng.uniform() < 0.4
-    heat = rng.uniform(0.0, 7.0) if warm else _parked_offset_k(rng)
-    length, half_width = rng.uniform(3.3, 4.9), rng.uniform(0.78, 0.95)
-    belt, roof = rng.uniform(0.82, 1.0), rng.uniform(1.38, 1.72)
-    van = rng.uniform() < 0.15
-    if van:
-        length, roof = rng.uniform(4.4, 6.0), rng.uniform(1.85, 2.6)
-    parts: list[Part] = [
-        _lower_body(rng, climate.air_c + heat, warm, (length, half_width, belt)),
-        _cabin(rng, climate.air_c, heat, (length, half_width, belt, roof), van),
-        *_wheels(rng, climate.air_c + heat, warm, (length, half_width)),
-        _underside(rng, climate, heat, (length, half_width)),
-    ]
-    glow = rng.uniform(1.0, 8.0) if warm else rng.uniform(-1.5, 1.5)
-    return Car(tuple(parts), instance, half_width, length / 2, glow)
+def draw_car(
+    rng: np.random.Generator,
+    climate: Climate,
+    instance: int,
+    *,
+    moving: bool,
+    cold: bool = False,
+    kind: str | None = None,
+) -> Car:
+    """Draw the form, the paint and the heat of a vehicle.
+
+    Args:
+        rng: stream to draw from.
+        climate: of the scene.
+        instance: object id.
+        moving: with a running engine and, in the dark, lamps.
+        cold: at the temperature of its surroundings.
+        kind: one of `bodies.KINDS`, None to draw it.
+    """
+    form = draw_form(rng, kind)
+    color = _draw_paint(rng, form)
+    heat = draw_motor_heat(rng, climate, color, moving=moving, cold=cold)
+    parts = (
+        Part(body(form), _body_paint(rng, climate, form, color, heat, moving)),
+        Part(cabin(form), _cabin_glass(rng, form, color, heat)),
+        *_wheels(rng, form, heat),
+        *_underside(form, heat),
+        *_mirrors(form, color, heat),
+        *_load(rng, form, color, heat),
+    )
+    thing = Thing(parts, CAR, instance, absorptance=0.5, salient=True, moving=moving)
+    return Car(
+        thing, form.kind, form.half_width_m, form.length_m / 2, heat.glow_k, heat.engine_glow_k
+    )
 
 
-def _parked_offset_k(rng: np.random.Generator) -> float:
-    """Parked cars: often without any contrast, else a little cooler or sun-warmed."""
-    return float(rng.normal(0.0, 0.5) if rng.uniform() < 0.35 else rng.uniform(-3.0, 6.0))
+def _draw_paint(rng: np.random.Generator, form: Form) -> Color:
+    shares = np.array([share for share, _ in _PAINTS])
+    pick = int(rng.choice(len(shares), p=shares / shares.sum()))
+    if form.kind in ('van', 'truck', 'bus') and rng.uniform() < 0.5:
+        pick = 0
+    red, green, blue = _PAINTS[pick][1]
+    shade = rng.uniform(0.8, 1.15)
+    return red * shade, green * shade, blue * shade
 
 
-def _lower_body(
-    rng: np.random.Generator, base_c: float, warm: bool, size: tuple[float, float, float]
-) -> tuple[Hull, BodyPaint]:
-    length, half_width, belt = size
-    half = length / 2
-    nose, tail = rng.uniform(0.08, 0.35), rng.uniform(0.02, 0.2)
-    profile = [
-        (-half, 0.45),
-        (-half + 0.08, CLEARANCE_M),
-        (half - 0.12, CLEARANCE_M),
-        (half, 0.42),
-        (half - 0.06, belt - nose),
-        (half - 0.35, belt - nose / 3),
-        (half - rng.uniform(0.9, 1.3), belt + 0.02),
-        (-half + tail, belt),
-        (-half, belt - 0.2),
-    ]
-    bonnet_k = rng.uniform(0.0, 9.0) if warm else rng.uniform(-1.0, 1.0)
-    paint = BodyPaint(
-        base_c=base_c,
-        length_m=length,
-        half_width_m=half_width,
-        belt_m=belt,
-        bonnet_k=bonnet_k,
-        grille_k=bonnet_k + (rng.uniform(-2.0, 9.0) if warm else rng.uniform(-1.5, 0.5)),
-        lamp_k=rng.uniform(-2.0, 6.0) if warm else rng.uniform(-1.5, 0.5),
-        exhaust_k=rng.uniform(2.0, 15.0) if warm else 0.0,
-        gradient_k=rng.uniform(-3.0, 3.0),
-        emissivity=rng.uniform(0.6, 0.95),
+def _body_paint(
+    rng: np.random.Generator,
+    climate: Climate,
+    form: Form,
+    color: Color,
+    heat: MotorHeat,
+    moving: bool,
+) -> BodyPaint:
+    shining = moving and (climate.night or climate.visibility_m < 400.0)
+    return BodyPaint(
+        base_c=heat.body_c,
+        color=color,
+        trim=color if rng.uniform() < 0.7 else (0.03, 0.03, 0.03),
+        length_m=form.length_m,
+        half_width_m=form.half_width_m,
+        belt_m=form.belt_m,
+        clearance_m=form.clearance_m,
+        wheel_m=form.wheel_m,
+        axle_m=form.axle_m,
+        bonnet_k=heat.bonnet_k,
+        grille_k=heat.grille_k,
+        lamp_k=heat.lamp_k,
+        exhaust_k=heat.exhaust_k,
+        gradient_k=heat.gradient_k,
+        arch_k=heat.arch_k,
+        sill_k=heat.sill_k,
+        edge_k=heat.edge_k,
+        emissivity=heat.paint_emissivity,
+        lamp_glow=rng.uniform(6.0, 30.0) if shining else 0.0,
+        tail_glow=rng.uniform(0.4, 3.0) if shining else 0.0,
         kind=int(rng.integers(4)),
     )
-    return prism(profile, half_width, lean=0.06, bevel_m=rng.uniform(0.06, 0.2)), paint
 
 
-def _cabin(
-    rng: np.random.Generator,
-    air_c: float,
-    heat_k: float,
-    size: tuple[float, float, float, float],
-    van: bool,
-) -> tuple[Hull, CabinGlass]:
-    length, half_width, belt, roof = size
-    half = length / 2
-    start = half - (rng.uniform(0.3, 0.9) if van else rng.uniform(0.95, 1.35))
-    end = -half + (0.05 if van or rng.uniform() < 0.45 else rng.uniform(0.3, 0.9))
-    screen = rng.uniform(0.35, 0.75) * (0.6 if van else 1.0)
-    rear = 0.05 if van else rng.uniform(0.15, 0.7)
-    profile = [
-        (start, belt - 0.05),
-        (start - screen, roof - 0.06),
-        (start - screen - 0.35, roof),
-        (end + rear + 0.3, roof),
-        (end + rear, roof - 0.05),
-        (end, belt - 0.05),
-    ]
-    surface = CabinGlass(
-        body_c=air_c + heat_k * rng.uniform(0.2, 1.0),
-        glass_c=air_c + rng.uniform(-9.0, 2.0) + 0.3 * heat_k,
-        belt_m=belt,
-        roof_m=roof,
-        half_width_m=half_width,
-        glazed_from_m=start - screen - 0.9 if van and rng.uniform() < 0.85 else -half,
-        body_emissivity=rng.uniform(0.5, 0.92),
-        glass_emissivity=rng.uniform(0.55, 0.9),
+def _cabin_glass(
+    rng: np.random.Generator, form: Form, color: Color, heat: MotorHeat
+) -> CabinGlass:
+    half = form.length_m / 2
+    windscreen_end = half - form.bonnet_m - form.screen_m
+    return CabinGlass(
+        body_c=heat.roof_c,
+        color=color,
+        glass_c=heat.glass_c,
+        belt_m=form.belt_m,
+        roof_m=form.roof_m,
+        half_width_m=form.half_width_m - 0.05 * (form.belt_m - form.clearance_m),
+        lean=form.lean,
+        pillar_z_m=rng.uniform(-0.35, 0.05),
+        glazed_from_m=-half if form.glazed else windscreen_end - 0.75,
+        blind_rear=not form.glazed,
+        pillar_k=heat.pillar_k,
+        body_emissivity=heat.paint_emissivity,
+        glass_emissivity=heat.glass_emissivity,
     )
-    return prism(profile, half_width, lean=0.06 if van else rng.uniform(0.15, 0.3)), surface
 
 
-def _wheels(
-    rng: np.random.Generator, base_c: float, warm: bool, size: tuple[float, float]
-) -> list[Part]:
-    length, half_width = size
-    radius = rng.uniform(0.29, 0.36)
-    tire_c = base_c + (rng.uniform(0.0, 14.0) if warm else rng.uniform(-1.0, 3.0))
-    surface = Plain(tire_c, 0.95, 0.6, 9.0, limb_k=rng.uniform(-3.0, 3.0))
-    places = [(s * (half_width - 0.1), e * 0.31 * length) for s in (-1, 1) for e in (-1, 1)]
-    half_axes = (0.13, radius, radius)
-    return [(ball((x, -radius, z), half_axes), surface) for x, z in places]
+def _wheels(rng: np.random.Generator, form: Form, heat: MotorHeat) -> list[Part]:
+    """Tires as cylinders, rims as discs on their outer faces."""
+    radius, half = form.wheel_m, 0.11 if form.wheel_m < 0.4 else 0.14
+    tire = Plain(heat.tire_c, (0.015, 0.015, 0.016), 0.95, 0.5, 12.0, limb_k=heat.tire_limb_k)
+    silver = rng.uniform(0.15, 0.5)
+    rim = Plain(heat.rim_c, (silver, silver, silver), 0.85, 0.6, 25.0, limb_k=-heat.tire_limb_k)
+    shape, face = wheel(radius, half), 0.66 * radius
+    x = form.half_width_m - half + 0.012
+    parts = []
+    for z in (-form.axle_m, form.axle_m):
+        for side in (-1.0, 1.0):
+            center = (side * x, -radius, z)
+            parts.append(Part(shape, tire, center))
+            disc = ball((side * half, 0.0, 0.0), (0.02, face, face))
+            parts.append(Part(disc, rim, center))
+    return parts
 
 
-def _underside(
-    rng: np.random.Generator, climate: Climate, heat_k: float, size: tuple[float, float]
-) -> tuple[Hull, Plain]:
-    length, half_width = size
-    temperature = climate.ground_mix_c + heat_k * rng.uniform(0.0, 1.5)
-    shape = box(0.85 * half_width, CLEARANCE_M, 0.42 * length, base_m=0.04)
-    return shape, Plain(temperature, 0.93, 0.5)
+def _underside(form: Form, heat: MotorHeat) -> list[Part]:
+    """Engine tray and exhaust, seen below the bumper and between the wheels."""
+    wide, low = 0.84 * form.half_width_m, 0.55 * form.clearance_m
+    long, high = 0.12 * form.length_m, form.clearance_m + 0.1 - low
+    engine = Plain(heat.engine_c, (0.02, 0.02, 0.02), 0.93, 0.8, 6.0)
+    rear = Plain(heat.under_c, (0.02, 0.02, 0.02), 0.93, 0.8, 6.0)
+    return [
+        Part(box(wide, high, long, base_m=low), engine, (0.0, 0.0, 0.35 * form.length_m)),
+        Part(
+            box(wide, high, 0.34 * form.length_m, base_m=low), rear, (0, 0, -0.11 * form.length_m)
+        ),
+    ]
+
+
+def _mirrors(form: Form, color: Color, heat: MotorHeat) -> list[Part]:
+    paint = Plain(heat.body_c, color, heat.paint_emissivity, 0.2)
+    z = form.length_m / 2 - form.bonnet_m - 0.35 * form.screen_m
+    up = -form.belt_m - 0.07
+    return [
+        Part(ball((side * (form.half_width_m + 0.07), up, z), (0.11, 0.075, 0.06)), paint)
+        for side in (-1.0, 1.0)
+    ]
+
+
+def _load(rng: np.random.Generator, form: Form, color: Color, heat: MotorHeat) -> list[Part]:
+    """A cargo box on a truck, a bed behind a pickup's cabin, a sign on some roofs."""
+    half = form.length_m / 2
+    if form.kind == 'truck':
+        front, high = half - form.bonnet_m - form.screen_m - 1.1, rng.uniform(2.5, 3.2)
+        profile = [(-half, 0.75), (front, 0.75), (front, high), (-half, high)]
+        wall = Plain(heat.roof_c, (0.65, 0.65, 0.64), 0.88, 0.5, 4.0)
+        hull = rounded_prism(profile, 1.04 * form.half_width_m, lean=0.0, cut_m=0.03)
+        return [Part(hull, wall)]
+    if form.kind in ('sedan', 'tall') and rng.uniform() < 0.15:
+        lamp = Plain(heat.roof_c + rng.uniform(-1.0, 3.0), (0.7, 0.6, 0.4), 0.9)
+        z = half - form.bonnet_m - form.screen_m - 0.7
+        return [Part(ball((0.0, -form.roof_m - 0.05, z), (0.25, 0.1, 0.1)), lamp)]
+    if form.kind == 'estate' and rng.uniform() < 0.5:
+        rail = Plain(heat.roof_c, _DARK, 0.9)
+        return [
+            Part(box(0.02, 0.05, 0.8, base_m=form.roof_m - 0.05), rail, (x, 0.0, -0.3))
+            for x in (-0.5, 0.5)
+        ]
+    return []

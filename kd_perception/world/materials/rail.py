@@ -36,7 +36,7 @@ class Rail(Material):
     emissivity: float = 0.75
 
 
-@njit(cache=True, inline='always', error_model='numpy')
+@njit(cache=True, forceinline=True, error_model='numpy')
 def rail_opaque(material: Rail, point: Point, textures: Textures) -> bool:
     """Whether a beam, a post or a bar is at a point; far away thin bars do not vanish."""
     x, below = point.x, material.height_m - point.height
@@ -54,7 +54,7 @@ def rail_opaque(material: Rail, point: Point, textures: Textures) -> bool:
     return below < 0.06 + slack or abs(below - 0.4) < 0.03 + slack
 
 
-@njit(cache=True, inline='always', error_model='numpy')
+@njit(cache=True, forceinline=True, error_model='numpy')
 def rail_sample(material: Rail, point: Point, textures: Textures) -> Sample:
     """What the metal is at a point."""
     grain = noise(textures.noise, 2, point.x, point.height, 20.0, point.footprint_m)

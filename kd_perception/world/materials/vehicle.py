@@ -99,7 +99,7 @@ class CabinGlass(Material):
     glass_emissivity: float
 
 
-@njit(cache=True, inline='always', error_model='numpy')
+@njit(cache=True, forceinline=True, error_model='numpy')
 def body_paint_sample(material: BodyPaint, point: Point, textures: Textures) -> Sample:
     """What the lower body is at a point."""
     x, h, z = abs(point.x), point.height, point.z
@@ -149,7 +149,7 @@ def body_paint_sample(material: BodyPaint, point: Point, textures: Textures) -> 
     return Sample(temperature_c, emissivity, red, green, blue, glow, 0.0)
 
 
-@njit(cache=True, inline='always', error_model='numpy')
+@njit(cache=True, forceinline=True, error_model='numpy')
 def cabin_glass_sample(material: CabinGlass, point: Point, textures: Textures) -> Sample:
     """What roof, pillars and windows are at a point."""
     rise = (point.height - material.belt_m) / (material.roof_m - material.belt_m)
@@ -167,7 +167,9 @@ def cabin_glass_sample(material: CabinGlass, point: Point, textures: Textures) -
         # Seats and dark lining show through; the thermal camera sees the pane and the sky in it.
         shade = 0.02 + 0.015 * max(0.0, grain)
         temperature_c = material.glass_c + 0.4 * grain
-        emissivity = 1.0 * material.glass_emissivity
+        # Upright panes mirror houses and trees, sloping ones the sky.
+        mirrored = 1.0 - material.glass_emissivity
+        emissivity = 1.0 - (0.35 if side else 1.0) * mirrored
         return Sample(temperature_c, emissivity, shade, shade, 1.15 * shade, 0.0, 1.0)
     temperature_c = material.body_c + 0.4 * grain
     if abs(point.normal_y) < 0.93:

@@ -46,7 +46,9 @@ def cast(
         pixel_angle: size of a pixel at unit depth, for the fading of fine holes.
     """
     shape = lens.image_size
-    hits = Hits(np.full(shape, np.inf, np.float32), np.full(shape, -1, np.int32), np.zeros(shape, np.int16))
+    hits = Hits(
+        np.full(shape, np.inf, np.float32), np.full(shape, -1, np.int32), np.zeros(shape, np.int16)
+    )
     if len(solids.form):
         nearest_m, windows = lens.windows(solids.corners)
         order = np.argsort(nearest_m, kind='stable')

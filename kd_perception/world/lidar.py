@@ -11,7 +11,7 @@ from kd_perception.world.shapes import Array
 TOP_RAD, BOTTOM_RAD = float(np.deg2rad(2.0)), float(np.deg2rad(-24.0))
 """Elevation of the highest and the lowest beam."""
 
-_PIXELS_PER_RETURN = 20.0
+_PIXELS_PER_RETURN = 14.0
 _DROPPED = 0.06
 _NOISE = 0.003
 

@@ -104,9 +104,7 @@ class _Moment(NamedTuple):
 def _moment(viewpoint: Viewpoint, time_s: float) -> _Moment:
     scene = viewpoint.scene(time_s)
     tables = pack(scene.placed)
-    return _Moment(
-        scene, *tables, sun_map(*tables, viewpoint.climate, viewpoint.camera(time_s))
-    )
+    return _Moment(scene, *tables, sun_map(*tables, viewpoint.climate, viewpoint.camera(time_s)))
 
 
 def _see(moment: _Moment, camera: Camera, viewpoint: Viewpoint) -> GBuffer:
@@ -139,7 +137,9 @@ def _frame(viewpoint: Viewpoint, time_s: float, views: Sequence[str]) -> WorldFr
     return WorldFrame(
         label=np.ascontiguousarray(label),
         instance=np.ascontiguousarray(instance),
-        depth_m=np.where(sky, np.float32(0.0), np.minimum(depth_m, np.float32(config.max_depth_m))),
+        depth_m=np.where(
+            sky, np.float32(0.0), np.minimum(depth_m, np.float32(config.max_depth_m))
+        ),
         sky=sky,
         glass=np.ascontiguousarray(glass),
         saliency=saliency_image(

@@ -72,7 +72,7 @@ def _without_ground(solids: Solids) -> Solids:
 
 @njit(cache=True, forceinline=True, error_model='numpy')
 def sunlight(sun: SunMap, world: Array, cosine: float) -> tuple[float, float]:
-    """Whether the sun shines on a point now, and did for long (moving things do not shade)."""
+    """How far the sun shines on a point, 0 to 1: now, and for long (moving things do not shade)."""
     if cosine <= 0.0 or sun.depth_m.shape[0] == 0:
         return 0.0, 0.0
     place = np.empty(3)
@@ -83,12 +83,18 @@ def sunlight(sun: SunMap, world: Array, cosine: float) -> tuple[float, float]:
             + sun.to_map[i, 2] * world[2]
             + sun.to_map[i, 3]
         )
-    column, row = int(np.floor(place[0] + 0.5)), int(np.floor(place[1] + 0.5))
+    left, top = int(np.floor(place[0])), int(np.floor(place[1]))
     rows, columns = sun.depth_m.shape
-    if not (0 <= row < rows and 0 <= column < columns):
+    if not (0 <= top < rows - 1 and 0 <= left < columns - 1):
         return 1.0, 1.0
     # At grazing light a pixel of the map spans much depth.
-    bias = _BIAS_M + _PIXEL_M * min(1.0 / max(cosine, 0.05), 8.0)
-    if sun.depth_m[row, column] + bias >= place[2]:
-        return 1.0, 1.0
-    return 0.0, (1.0 if sun.moving[row, column] else 0.0)
+    reach = place[2] - _BIAS_M - _PIXEL_M * min(1.0 / max(cosine, 0.05), 8.0)
+    now, long = 0.0, 0.0
+    for row in range(top, top + 2):
+        for column in range(left, left + 2):
+            share = 1.0 - abs(place[0] - column)
+            share *= 1.0 - abs(place[1] - row)
+            lit = sun.depth_m[row, column] >= reach
+            now += share if lit else 0.0
+            long += share if lit or sun.moving[row, column] else 0.0
+    return now, long

@@ -27,7 +27,6 @@ class Shape(Protocol):
         ...
 
 
-
 @dataclass(frozen=True)
 class Hull:
     """The convex body of all points with `normals @ point <= offsets`.
@@ -47,7 +46,6 @@ class Hull:
     def bounds(self) -> tuple[Vector, Vector]:
         """The box given at construction."""
         return self.low, self.high
-
 
 
 @dataclass(frozen=True)
@@ -71,7 +69,6 @@ class Ellipsoid:
         return (x - r, y - r, z - r), (x + r, y + r, z + r)
 
 
-
 @dataclass(frozen=True)
 class Sheet:
     """An upright rectangle in the plane z = 0; its surface may leave parts transparent.
@@ -87,7 +84,6 @@ class Sheet:
     def bounds(self) -> tuple[Vector, Vector]:
         """The rectangle itself."""
         return (-self.half_width_m, -self.height_m, 0.0), (self.half_width_m, 0.0, 0.0)
-
 
 
 @dataclass(frozen=True)

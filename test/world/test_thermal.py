@@ -10,26 +10,37 @@ import pytest
 
 from kd_perception.preprocessing import RADIOMETRY_PRESETS
 from kd_perception.world.climate import draw_climate
-from kd_perception.world.geometry import GBuffer
-from kd_perception.world.thermal import ThermalSensor, fixed_pattern, thermal_image
+from kd_perception.world.config import WorldConfig
+from kd_perception.world.shading import GBuffer
+from kd_perception.world.thermal import (
+    ThermalSensor,
+    apparent_temperature,
+    fixed_pattern,
+    thermal_image,
+)
 
 IDEAL = ThermalSensor(blur_px=0.15, netd_k=0.0, pattern_k=0.0, extinction_m=1e9, pattern_seed=(1,))
 CLIMATE = dataclasses.replace(
-    draw_climate(np.random.default_rng(0), night_share=0.0), air_c=20.0, sky_c=-20.0
+    draw_climate(np.random.default_rng(0), WorldConfig()),
+    air_c=20.0,
+    sky_c=-20.0,
+    rain=0.0,
+    visibility_m=1e9,
 )
 
 
-def scene(temperature_c, emissivity=1.0, depth_m=10.0, sky_view=0.5):
-    buffer = GBuffer.empty((48, 64))
+def scene(temperature_c, emissivity=1.0, depth_m=10.0, sky_view=0.5, wetness=0.0):
+    buffer = GBuffer.empty(np.full((48, 64), depth_m, np.float32))
     buffer.temperature_c[:] = temperature_c
     buffer.emissivity[:] = emissivity
-    buffer.depth_m[:] = depth_m
     buffer.sky_view[:] = sky_view
+    buffer.wetness[:] = wetness
     return buffer
 
 
-def celsius(buffer, sensor, seed=0):
-    raw = thermal_image(buffer, CLIMATE, sensor, np.random.default_rng(seed))
+def celsius(buffer, sensor, seed=0, climate=CLIMATE):
+    apparent_c = apparent_temperature(buffer, climate, sensor)
+    raw = thermal_image(apparent_c, sensor, np.random.default_rng(seed))
     assert raw.dtype == np.uint16
     return RADIOMETRY_PRESETS['lepton_10mk'].celsius_from_raw(raw)
 
@@ -51,8 +62,30 @@ def test_air_draws_far_things_to_its_own_temperature():
     assert celsius(scene(40.0, depth_m=100.0), sensor).mean() == pytest.approx(
         20.0 + 20.0 * np.exp(-1.0), abs=0.02
     )
-    sky = celsius(scene(-20.0, depth_m=np.inf), sensor)
-    np.testing.assert_allclose(sky, -20.0, atol=0.01)
+
+
+def test_fog_and_rain_hide_heat_the_more_the_denser():
+    def contrast(**weather):
+        climate = dataclasses.replace(CLIMATE, **weather)
+        return celsius(scene(40.0, depth_m=50.0), IDEAL, climate=climate).mean() - 20.0
+
+    clear, mist, fog = contrast(), contrast(visibility_m=150.0), contrast(visibility_m=30.0)
+    assert clear > mist > fog > 0.0
+    assert fog == pytest.approx(20.0 * np.exp(-50.0 / 45.0), abs=0.02)
+    assert contrast(rain=0.3) > contrast(rain=1.0)
+    sky = scene(-20.0, depth_m=np.inf)
+    foggy = dataclasses.replace(CLIMATE, visibility_m=30.0)
+    assert celsius(sky, IDEAL).mean() == pytest.approx(-20.0, abs=0.01)
+    assert celsius(sky, IDEAL, climate=foggy).mean() > 10.0
+
+
+def test_wet_ground_mirrors_more_of_the_cold_sky_the_farther_it_is():
+    near, far = (
+        celsius(scene(20.0, 0.95, depth_m=d, sky_view=0.8, wetness=1.0), IDEAL).mean()
+        for d in (5.0, 40.0)
+    )
+    dry = celsius(scene(20.0, 0.95, depth_m=5.0, sky_view=0.8), IDEAL).mean()
+    assert far < near < dry
 
 
 def test_noise_is_fresh_and_pattern_stays():

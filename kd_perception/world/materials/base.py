@@ -8,7 +8,7 @@ one kind into one structured array; compiled code reads `material.field` from it
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from functools import lru_cache
+from functools import cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -94,7 +94,7 @@ _NUMBERS: dict[str, Any] = {
 }
 
 
-@lru_cache(maxsize=None)
+@cache
 def record_type(material: type[Material]) -> np.dtype[Any]:
     """The structured type that holds the numbers and colors of a material class, aligned."""
     known = [(f.name, _NUMBERS[str(f.type)]) for f in fields(material) if f.type in _NUMBERS]

@@ -19,8 +19,8 @@ VIEWS: Final = ('thermal', 'rgb', 'right', 'previous', 'next', 'lidar')
 class WorldFrame:
     """What the cameras see at one time; arrays [height, width] unless said otherwise.
 
-    All images show the view of the same camera but for `right`, `previous` and `next`, which show
-    the same scene from `baseline_m` to the right, an interval earlier and an interval later (moving
+    All images show the view of one camera but for `right`, `previous` and `next`, which show the
+    same scene from `baseline_m` to the right, an interval earlier and an interval later (moving
     things have moved). Fields of views that were not asked for are None.
 
     Args:

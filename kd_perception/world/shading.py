@@ -228,8 +228,11 @@ def _sky_temperature(direction, sky, clouds):
 def lay_decals(buffer: GBuffer, decals: Iterable[Decal], lens: Lens) -> None:
     """Change temperature, color and wetness of the ground where decals lie."""
     rows = [
-        (*d.position, np.cos(d.yaw), np.sin(d.yaw), d.half_width_m, d.half_length_m)
-        + (d.warming_k, *d.color, d.blend, d.wetness, d.softness, d.stripe_m)
+        (
+            *d.position,
+            *(np.cos(d.yaw), np.sin(d.yaw), d.half_width_m, d.half_length_m, d.warming_k),
+            *(*d.color, d.blend, d.wetness, d.softness, d.stripe_m),
+        )
         for d in decals
     ]
     if not rows:

@@ -72,7 +72,10 @@ def _without_ground(solids: Solids) -> Solids:
 
 @njit(cache=True, forceinline=True, error_model='numpy')
 def sunlight(sun: SunMap, world: Array, cosine: float) -> tuple[float, float]:
-    """How far the sun shines on a point, 0 to 1: now, and for long (moving things do not shade)."""
+    """How far the sun shines on a point, 0 to 1: now, and for long.
+
+    Things on their way do not shade for long.
+    """
     if cosine <= 0.0 or sun.depth_m.shape[0] == 0:
         return 0.0, 0.0
     place = np.empty(3)

@@ -133,9 +133,8 @@ def _frames(pairs: list[tuple[Placed, Part]]) -> tuple[Array, Array]:
     """Rotation (local to world) and origin of every part."""
     numbers = np.array(
         [
-            (*placed.placement.position, placed.placement.yaw, placed.placement.pitch)
-            + (*part.offset, part.yaw)
-            for placed, part in pairs
+            (*place.position, place.yaw, place.pitch, *part.offset, part.yaw)
+            for (_, place), part in pairs
         ],
         float,
     ).reshape(-1, 9)

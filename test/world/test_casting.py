@@ -149,7 +149,7 @@ def test_parallel_rays():
 @pytest.mark.parametrize('name', ['box', 'ball', 'prism'])
 def test_camera_within_a_form_or_before_one_behind_it(name):
     lens = camera()
-    inside = Placement(tuple((lens.position + [0.0, 0.8, 0.0]).tolist()))
+    inside = Placement(tuple((lens.position + np.array([0.0, 0.8, 0.0])).tolist()))
     behind = Placement((0.6, 0.0, -12.0))
     for placement in (inside, behind):
         hits = hits_of([one(SHAPES[name], placement)], lens)

@@ -63,7 +63,8 @@ def test_bundle_says_what_its_record_says(student):
     provenance = student.spec.provenance
     name = f'{student.spec.name}_seed{provenance["seed"]}.json'
     record = json.loads((ROOT / 'results' / 'supervised' / name).read_text())
-    summary = json.loads((ROOT / 'results' / 'supervised' / 'summary.json').read_text())
+    summaries = json.loads((ROOT / 'results' / 'supervised' / 'summary.json').read_text())
+    summary = summaries['runs'][student.spec.name]
     assert 'synthetic' in provenance['trained_on']
     assert provenance['metrics']['synthetic_test'] == record['metrics']['synthetic_test']
     assert provenance['data_digest'] == record['metrics']['data_digest']

@@ -12,7 +12,8 @@ from kd_perception.errors import ConfigError
 from training.averaging import update_average
 from training.checkpointing import LATEST, load_checkpoint, save_checkpoint
 from training.records import mean_and_spread, read_record, write_record
-from training.summary import summarize
+from training.result_tables import evaluations, replace_section, results_section
+from training.summary import main, summarize, summarize_folder
 
 
 def record(seed, validation, test, car=0.5):
@@ -61,6 +62,67 @@ def test_summary_refuses_other_configurations():
         summarize([record(0, 0.4, 0.9), other])
     with pytest.raises(ConfigError, match='at least one'):
         summarize([])
+
+
+def seen_by(modality, seed, night):
+    own = record(seed, 0.4, 0.5)
+    own |= {'name': f'world_{modality}', 'modality': modality}
+    own['metrics']['presets'] = {'night': {'miou_nanmean': night, 'iou': {'car': night}}}
+    return own
+
+
+@pytest.fixture
+def results(tmp_path):
+    for modality, night in (('thermal', 0.5), ('rgbt', 0.75)):
+        for seed in (0, 1):
+            path = tmp_path / 'supervised' / f'world_{modality}_seed{seed}.json'
+            write_record(path, seen_by(modality, seed, night + 0.02 * seed))
+    return tmp_path / 'supervised'
+
+
+def test_summary_of_a_folder_is_by_name(results):
+    runs = summarize_folder(results)
+    assert list(runs) == ['world_rgbt', 'world_thermal']
+    assert runs['world_thermal']['modality'] == 'thermal'
+    assert runs['world_rgbt']['metrics']['presets']['night']['miou_nanmean']['mean'] == 0.76
+    with pytest.raises(ConfigError, match='none'):
+        summarize_folder(results.parent)
+
+
+def test_tables_show_mean_and_spread_of_every_split(results):
+    runs = summarize_folder(results)
+    lines = results_section('supervised', runs).splitlines()
+    assert '| night | 76.0 ± 1.4 | 51.0 ± 1.4 |' in lines
+    table = lines[lines.index('### world_rgbt: rgbt, seeds 0, 1') + 2 :]
+    head = [cell.strip() for cell in table[0].split('|')[1:-1]]
+    night = [cell.strip() for cell in table[3].split('|')[1:-1]]
+    cells = dict(zip(head, night, strict=True))
+    assert cells[''] == 'night'
+    assert cells['car'] == '76.0 ± 1.4'
+    assert cells['bump'] == cells['rare'] == '-'
+    assert list(evaluations(runs['world_rgbt'])) == ['test', 'night']
+
+
+def test_one_seed_has_no_spread(tmp_path):
+    write_record(tmp_path / 'world_rgb_seed0.json', seen_by('rgb', 0, 0.5))
+    assert '| night | 50.0 |' in results_section('x', summarize_folder(tmp_path))
+
+
+def test_page_keeps_what_is_outside_the_marks(results, tmp_path):
+    page = tmp_path / 'docs' / 'results.md'
+    page.parent.mkdir()
+    page.write_text('# Results\n\nBy hand.\n')
+    arguments = ['--results', str(results), '--page', str(page)]
+    main(arguments)
+    once = page.read_text()
+    assert once.startswith('# Results\n\nBy hand.\n')
+    page.write_text(once + '\nMore by hand.\n')
+    main(arguments)
+    assert page.read_text() == once + '\nMore by hand.\n'
+    assert read_record(results / 'summary.json')['runs'].keys() == {'world_rgbt', 'world_thermal'}
+    other = replace_section(page.read_text(), 'cekd', 'Elsewhere.')
+    assert other.startswith(page.read_text().rstrip())
+    assert 'Elsewhere.' in other
 
 
 def test_failed_save_keeps_the_old_checkpoint(tmp_path):

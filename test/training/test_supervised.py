@@ -12,8 +12,8 @@ import torch
 from kd_perception.bundle import load_student
 from kd_perception.errors import ConfigError
 from kd_perception.models import RepUNet, RepUNetConfig, build_network
-from kd_perception.world import WorldConfig
 from training.checkpointing import LATEST
+from training.data import world as world_data
 from training.data.augmentation import AugmentationConfig
 from training.data.world import WorldSplit, load_world
 from training.export import export_student, logit_difference, onnx_from_network
@@ -22,7 +22,7 @@ from training.recipes import supervised
 from training.recipes.supervised import SupervisedConfig
 from training.records import read_record
 
-WORLD = WorldConfig(height=64, width=96, density=3.0)
+WORLD = {'height': 64, 'width': 96, 'density': 3.0}
 
 
 @pytest.fixture(scope='module')
@@ -41,9 +41,11 @@ def config(tmp_path, cache):
         cache=cache,
         output=tmp_path / 'runs',
         results=tmp_path / 'results',
-        train=WorldSplit(1, 12, WORLD),
-        validation=WorldSplit(2, 3, WORLD),
-        test=WorldSplit(3, 3, WORLD),
+        train=WorldSplit('train', 1, 12, world=WORLD),
+        validation=WorldSplit('val', 1, 3, world=WORLD),
+        test=WorldSplit('test', 1, 3, world=WORLD),
+        presets=('night', 'shifted'),
+        preset_count=2,
         augmentation=AugmentationConfig(height=64, width=64, scale_low=0.9, scale_high=1.1),
     )
 
@@ -81,6 +83,57 @@ def test_resumed_run_gives_the_same_bits(config, tmp_path, monkeypatch):
     assert whole.keys() == resumed.keys()
     for name, value in whole.items():
         assert torch.equal(value, resumed[name]), name
+
+
+@pytest.mark.parametrize('modality', ['thermal', 'rgb', 'rgbt'])
+def test_network_and_batch_fit_the_modality(config, modality):
+    config = dataclasses.replace(config, modality=modality)
+    data = load_world(config.train, config.cache)
+    images, labels = supervised.draw_batch(data, config, 0)
+    again, _ = supervised.draw_batch(data, config, 0)
+    assert images.shape == (4, {'thermal': 1, 'rgb': 3, 'rgbt': 4}[modality], 64, 64)
+    assert labels.shape == (4, 64, 64)
+    assert torch.equal(images, again)
+    assert not torch.equal(images, supervised.draw_batch(data, config, 1)[0])
+    training = supervised.build(config)
+    supervised.note_frames(training, data, config)
+    weight = supervised.frame_weights(training)
+    terms = supervised.training_step((images, labels), training, config, weight)
+    assert torch.isfinite(terms['cross_entropy'])
+    gradient = training.network.stages[0][0].conv3x3.conv.weight.grad
+    assert (gradient.abs().amax(dim=(0, 2, 3)) > 0).all(), 'every channel is learnt from'
+
+
+def test_runs_of_all_modalities_share_their_frames(config):
+    runs = [dataclasses.replace(config, modality=m) for m in ('thermal', 'rgb', 'rgbt')]
+    assert len({run.train.key() for run in runs}) == 1
+    assert len({run.fingerprint() for run in runs}) == 3
+    assert 'rgb' not in runs[0].train.fields
+
+
+def test_presets_are_worlds_of_the_test_split(config):
+    splits = config.preset_splits()
+    assert list(splits) == ['night', 'shifted']
+    assert splits['night'].config().night_share == 1.0
+    assert splits['night'].config().height == 64
+    assert splits['shifted'].split == 'shifted'
+    assert {split.count for split in splits.values()} == {2}
+    seeds = {split.world_seed() for split in (config.train, config.validation)}
+    assert not seeds & {split.world_seed() for split in splits.values()}
+
+
+def test_run_does_not_go_on_in_a_changed_world(config, monkeypatch):
+    training = trained(config)
+    assert training.frames['key'] == config.train.key()
+    assert len(training.frames['digest']) == 64
+    monkeypatch.setattr(world_data, '_SOURCES', ('edited',))
+    with pytest.raises(ConfigError, match='world has changed'):
+        supervised.check_frames(supervised.build(config), config)
+
+
+def test_unknown_modality_is_refused():
+    with pytest.raises(ConfigError, match='modality'):
+        SupervisedConfig(modality='depth')
 
 
 def test_seeds_differ(config, tmp_path):
@@ -144,13 +197,16 @@ def test_run_writes_its_record_and_exports_what_it_trained(config, tmp_path):
         *('--results', str(config.results), '--augmentation.height', '64'),
         *('--augmentation.width', '64'),
     ]
-    for split, seed, count in (('train', 1, 6), ('validation', 2, 2), ('test', 3, 2)):
-        arguments += [f'--{split}.seed', str(seed), f'--{split}.count', str(count)]
-        arguments += [f'--{split}.world.height', '64', f'--{split}.world.width', '96']
+    arguments += ['--presets', '[fog, shifted]', '--preset_count', '2']
+    for split, count in (('train', 6), ('validation', 2), ('test', 2)):
+        arguments += [f'--{split}.world', '{height: 64, width: 96}']
+        arguments += [f'--{split}.count', str(count)]
     supervised.main(arguments)
     record = read_record(config.results / 'tiny_seed0.json')
     assert record['trained_on'] == 'synthetic'
     assert set(record['metrics']['synthetic_test']['iou']) >= {'car', 'person', 'bump'}
+    assert list(record['metrics']['presets']) == ['fog', 'shifted']
+    assert 0.0 <= record['metrics']['presets']['fog']['boundary_f_3px'] <= 1.0
     assert len(record['metrics']['data_digest']['train']) == 64
     from training.settings import load_config
 
@@ -176,6 +232,11 @@ def test_export_needs_a_checkpoint(config, tmp_path):
     with pytest.raises(ConfigError, match='train this run first'):
         export_student(config, tmp_path / 'student')
     assert not (config.folder / LATEST).exists()
+
+
+def test_networks_that_see_color_are_not_exported(config, tmp_path):
+    with pytest.raises(ConfigError, match='thermal network'):
+        export_student(dataclasses.replace(config, modality='rgbt'), tmp_path / 'student')
 
 
 def test_exported_graph_has_a_static_shape_and_the_agreed_opset():

@@ -3,12 +3,17 @@
 
 from __future__ import annotations
 
+import shutil
+
 import numpy as np
 import pytest
 import torch
 
+from kd_perception.errors import DatasetError
+from kd_perception.world.classes import CLASS_NAMES
 from training.data.real_tiles import load_real_tiles
-from training.evaluation import calibration_metrics, infer, score
+from training.data.world_fields import WorldSample
+from training.evaluation import FREQUENT, RARE, calibration_metrics, evaluate_student, infer, score
 from training.losses import class_weights, segmentation_loss
 
 
@@ -25,11 +30,16 @@ class BrightIsPerson(torch.nn.Module):
 def half_bright(size=(240, 320)):
     label = np.zeros(size, np.uint8)
     label[:, size[1] // 2 :] = 2
-    return np.where(label > 0, 9000, 8000).astype(np.uint16), label
+    return frame_of(np.where(label > 0, 9000, 8000).astype(np.uint16), label)
+
+
+def frame_of(thermal, label):
+    rgb = np.where(label[..., None] > 0, 200, 50).astype(np.uint8).repeat(3, axis=2)
+    return WorldSample(thermal=thermal, rgb=rgb, label=label)
 
 
 def test_right_network_scores_one_hundred_percent():
-    scores = score(BrightIsPerson(), [half_bright(), half_bright((480, 640))])
+    scores = score(BrightIsPerson(), [half_bright(), half_bright((480, 640))], 'thermal')
     assert scores.metrics['iou']['person'] == pytest.approx(1.0, abs=0.01)
     assert scores.metrics['miou_nanmean'] == pytest.approx(1.0, abs=0.01)
     assert scores.metrics['iou']['car'] is None
@@ -39,11 +49,10 @@ def test_right_network_scores_one_hundred_percent():
 
 
 def test_unknown_pixels_do_not_count():
-    image, label = half_bright()
-    label[:, :200] = 255
-    wrong = image.copy()
-    wrong[:, :100] = 9000
-    scores = score(BrightIsPerson(), [(wrong, label)])
+    frame = half_bright()
+    frame.label[:, :200] = 255
+    frame.thermal[:, :100] = 9000
+    scores = score(BrightIsPerson(), [frame], 'thermal')
     assert scores.metrics['iou']['person'] == pytest.approx(1.0, abs=0.01)
     assert (scores.labels == 255).mean() == pytest.approx(200 / 320, abs=0.02)
 
@@ -52,10 +61,58 @@ def test_tall_frames_are_scored_where_they_lie_in_the_network_input():
     label = np.zeros((320, 160), np.uint8)
     label[160:] = 2
     image = np.where(label > 0, 9000, 8000).astype(np.uint16)
-    logits, box = infer(BrightIsPerson(), image)
+    frame = frame_of(image, label)
+    logits, box = infer(BrightIsPerson(), frame, 'thermal')
     assert logits.shape == (1, 9, 120, 160)
     assert box.content_size == (480, 240)
-    assert score(BrightIsPerson(), [(image, label)]).metrics['iou']['person'] > 0.98
+    assert score(BrightIsPerson(), [frame], 'thermal').metrics['iou']['person'] > 0.98
+
+
+def test_color_is_scored_by_a_network_that_sees_color():
+    frames = [WorldSample(rgb=half_bright().rgb, label=half_bright().label)]
+    metrics = score(BrightIsPerson(), frames, 'rgb').metrics
+    assert metrics['iou']['person'] == pytest.approx(1.0, abs=0.01)
+    assert metrics['boundary_f_3px_by_class']['person'] == pytest.approx(1.0, abs=0.01)
+
+
+def test_outlines_that_lie_apart_do_not_match():
+    frame = half_bright()
+    shifted = frame_of(np.roll(frame.thermal, 8, axis=1), frame.label)
+    shifted.thermal[:, :8] = 8000
+    metrics = score(BrightIsPerson(), [shifted], 'thermal').metrics
+    assert metrics['iou']['person'] > 0.9
+    assert metrics['boundary_f_3px_by_class']['person'] < 0.1
+    assert metrics['boundary_f_3px'] < 0.1
+    # Seven classes are in neither mask and score 1 where papers average over all images.
+    assert metrics['boundary_f_3px_all_images'] == pytest.approx(7 / 9, abs=0.03)
+
+
+def test_frequent_and_rare_classes_are_averaged_apart():
+    label = np.zeros((240, 320), np.uint8)
+    label[:, 160:], label[100:, :60] = 2, 8  # a person, found, and a bump, not found
+    frame = frame_of(np.where(label == 2, 9000, 8000).astype(np.uint16), label)
+    metrics = score(BrightIsPerson(), [frame], 'thermal').metrics
+    assert metrics['miou_frequent'] == pytest.approx(1.0, abs=0.01)
+    assert metrics['miou_rare'] == 0.0
+    assert {*FREQUENT, *RARE, 'unlabeled'} == set(CLASS_NAMES)
+    empty = score(BrightIsPerson(), [half_bright()], 'thermal').metrics
+    assert empty['miou_rare'] is None
+
+
+def test_report_has_every_split():
+    frames = [half_bright()]
+    report = evaluate_student(
+        BrightIsPerson(),
+        'thermal',
+        validation=frames,
+        test=frames,
+        presets={'night': frames, 'shifted': frames},
+        real=[],
+    )
+    assert list(report['presets']) == ['night', 'shifted']
+    assert report['presets']['shifted']['iou']['person'] > 0.98
+    assert {'synthetic_validation', 'synthetic_test', 'calibration'} < set(report)
+    assert 'real_tiles' not in report
 
 
 def test_calibration_figures_of_a_known_case():
@@ -103,7 +160,18 @@ def test_loss_is_aligned_with_the_labels():
 def test_real_tiles_have_class_ids_as_labels(real_data):
     tiles = load_real_tiles()
     assert len(tiles) == 4
-    for thermal, label in tiles:
-        assert thermal.shape == label.shape == (280, 372)
-        assert set(np.unique(label)) <= {*range(9), 255}
-    assert sum((label == 2).sum() for _, label in tiles) > 500
+    for tile in tiles:
+        assert tile.thermal.shape == tile.label.shape == (280, 372)
+        assert tile.rgb.shape == (280, 372, 3)
+        assert set(np.unique(tile.label)) <= {*range(9), 255}
+    assert sum((tile.label == 2).sum() for tile in tiles) > 500
+    assert np.ptp(tiles[0].rgb.astype(int), axis=2).max() > 50, 'a color image has colors'
+
+
+def test_missing_tiles_are_none_and_missing_files_an_error(real_data, tmp_path, monkeypatch):
+    monkeypatch.setenv('KD_PERCEPTION_REAL_DATA', str(tmp_path))
+    assert load_real_tiles() == []
+    shutil.copytree(real_data / 'rtfnet_tiles', tmp_path / 'rtfnet_tiles')
+    (tmp_path / 'rtfnet_tiles' / '02_rgb.png').unlink()
+    with pytest.raises(DatasetError, match='02_rgb'):
+        load_real_tiles()

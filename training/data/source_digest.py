@@ -9,6 +9,8 @@ from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
 
+from kd_perception.errors import ConfigError
+
 
 @lru_cache(maxsize=8)
 def source_digest(module: str) -> str:
@@ -38,11 +40,15 @@ def imported_modules(source: str) -> set[str]:
 
 
 def _imported_sources(module: str, package: str) -> dict[str, str]:
+    spec = find_spec(package)
+    if spec is None or spec.origin is None:
+        raise ConfigError(f'{module} must be a module in a package that can be imported')
+    folder = Path(spec.origin).parent
     sources: dict[str, str] = {}
     waiting = [module]
     while waiting:
         name = waiting.pop()
-        path = None if name in sources else _source_path(name)
+        path = None if name in sources else _source_path(folder, name[len(package) + 1 :])
         if path is None:
             continue
         sources[name] = path.read_text(encoding='utf-8')
@@ -51,13 +57,11 @@ def _imported_sources(module: str, package: str) -> dict[str, str]:
     return sources
 
 
-def _source_path(name: str) -> Path | None:
-    """The file of a module, None for a name that is a function or a class of one."""
-    try:
-        spec = find_spec(name)
-    except ModuleNotFoundError:
-        return None
-    return Path(spec.origin) if spec and spec.origin else None
+def _source_path(folder: Path, name: str) -> Path | None:
+    """The file of a module in a package, None for a name that is a function or a class."""
+    place = folder.joinpath(*name.split('.'))
+    candidates = (place / '__init__.py', place.with_suffix('.py'))
+    return next((path for path in candidates if path.is_file()), None)
 
 
 class _WithoutTexts(ast.NodeTransformer):

@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What networks see: channels in their order, the robot's gain, one geometry for all."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from kd_perception.errors import ConfigError
+from kd_perception.preprocessing import AgcConfig, agc_limits, normalize
+from training.data.augmentation import AugmentationConfig
+from training.data.modality import CHANNELS, check_modality, network_image, training_sample
+from training.data.world_fields import WorldSample
+
+SIZE = (96, 128)
+CROP = AugmentationConfig(height=64, width=64, scale_low=0.9, scale_high=1.1)
+
+
+@pytest.fixture
+def frame():
+    rng = np.random.default_rng(0)
+    rgb = rng.integers(0, 256, (*SIZE, 3)).astype(np.uint8)
+    thermal = rng.integers(28000, 31000, SIZE).astype(np.uint16)
+    label = rng.integers(0, 9, SIZE).astype(np.uint8)
+    return WorldSample(thermal=thermal, rgb=rgb, label=label)
+
+
+def test_channels_are_heat_then_red_green_blue(frame):
+    image, box = network_image(frame, 'rgbt', SIZE)
+    assert image.shape == (1, 4, *SIZE)
+    assert box.content_size == SIZE
+    gray = normalize(frame.thermal, *agc_limits(frame.thermal, AgcConfig()))
+    np.testing.assert_array_equal(image[0, 0], gray)
+    np.testing.assert_allclose(image[0, 1:] * 255.0, np.moveaxis(frame.rgb, -1, 0), atol=1e-4)
+    for modality, part in (('thermal', image[:, :1]), ('rgb', image[:, 1:])):
+        np.testing.assert_array_equal(network_image(frame, modality, SIZE)[0], part)
+
+
+def test_networks_of_one_sense_do_not_need_the_other(frame):
+    thermal = WorldSample(thermal=frame.thermal, label=frame.label)
+    rgb = WorldSample(rgb=frame.rgb, label=frame.label)
+    assert network_image(thermal, 'thermal', SIZE)[0].shape[1] == CHANNELS['thermal']
+    assert network_image(rgb, 'rgb', SIZE)[0].shape[1] == CHANNELS['rgb']
+    rng = np.random.default_rng(1)
+    assert training_sample(thermal, 'thermal', rng, CROP)[0].shape == (1, 64, 64)
+
+
+@pytest.mark.parametrize('modality', CHANNELS)
+def test_training_samples_are_network_inputs(frame, modality):
+    for seed in range(8):
+        image, label = training_sample(frame, modality, np.random.default_rng(seed), CROP)
+        assert image.shape == (CHANNELS[modality], 64, 64)
+        assert image.dtype == np.float32
+        assert 0.0 <= image.min() < image.max() <= 1.0
+        assert label.shape == (64, 64)
+        assert set(np.unique(label)) <= {*range(9), 255}
+
+
+def test_heat_color_and_label_are_cropped_alike():
+    """The same stripe in all three must still be one stripe in the crop."""
+    label = np.zeros(SIZE, np.uint8)
+    label[:, 60:80] = 1
+    rgb = np.where(label[..., None] > 0, 220, 30).astype(np.uint8).repeat(3, axis=2)
+    thermal = np.where(label > 0, 30500, 29000).astype(np.uint16)
+    stripe = WorldSample(thermal=thermal, rgb=rgb, label=label)
+    for seed in range(10):
+        image, cut = training_sample(stripe, 'rgbt', np.random.default_rng(seed), CROP)
+        inside, outside = cut == 1, cut == 0
+        if min(inside.sum(), outside.sum()) < 400:
+            continue
+        bright = image[1:].mean(axis=0)
+        assert bright[inside].mean() > bright[outside].mean() + 0.1
+
+
+def test_unknown_modality_is_refused():
+    with pytest.raises(ConfigError, match='rgbt'):
+        check_modality('depth')

@@ -5,20 +5,31 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from kd_perception.errors import ConfigError
+from kd_perception.errors import ConfigError, ShapeError
 from kd_perception.preprocessing import AgcConfig, agc_limits, normalize
+from training.data.augmentation import AugmentationConfig, PhotometricConfig, augment, augment_pair
 from training.data.augmentation.cameras import camera_image
 from training.data.augmentation.clutter import add_clutter
-from training.data.augmentation.sensor import SensorConfig, hide_corners
 from training.data.augmentation.thermal import (
-    AugmentationConfig,
-    augment,
+    GRAY_SPAN_K,
     change_background,
     change_objects,
+    kelvin_from_thermal,
     random_view,
 )
 
+SEEDS = st.integers(0, 10_000)
+COLORS = np.array([[20, 120, 60], [250, 10, 30], [0, 0, 255]], np.uint8)
+COMMITTED_MEANS = (
+    (0.3418, 0.0000, 0.0000),
+    (0.2277, 0.0635, 0.0000),
+    (0.2370, 0.0378, 0.0000),
+    (0.1979, 0.0220, 0.1995),
+)
+"""Gray level, share of persons, share not known."""
 CONFIG = AugmentationConfig(height=64, width=96)
 
 
@@ -133,19 +144,64 @@ def test_coarse_camera_loses_detail_but_not_size():
     assert np.abs(np.diff(coarse)).mean() < 0.5 * np.abs(np.diff(fine)).mean()
 
 
-def test_hidden_corners_are_black_and_unknown():
-    gray, label = np.ones((64, 96), np.float32), np.zeros((64, 96), np.uint8)
-    hidden = 0
-    for seed in range(60):
-        image, target = hide_corners(gray, label, np.random.default_rng(seed), SensorConfig())
-        np.testing.assert_array_equal(image == 0, target == 255)
-        hidden += bool((target == 255).any())
-    assert 0 < hidden < 20
-
-
 @pytest.mark.parametrize(
     'values', [{'height': 100}, {'width': 0}, {'scale_low': 2.0}, {'coarsest': 0.5}]
 )
 def test_bad_configurations_are_refused(values):
     with pytest.raises(ConfigError):
         AugmentationConfig(**{'scale_high': 1.8, **values})
+
+
+def test_samples_are_those_that_committed_runs_were_trained_on():
+    thermal, label = frame()
+    means = [
+        (image.mean(), (target == 2).mean(), (target == 255).mean())
+        for image, target in (
+            augment(thermal, label, np.random.default_rng(seed), CONFIG) for seed in range(4)
+        )
+    ]
+    np.testing.assert_allclose(means, COMMITTED_MEANS, atol=2e-3)
+
+
+@given(seed=SEEDS)
+def test_pair_shows_one_view_and_the_thermal_part_is_that_of_thermal_training(seed):
+    thermal, label = frame()
+    config = AugmentationConfig(
+        height=64, width=96, scale_low=0.9, rgb=PhotometricConfig(0.0, noise_share=0, blur_share=0)
+    )
+    rgb = COLORS[label]
+    gray, color, target = augment_pair(thermal, rgb, label, np.random.default_rng(seed), config)
+    alone = augment(thermal, label, np.random.default_rng(seed), config)
+    np.testing.assert_array_equal(gray, alone[0])
+    np.testing.assert_array_equal(target, alone[1])
+    assert color.shape == (3, 64, 96)
+    assert color.dtype == np.float32
+    assert color.flags.c_contiguous
+    known = target != 255
+    wrong = np.abs(color.transpose(1, 2, 0) - COLORS[np.where(known, target, 0)] / 255.0)
+    assert np.median(wrong[known]) < 0.01
+    assert (wrong[known] > 0.5).mean() < 0.02  # boundaries
+
+
+@pytest.mark.parametrize('config', [CONFIG, AugmentationConfig.strong(height=64, width=96)])
+@given(seed=SEEDS)
+def test_pair_of_any_strength_and_thermal_type_is_a_network_input(config, seed):
+    thermal, label = frame()
+    gray8 = ((thermal - thermal.min()) / np.ptp(thermal) * 255).astype(np.uint8)
+    for image in (thermal, gray8):
+        parts = augment_pair(image, COLORS[label], label, np.random.default_rng(seed), config)
+        again = augment_pair(image, COLORS[label], label, np.random.default_rng(seed), config)
+        for part, same in zip(parts, again, strict=True):
+            np.testing.assert_array_equal(part, same)
+        for part in parts[:2]:
+            assert np.isfinite(part).all()
+            assert 0.0 <= part.min() <= part.max() <= 1.0
+        assert set(np.unique(parts[2])) <= {0, 1, 2, 255}
+
+
+def test_gray_levels_stand_for_a_window_of_temperatures():
+    levels = np.array([[0, 255]], np.uint8)
+    assert np.ptp(kelvin_from_thermal(levels)) == pytest.approx(GRAY_SPAN_K, rel=1e-4)
+    assert kelvin_from_thermal(np.array([[29315]], np.uint16)) == pytest.approx(293.15)
+    with pytest.raises(ShapeError, match='float64'):
+        kelvin_from_thermal(np.zeros((2, 2)))

@@ -35,9 +35,6 @@ _NEAREST: Final = {
 }
 """Fields whose values must not be mixed, and what they are outside of the frame."""
 
-_EXACT: Final = {'b': np.uint8, 'i': np.float64}
-"""Types that OpenCV warps for those it does not, without loss."""
-
 
 @dataclass(frozen=True)
 class JointConfig:
@@ -143,7 +140,7 @@ def _warp_field(
     if name == 'edge' and scale < 1.0:
         side = int(np.ceil(1.0 / scale))
         array = cv2.dilate(array, np.ones((side, side), np.uint8))
-    return warp_nearest(array, matrix, size, _NEAREST[name])
+    return _nearest(array, matrix, size, _NEAREST[name])
 
 
 def warp_image(image: Array, matrix: Array, size: tuple[int, int], scale: float) -> Array:
@@ -156,17 +153,19 @@ def warp_image(image: Array, matrix: Array, size: tuple[int, int], scale: float)
     return warped
 
 
-def warp_nearest(array: Array, matrix: Array, size: tuple[int, int], fill: int) -> Array:
-    """The nearest pixel of any type, `fill` beyond the frame."""
-    known = _EXACT.get(array.dtype.kind, array.dtype)
-    warped = cv2.warpAffine(
-        array.astype(known, copy=False),
-        matrix[:2],
-        size[::-1],
-        flags=cv2.INTER_NEAREST,
-        borderValue=(fill,),
-    )
-    return np.asarray(warped).astype(array.dtype, copy=False)
+def _nearest(array: Array, matrix: Array, size: tuple[int, int], fill: int) -> Array:
+    """The nearest pixel, `fill` beyond the frame.
+
+    Not by OpenCV, which rounds ties by the type of the array: labels and instances would differ.
+    """
+    y, x = np.mgrid[: size[0], : size[1]]
+    pixels = np.linalg.inv(matrix)[:2] @ np.stack([x.ravel(), y.ravel(), np.ones(x.size)])
+    columns, rows = np.rint(pixels).astype(int)
+    height, width = array.shape
+    inside = (columns >= 0) & (columns < width) & (rows >= 0) & (rows < height)
+    view = np.full(x.size, fill, array.dtype)
+    view[inside] = array[rows[inside], columns[inside]]
+    return view.reshape(size)
 
 
 def _move_points(depth_m: Array, matrix: Array, size: tuple[int, int]) -> Array:

@@ -102,7 +102,7 @@ def add_column_pattern(kelvin: Array, rng: Rng, config: SensorConfig) -> Array:
     if not _happens(config.column_share, rng):
         return kelvin
     width = kelvin.shape[1]
-    offsets: Array = F32(config.column_k) * rng.standard_normal(width, dtype=F32)
+    offsets: Array = F32(config.column_k) * rng.standard_normal((width,), dtype=F32)
     offsets[::2] += F32(rng.normal(0.0, config.column_k))
     return kelvin + offsets
 

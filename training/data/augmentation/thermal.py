@@ -21,7 +21,7 @@ from kd_perception.world.classes import CAR, PERSON
 from training.data.augmentation.cameras import camera_image
 from training.data.augmentation.clutter import add_clutter
 from training.data.augmentation.config import AugmentationConfig
-from training.data.augmentation.joint import draw_view, warp_image, warp_nearest
+from training.data.augmentation.joint import draw_view, warp_image
 from training.data.augmentation.photometric import augment_rgb
 from training.data.augmentation.sample import Sample
 from training.data.augmentation.sensor import (
@@ -85,7 +85,7 @@ def augment_pair(
     matrix, scale = _place(label, rng, config)
     size = (config.height, config.width)
     kelvin = warp_image(kelvin_from_thermal(thermal), matrix, size, scale)
-    target = warp_nearest(label, matrix, size, IGNORE_INDEX)
+    target = _warp_label(label, matrix, size)
     gray, target = _another_camera(kelvin, target, rng, config)
     color = warp_image(rgb, matrix, size, scale).astype(F32) / F32(255.0)
     color = augment_rgb(color, rng, config.rgb)
@@ -121,7 +121,7 @@ def random_view(
     matrix, scale = _place(label, rng, config)
     size = (config.height, config.width)
     kelvin = warp_image(kelvin_from_thermal(thermal), matrix, size, scale)
-    return kelvin, warp_nearest(label, matrix, size, IGNORE_INDEX)
+    return kelvin, _warp_label(label, matrix, size)
 
 
 def _place(label: Array, rng: Rng, config: AugmentationConfig) -> tuple[Array, float]:
@@ -132,6 +132,13 @@ def _place(label: Array, rng: Rng, config: AugmentationConfig) -> tuple[Array, f
     # committed runs were trained with it and must come out the same bit for bit.
     shift = np.array([config.width / 2, config.height / 2]) - linear @ center
     return np.column_stack([linear, shift]), scale
+
+
+def _warp_label(label: Array, matrix: Array, size: tuple[int, int]) -> Array:
+    warped: Array = cv2.warpAffine(
+        label, matrix, size[::-1], flags=cv2.INTER_NEAREST, borderValue=(IGNORE_INDEX,)
+    )
+    return warped
 
 
 def _another_camera(

@@ -1,0 +1,124 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Faults of thermal cameras: what they look like, and that they draw nothing while off."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from kd_perception.errors import ConfigError
+from training.data.augmentation.sensor import (
+    SensorConfig,
+    add_column_pattern,
+    add_vignetting,
+    break_pixels,
+    hide_corners,
+    hide_regions,
+    invert_polarity,
+)
+
+FAULTS = (
+    ('polarity_share', invert_polarity),
+    ('vignette_share', add_vignetting),
+    ('column_share', add_column_pattern),
+    ('pixel_share', break_pixels),
+)
+
+
+def frame(seed=0, size=(120, 160)):
+    """A scene with a warm person and a car on a noisy background, in centikelvin."""
+    rng = np.random.default_rng(seed)
+    celsius = 10.0 + rng.normal(0.0, 0.3, size) + np.linspace(-8.0, 0.0, size[0])[:, None]
+    label = np.zeros(size, np.uint8)
+    label[50:90, 40:52], label[60:85, 90:130] = 2, 1
+    celsius[label == 2], celsius[label == 1] = 30.0, 16.0
+    return ((celsius + 273.15) * 100).astype(np.uint16), label
+
+
+@pytest.mark.parametrize(('name', 'fault'), FAULTS)
+def test_fault_that_is_off_draws_nothing_and_one_that_is_on_is_pure(name, fault):
+    kelvin = frame()[0].astype(np.float32) / 100
+    rng = np.random.default_rng(3)
+    assert fault(kelvin, rng, SensorConfig()) is kelvin
+    assert rng.uniform() == np.random.default_rng(3).uniform()
+    config, before = SensorConfig(**{name: 1.0}), kelvin.copy()
+    one, two = (fault(kelvin, np.random.default_rng(3), config) for _ in 'ab')
+    np.testing.assert_array_equal(one, two)
+    np.testing.assert_array_equal(kelvin, before)
+    assert one.dtype == np.float32
+    assert not np.array_equal(one, kelvin)
+
+
+def test_polarity_mirrors_hot_and_cold_about_the_mean():
+    thermal, label = frame()
+    kelvin = thermal.astype(np.float32) / 100
+    swapped = invert_polarity(kelvin, np.random.default_rng(0), SensorConfig(polarity_share=1.0))
+    assert swapped.mean() == pytest.approx(kelvin.mean(), abs=1e-2)
+    np.testing.assert_allclose(swapped + kelvin, 2 * kelvin.mean(), atol=1e-2)
+    assert swapped[label == 2].mean() < swapped[label == 0].mean() - 10.0
+
+
+def test_vignetting_is_smooth_and_largest_at_the_edge():
+    flat = np.full((64, 96), 290.0, np.float32)
+    config = SensorConfig(vignette_share=1.0)
+    falls = [add_vignetting(flat, np.random.default_rng(s), config) - flat for s in range(40)]
+    corners = np.array([[f[0, 0], f[0, -1], f[-1, 0], f[-1, -1]] for f in falls])
+    assert (np.abs(corners).max(axis=1) > 3 * np.abs([f[32, 48] for f in falls])).mean() > 0.9
+    assert 1.0 < corners.std() < 4.0  # 2 K
+    assert max(np.abs(np.diff(f, axis=1)).max() for f in falls) < 0.6
+
+
+def test_column_pattern_is_the_same_in_every_row():
+    flat = np.full((64, 96), 290.0, np.float32)
+    config = SensorConfig(column_share=1.0, column_k=0.5)
+    patterns = [
+        add_column_pattern(flat, np.random.default_rng(s), config) - flat for s in range(30)
+    ]
+    assert all(np.ptp(p, axis=0).max() == 0.0 for p in patterns)
+    assert np.std([p[0, 1::2] for p in patterns]) == pytest.approx(0.5, rel=0.1)
+    steps = [p[0, ::2].mean() - p[0, 1::2].mean() for p in patterns]
+    assert np.std(steps) == pytest.approx(0.5, rel=0.5)
+
+
+def test_dead_regions_are_flat_and_unknown_and_the_rest_is_left_alone():
+    gray, label = (
+        np.random.default_rng(0).uniform(0.1, 0.9, (64, 96)),
+        np.zeros((64, 96), np.uint8),
+    )
+    gray = gray.astype(np.float32)
+    for seed in range(40):
+        config = SensorConfig(region_share=1.0)
+        image, target = hide_regions(gray, label, np.random.default_rng(seed), config)
+        dead = target == 255
+        np.testing.assert_array_equal(image[~dead], gray[~dead])
+        assert 1 <= len(np.unique(image[dead])) <= 3
+        assert 0.0 < dead.mean() <= 3 * 0.25**2
+    rng = np.random.default_rng(3)
+    assert hide_regions(gray, label, rng, SensorConfig())[0] is gray
+    assert rng.uniform() == np.random.default_rng(3).uniform()
+
+
+def test_broken_pixels_are_few_and_black_or_white():
+    gray = np.full((100, 100), 0.5, np.float32)
+    config = SensorConfig(pixel_share=1.0, pixel_most=0.01)
+    for seed in range(30):
+        image = break_pixels(gray, np.random.default_rng(seed), config)
+        broken = image != 0.5
+        assert set(np.unique(image[broken])) <= {0.0, 1.0}
+        assert broken.mean() < 0.04
+
+
+@pytest.mark.parametrize('values', [{'corner_share': 1.1}, {'vignette_k': -1.0}])
+def test_bad_sensors_are_refused(values):
+    with pytest.raises(ConfigError):
+        SensorConfig(**values)
+
+
+def test_hidden_corners_are_black_and_unknown():
+    gray, label = np.ones((64, 96), np.float32), np.zeros((64, 96), np.uint8)
+    hidden = 0
+    for seed in range(60):
+        image, target = hide_corners(gray, label, np.random.default_rng(seed), SensorConfig())
+        np.testing.assert_array_equal(image == 0, target == 255)
+        hidden += bool((target == 255).any())
+    assert 0 < hidden < 20

@@ -1,90 +1,128 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A whole street: its climate, its cross-section and its blocks, assembled around a camera."""
+"""A whole street: its climate, its course and its blocks, assembled around a place."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
+from dataclasses import replace
 from functools import lru_cache
+from typing import Final
 
 import numpy as np
 
-from kd_perception.world.camera import Camera
 from kd_perception.world.climate import Climate, draw_climate
 from kd_perception.world.config import WorldConfig
-from kd_perception.world.furniture import COLD_DEVIATION_K, draw_curb
-from kd_perception.world.geometry import GBuffer, Solid, cast
-from kd_perception.world.ground import HeatPatch, StreetPlan, paint_ground, paint_sky
-from kd_perception.world.scene import BLOCK_M, Block, BlockBuilder, draw_plan
+from kd_perception.world.decals import Decal
+from kd_perception.world.frontage import add_frontage
+from kd_perception.world.inhabitants import add_inhabitants
+from kd_perception.world.materials.ground import Ground
+from kd_perception.world.plan import StreetPlan, draw_plan
+from kd_perception.world.plants import draw_tree_line
+from kd_perception.world.roadside import add_roadside
+from kd_perception.world.scene import Scene
+from kd_perception.world.site import BLOCK_M, Block, Gaze, Site
+from kd_perception.world.solids import Placed
+from kd_perception.world.styles import CAR_PARK
+from kd_perception.world.terrain import Terrain, draw_terrain
 
-_PLAN, _BLOCK = 1, 2
-_BEHIND_M, _AHEAD_M = 15.0, 95.0
-_CURB_INSTANCES = 900_000_000
+_PLAN, _BLOCK, _HORIZON = 1, 2, 3
+_BEHIND_M, _AHEAD_M = 12.0, 95.0
+_HORIZON_STEP_M = 300.0
+_NO_BLOCK_BEFORE = 100_000
 
 
 class Street:
-    """A street without end, a pure function of the configuration and the key.
+    """A street without end, a pure function of the configuration, the key and the gaze.
 
     Args:
         config: the world.
         key: what everything is drawn from.
-        view: passed to the first block, see `BlockBuilder`.
+        gaze: of a single frame that stands at z = 0, see `Gaze`; None along a drive.
     """
 
     def __init__(
-        self, config: WorldConfig, key: tuple[int, ...], view: tuple[float, float] | None = None
+        self, config: WorldConfig, key: tuple[int, ...], gaze: Gaze | None = None
     ) -> None:
-        """Draw the climate and the cross-section; blocks follow when they are needed."""
-        self.config, self._key, self._view = config, key, view
+        """Draw climate, plan and course; blocks follow when they are needed."""
+        self.config: Final = config
+        self._key, self._gaze = key, gaze
         rng = np.random.default_rng([*key, _PLAN])
-        self.climate: Climate = draw_climate(rng, night_share=config.night_share)
-        self.plan: StreetPlan = draw_plan(rng)
-        curb_share = 0.6 * min(config.density, 1.0)
-        self._curbs = [side for side in (-1.0, 1.0) if rng.uniform() < curb_share]
-        self._curb_c = self.climate.road_c + rng.normal(0.5, COLD_DEVIATION_K)
+        self.climate: Final[Climate] = draw_climate(rng, config)
+        self.plan: Final[StreetPlan] = draw_plan(rng, self.climate)
+        level = self.plan.kind == CAR_PARK
+        self.terrain: Final[Terrain] = draw_terrain(rng, level=level)
         self.block = lru_cache(maxsize=8)(self._draw_block)
+        self._ground = lru_cache(maxsize=8)(self._draw_ground)
+        self._horizon = lru_cache(maxsize=4)(self._draw_horizon)
 
-    def _draw_block(self, number: int) -> Block:
-        rng = np.random.default_rng([*self._key, _BLOCK, number + 1_000_000])
-        view = self._view if number == 0 else None
-        return BlockBuilder(rng, self.config, self.climate, self.plan, number, view).build()
-
-    def render(
-        self, camera: Camera, time_s: float, traffic: Iterable[tuple[list[Solid], HeatPatch]] = ()
-    ) -> GBuffer:
-        """What the camera sees at a time.
+    def scene(
+        self,
+        z_m: float,
+        time_s: float,
+        traffic: Iterable[tuple[Placed, list[Decal]]] = (),
+    ) -> Scene:
+        """What stands around a place at a time.
 
         Args:
-            camera: where and how.
-            time_s: time of the actors.
-            traffic: further things with the heat that they leave on the road.
+            z_m: where along the street.
+            time_s: time of all that moves.
+            traffic: further things with what they leave on the ground.
         """
-        z = float(camera.position[2])
-        first, last = int((z - _BEHIND_M) // BLOCK_M), int((z + _AHEAD_M) // BLOCK_M)
-        if self._view is not None:
-            first, last = 0, 1
-        solids, patches = self._curb_solids(z), []
-        for block in (self.block(number) for number in range(first, last + 1)):
-            solids += block.solids
-            solids += [solid for actor in block.actors for solid in actor.solids(time_s)]
-            patches += block.patches
-        for things, patch in traffic:
-            solids += things
-            patches.append(patch)
-        return self._draw(camera, solids, patches)
+        scene = Scene()
+        scene.placed += self._ground(math.floor(z_m / BLOCK_M))
+        scene.placed += self._horizon(math.floor((z_m + 110.0) / _HORIZON_STEP_M) + 1)
+        first = math.floor((z_m - _BEHIND_M) / BLOCK_M) if self._gaze is None else 0
+        for number in range(first, math.floor((z_m + _AHEAD_M) / BLOCK_M) + 1):
+            self._add_block(scene, self.block(number), time_s)
+        for thing, decals in traffic:
+            scene.placed.append(thing)
+            scene.decals += decals
+        return scene
 
-    def _curb_solids(self, z: float) -> list[Solid]:
-        edge = self.plan.half_width_m + 0.12
+    @staticmethod
+    def _add_block(scene: Scene, block: Block, time_s: float) -> None:
+        scene.placed += block.placed
+        scene.decals += block.decals
+        scene.lamps += block.lamps
+        for actor in block.actors:
+            scene.placed += actor.placed(time_s)
+            scene.decals += actor.decals(time_s)
+
+    def _draw_block(self, number: int) -> Block:
+        rng = np.random.default_rng([*self._key, _BLOCK, number + _NO_BLOCK_BEFORE])
+        gaze = self._gaze if number == 0 else None
+        site = Site(rng, self.config, self.climate, self.plan, self.terrain, number, gaze)
+        add_roadside(site)
+        add_inhabitants(site)
+        add_frontage(site)
+        return site.block
+
+    def _draw_ground(self, number: int) -> list[Placed]:
+        """The ground seen from anywhere in a block."""
+        start = number * BLOCK_M
+        ahead = start + BLOCK_M + _AHEAD_M
+        return self.terrain.slabs(start - 2.0 * _BEHIND_M, ahead, self._ground_between)
+
+    def _ground_between(self, z0_m: float, z1_m: float) -> Ground:
+        nearest = self.plan.crossing_near(0.5 * (z0_m + z1_m))
+        if math.isinf(nearest):
+            return self.plan.ground
+        return replace(
+            self.plan.ground, crossing_m=nearest, crossing_half_m=self.plan.crossing_half_m
+        )
+
+    def _draw_horizon(self, number: int) -> list[Placed]:
+        """Trees across the street, far away; closer ones where a single frame's street ends."""
+        rng = np.random.default_rng([*self._key, _HORIZON, number + _NO_BLOCK_BEFORE])
+        a, b, c = rng.uniform(size=3).tolist()
+        z = number * _HORIZON_STEP_M
+        rows = [(z, 160.0, 8.0 + 10.0 * a)]
+        if self._gaze is not None and b < 0.55:
+            rows.append((45.0 + 80.0 * c, 40.0, 4.0 + 8.0 * a))
         return [
-            solid
-            for k, side in enumerate(self._curbs)
-            for solid in draw_curb(
-                self._curb_c, (side * edge, 0.0, z + 40.0), 90.0, _CURB_INSTANCES + k
+            draw_tree_line(rng, self.climate, self.plan.tree_color, half, height).at(
+                self.terrain.upright(0.0, where)
             )
+            for where, half, height in rows
         ]
-
-    def _draw(self, camera: Camera, solids: list[Solid], patches: list[HeatPatch]) -> GBuffer:
-        buffer, rays = GBuffer.empty(camera.image_size), camera.rays()
-        paint_sky(buffer, rays, self.plan, self.climate)
-        paint_ground(buffer, camera, rays, self.plan, self.climate, patches)
-        cast(solids, camera, self.climate.sun, buffer, rays)
-        return buffer

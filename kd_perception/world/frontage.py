@@ -1,0 +1,233 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What lines a street without having a class: houses, walls, trees, lamps, clutter."""
+
+from __future__ import annotations
+
+import math
+
+from kd_perception.world.backdrop import (
+    draw_building,
+    draw_fence,
+    draw_shed,
+    draw_tower,
+    draw_wall,
+)
+from kd_perception.world.clutter import draw_clutter
+from kd_perception.world.decals import Decal
+from kd_perception.world.light import Lamp
+from kd_perception.world.plants import draw_bush, draw_hedge, draw_tree, draw_tree_line
+from kd_perception.world.posts import (
+    LAMP_REACH_M,
+    draw_lights,
+    draw_pole,
+    draw_street_lamp,
+    draw_wires,
+)
+from kd_perception.world.site import BLOCK_M, Site
+from kd_perception.world.styles import CAR_PARK, RURAL, SUBURB
+
+_SIDES = (-1.0, 1.0)
+_TREE_RADIUS_M = 0.4
+
+
+def add_frontage(site: Site) -> None:
+    """Fill both sides of a block and the distance behind them."""
+    for index, side in enumerate(_SIDES):
+        _add_fronts(site, side, site.plan.side_kinds[index])
+        _add_street_trees(site, side)
+        _add_back_trees(site, side)
+        if site.plan.lamps[index] and site.plan.style.lamp_m > 0.0:
+            _add_lamps(site, side)
+        _add_clutter(site, side)
+        _add_distance(site, side)
+    _add_wires(site)
+    _add_lights(site)
+    _add_ground_marks(site)
+
+
+def _add_fronts(site: Site, side: float, factor: float) -> None:
+    """Houses side by side, walls, hedges, fences and sheds between them."""
+    rng, style, plan = site.rng, site.plan.style, site.plan
+    z = site.start_m + 3.0 * float(rng.uniform())
+    end = site.start_m + BLOCK_M
+    while z < end - 2.0:
+        a = rng.uniform(size=5).tolist()
+        low, high = style.setback_m
+        length = min(5.0 + 16.0 * a[0], end - z)
+        edge = side * (plan.edge_m + low + (high - low) * a[1] + 0.25)
+        gap = plan.in_gap(z, z + length)
+        beside_camera = site.gaze is not None and abs(edge - site.gaze.u_m) < 1.0
+        if gap or beside_camera:
+            z += 3.0
+            continue
+        if a[2] < style.house_share * factor:
+            _add_house(site, side, edge, z, length, low)
+        elif a[3] < style.fence_share:
+            _add_fence(site, side, side * (plan.edge_m + 0.35 + low * a[4]), z, length)
+        z += length + (1.5 * a[4] if style.house_share > 0.8 else 7.0 * a[4])
+
+
+def _add_house(
+    site: Site, side: float, edge: float, z: float, length: float, setback_m: float
+) -> None:
+    house = draw_building(site.rng, site.climate, site.plan.style, side, length)
+    site.put(house, site.terrain.upright(edge, z + length / 2))
+    if setback_m > 1.0 and site.rng.uniform() < site.plan.style.fence_share:
+        _add_fence(site, side, side * (site.plan.edge_m + 0.3), z, length)
+
+
+def _add_fence(site: Site, side: float, edge: float, z: float, length: float) -> None:
+    """Something that closes off the street, in pieces short enough to follow it."""
+    rng, climate = site.rng, site.climate
+    kind = float(rng.uniform())
+    if kind < 0.16:
+        site.put(draw_shed(rng, climate, side), site.terrain.upright(edge, z + length / 2))
+        return
+    pieces = max(math.ceil(length / site.terrain.piece_m), 1)
+    if kind < 0.5:
+        thing = draw_hedge(rng, climate, site.plan.tree_color, length / pieces + 0.1)
+    elif kind < 0.78:
+        thing = draw_wall(rng, climate, length / pieces + 0.05)
+    else:
+        thing = draw_fence(rng, climate, length / pieces)
+    for k in range(pieces):
+        site.put(thing, site.terrain.place(edge, z + (k + 0.5) * length / pieces))
+
+
+def _tree_allowed(site: Site, u: float, z: float) -> bool:
+    near = site.gaze is not None and math.hypot(u - site.gaze.u_m, z) < 5.0
+    return not near and not site.plan.in_gap(z - 1.0, z + 1.0) and site.free(u, z, _TREE_RADIUS_M)
+
+
+def _add_street_trees(site: Site, side: float) -> None:
+    """A row with nearly even distances at the curb; crowns may hang over the street."""
+    rng, plan = site.rng, site.plan
+    count = site.count(plan.style.trees, 8)
+    at_curb = rng.uniform() < 0.5 and plan.ground.pavement_m > 1.4
+    for k in range(count):
+        a = rng.uniform(size=5).tolist()
+        out = 0.6 if at_curb else plan.ground.pavement_m + 0.4 + 3.0 * a[0]
+        u, z = side * (plan.curb_m + out), site.start_m + (k + 0.7 * a[1]) * BLOCK_M / count
+        if not _tree_allowed(site, u, z):
+            continue
+        site.take(u, z, _TREE_RADIUS_M)
+        over = a[2] < plan.style.canopy
+        lean = (-side * (1.0 + 2.2 * a[3]), a[4] - 0.5) if over else (0.0, 0.0)
+        bare = rng.uniform() < plan.bare_share
+        tree = draw_tree(rng, site.climate, plan.tree_color, bare=bare, lean=lean)
+        site.put(tree, site.terrain.upright(u, z))
+
+
+def _add_back_trees(site: Site, side: float) -> None:
+    """Trees and bushes beyond the pavement, up to a wood."""
+    rng, plan = site.rng, site.plan
+    for _ in range(site.count(plan.style.back_trees, 9)):
+        a, b, c = rng.uniform(size=3).tolist()
+        u, z = side * (plan.edge_m + 1.5 + 14.0 * a), site.start_m + BLOCK_M * b
+        if not _tree_allowed(site, u, z):
+            continue
+        if c < 0.35:
+            plant = draw_bush(rng, site.climate, plan.tree_color)
+        else:
+            bare = rng.uniform() < plan.bare_share
+            plant = draw_tree(rng, site.climate, plan.tree_color, bare=bare)
+        site.put(plant, site.terrain.upright(u, z))
+
+
+def _add_lamps(site: Site, side: float) -> None:
+    plan, rng = site.plan, site.rng
+    step = plan.style.lamp_m
+    height = 3.6 + 3.4 * (plan.lamp_color[2] < 0.5)
+    z = math.ceil(site.start_m / step) * step
+    while z < site.start_m + BLOCK_M:
+        u = side * (plan.curb_m + 0.45)
+        if not plan.in_gap(z, z) and site.free(u, z, 0.2):
+            site.take(u, z, 0.2)
+            lamp = draw_street_lamp(rng, site.climate, plan.lamp_color, height, side)
+            site.put(lamp, site.terrain.upright(u, z))
+            head = site.terrain.place(u - side * LAMP_REACH_M, z, height_m=height - 0.15)
+            power = 0.9 + 0.8 * float(rng.uniform())
+            site.block.lamps.append(Lamp(head.position, power, plan.lamp_color))
+        z += step
+
+
+def _add_clutter(site: Site, side: float) -> None:
+    plan, rng = site.plan, site.rng
+    near, far = plan.curb_m + 0.5, plan.edge_m + 2.5
+    zone = (side * near, side * far)
+    for _ in range(site.count(0.5 * plan.style.clutter, 8)):
+        place = site.spot((zone,), 0.6, (5.0, 50.0))
+        if place is not None:
+            thing = draw_clutter(rng, site.climate, plan.kind)
+            yaw = 0.3 * float(rng.normal())
+            site.put(thing, site.terrain.upright(*place, yaw=yaw))
+
+
+def _add_distance(site: Site, side: float) -> None:
+    """Woods and buildings behind what stands at the street."""
+    rng, plan = site.rng, site.plan
+    a = rng.uniform(size=6).tolist()
+    middle = site.start_m + 0.5 * BLOCK_M
+    if a[0] < 0.6:
+        height = 5.0 + 9.0 * a[1]
+        row = draw_tree_line(rng, site.climate, plan.tree_color, 24.0, height)
+        u = side * (plan.edge_m + 24.0 + 40.0 * a[2])
+        site.put(row, site.terrain.upright(u, middle, yaw=0.5 * math.pi))
+    if a[3] < (0.1 if plan.kind == RURAL else 0.6):
+        tower = draw_tower(rng, site.climate, plan.kind)
+        u = side * (plan.edge_m + 28.0 + 60.0 * a[4])
+        site.put(tower, site.terrain.upright(u, middle + 20.0 * (a[5] - 0.5)))
+
+
+def _add_wires(site: Site) -> None:
+    """Poles and the wires between them, as in suburbs and along fields."""
+    plan, rng = site.plan, site.rng
+    if plan.kind not in (SUBURB, RURAL) or plan.side_kinds[0] < 0.7:
+        return
+    u = -(plan.edge_m + 0.3)
+    wires = draw_wires(site.climate, BLOCK_M, 7.6)
+    site.put(wires, site.terrain.upright(u, site.start_m + 0.5 * BLOCK_M))
+    if site.free(u, site.start_m, 0.3):
+        site.put(draw_pole(rng, site.climate), site.terrain.upright(u, site.start_m))
+
+
+def _add_lights(site: Site) -> None:
+    """Traffic lights before a crossing street."""
+    plan = site.plan
+    z = plan.crossing_near(site.start_m + 0.5 * BLOCK_M)
+    if not site.start_m <= z < site.start_m + BLOCK_M or not plan.ground.zebra:
+        return
+    ahead = plan.crossing_half_m + 0.8
+    for side in _SIDES:
+        u = side * (plan.curb_m + 0.5)
+        for end in (-ahead, ahead):
+            light = draw_lights(site.rng, site.climate)
+            site.put(light, site.terrain.upright(u, z + end))
+
+
+def _add_ground_marks(site: Site) -> None:
+    """Patches of warmth, repairs, manholes, drains, puddles and fallen leaves."""
+    rng, plan, climate = site.rng, site.plan, site.climate
+    reach = plan.edge_m + 1.0
+    for _ in range(site.count(7.0, 14)):
+        a = rng.uniform(size=8).tolist()
+        u, z = reach * (2.0 * a[0] - 1.0), site.start_m + BLOCK_M * a[1]
+        place = site.terrain.place(u, z, yaw=math.pi * a[2] if a[3] < 0.3 else 0.0)
+        position, yaw = place.position, place.yaw
+        half_u, half_z = 0.2 + 1.6 * a[4] ** 2, 0.3 + 4.0 * a[5] ** 2
+        warm_k = 3.0 * (a[6] - 0.5)
+        dark = 0.03 + 0.05 * a[7]
+        if a[3] < 0.3:
+            mark = Decal(position, yaw, half_u, half_z, warm_k, (dark, dark, dark), 0.35)
+        elif a[3] < 0.5:
+            mark = Decal(position, yaw, half_u, half_z, warm_k, (dark,) * 3, 0.8, softness=0.06)
+        elif a[3] < 0.65:
+            iron = (0.07, 0.065, 0.06)
+            mark = Decal(position, yaw, 0.32, 0.32, 5.0 * a[6] - 1.0, iron, 0.9, softness=0.15)
+        elif a[3] < 0.82 and climate.wetness > 0.25:
+            mark = Decal(position, yaw, half_u, half_z, -0.3, (dark,) * 3, 0.3, climate.wetness)
+        else:
+            litter = plan.tree_color if plan.kind != CAR_PARK else (0.04, 0.04, 0.04)
+            brown = (1.6 * litter[0] + 0.03, litter[1] + 0.02, litter[2])
+            mark = Decal(position, yaw, 2.0 * half_u, half_z, 0.4, brown, 0.35, softness=0.9)
+        site.block.decals.append(mark)

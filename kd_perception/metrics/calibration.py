@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from kd_perception.errors import ShapeError
+from kd_perception.metrics.accumulator import Accumulator
 
 Array = npt.NDArray[Any]
 
@@ -31,59 +32,69 @@ class CalibrationBin(NamedTuple):
     accuracy: float
 
 
-class CalibrationBins:
+class CalibrationMetrics(NamedTuple):
+    """What reliability bins say.
+
+    Attributes:
+        ece: Expected calibration error, 0 to 1; NaN without pixels.
+        bins: The bars of the reliability diagram, lowest confidence first.
+    """
+
+    ece: float
+    bins: tuple[CalibrationBin, ...]
+
+
+class CalibrationBins(Accumulator):
     """Reliability of a confidence, in bins of equal width that are closed on the right.
 
     Args:
         num_bins: 15 is what the field reports.
 
     Attributes:
-        sums: float64 (num_bins, 3): pixels, sum of confidence, correct pixels. May be summed over
-            processes.
+        sums: float64 (num_bins, 3): pixels, sum of confidence, correct pixels.
 
     Raises:
         ShapeError: Less than one bin.
 
     Reference:
         C. Guo, G. Pleiss, Y. Sun, K. Weinberger, On Calibration of Modern Neural Networks,
-        ICML 2017.
+        ICML 2017. A confidence of exactly 0, which falls into none of its bins, is in the first.
     """
 
     def __init__(self, num_bins: int = 15) -> None:
         if num_bins < 1:
             raise ShapeError(f'num_bins must be at least 1; received {num_bins}')
+        super().__init__(np.zeros((num_bins, 3)))
         self.num_bins = num_bins
-        self.sums: npt.NDArray[np.float64] = np.zeros((num_bins, 3))
+
+    @property
+    def settings(self) -> tuple[object, ...]:
+        """Number of bins."""
+        return (self.num_bins,)
 
     def update(self, confidence: Array, correct: Array, weights: Array | None = None) -> None:
         """Add pixels.
 
         Args:
             confidence: Probabilities from 0 to 1, of any shape.
-            correct: Whether the class was right, of the same shape.
+            correct: Whether the class was right, bool of the same shape.
             weights: How many pixels each entry stands for; None for one each.
 
         Raises:
-            ShapeError: Shapes differ or a confidence is outside 0 to 1.
+            ShapeError: Shapes differ, ``correct`` is not bool, or a confidence is outside 0 to 1.
         """
-        values, right, pixels = _flat(confidence, correct, weights)
+        require_flags(correct, confidence.shape, 'correct')
+        values, pixels = _flat(confidence, weights)
+        right = correct.reshape(-1)
         # The tolerance keeps values such as 17/255 in the bin whose upper edge they are.
         index = np.ceil(values * self.num_bins - 1e-9).astype(np.intp) - 1
         index = np.clip(index, 0, self.num_bins - 1)
         for column, summand in enumerate((pixels, pixels * values, pixels * right)):
             self.sums[:, column] += np.bincount(index, summand, self.num_bins)
 
-    def merge(self, other: CalibrationBins) -> None:
-        """Add the sums of another instance with as many bins.
-
-        Raises:
-            ShapeError: The number of bins differs.
-        """
-        if other.num_bins != self.num_bins:
-            raise ShapeError(
-                f'merged bins must be as many; received {self.num_bins} and {other.num_bins}'
-            )
-        self.sums += other.sums
+    def compute(self) -> CalibrationMetrics:
+        """Return both metrics at once."""
+        return CalibrationMetrics(self.ece, self.bins)
 
     @property
     def ece(self) -> float:
@@ -114,19 +125,24 @@ class CalibrationBins:
         )
 
 
-class NegativeLogLikelihood:
+class NegativeLogLikelihood(Accumulator):
     """Mean of -ln(probability given to what turned out to be true) [nat].
 
     Args:
         floor: Probabilities below count as this, so that one zero does not make it infinite.
 
     Attributes:
-        sums: float64 (2,): pixels, sum of -ln p. May be summed over processes.
+        sums: float64 (2,): pixels, sum of -ln p.
     """
 
     def __init__(self, floor: float = 1.0e-12) -> None:
+        super().__init__(np.zeros(2))
         self.floor = floor
-        self.sums: npt.NDArray[np.float64] = np.zeros(2)
+
+    @property
+    def settings(self) -> tuple[object, ...]:
+        """The floor of the probability."""
+        return (self.floor,)
 
     def update(self, probability: Array, weights: Array | None = None) -> None:
         """Add pixels.
@@ -138,12 +154,12 @@ class NegativeLogLikelihood:
         Raises:
             ShapeError: A probability is outside 0 to 1, or the weights' shape differs.
         """
-        values, _, pixels = _flat(probability, probability, weights)
+        values, pixels = _flat(probability, weights)
         self.sums += pixels.sum(), -(pixels * np.log(np.maximum(values, self.floor))).sum()
 
-    def merge(self, other: NegativeLogLikelihood) -> None:
-        """Add the sums of another instance."""
-        self.sums += other.sums
+    def compute(self) -> float:
+        """Return :attr:`nll`."""
+        return self.nll
 
     @property
     def nll(self) -> float:
@@ -151,15 +167,27 @@ class NegativeLogLikelihood:
         return float(self.sums[1] / self.sums[0]) if self.sums[0] else float('nan')
 
 
-def _flat(
-    values: Array, correct: Array, weights: Array | None
-) -> tuple[npt.NDArray[np.float64], Array, npt.NDArray[np.float64]]:
-    """Check and flatten the arguments of an update."""
-    pixels = np.ones(values.shape) if weights is None else np.asarray(weights, np.float64)
-    if correct.shape != values.shape or pixels.shape != values.shape:
+def require_flags(flags: Array, shape: tuple[int, ...], name: str) -> None:
+    """Raise unless an array is bool and of a shape.
+
+    Raises:
+        ShapeError: It is not.
+    """
+    if flags.dtype != np.bool_ or flags.shape != shape:
         raise ShapeError(
-            f'values, correct and weights must have one shape; received {values.shape}, '
-            f'{correct.shape} and {pixels.shape}'
+            f'{name} must be bool and have one shape with the values, {shape}; received '
+            f'{flags.dtype} {flags.shape}'
+        )
+
+
+def _flat(
+    values: Array, weights: Array | None
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Check and flatten probabilities and their weights."""
+    pixels = np.ones(values.shape) if weights is None else np.asarray(weights, np.float64)
+    if pixels.shape != values.shape:
+        raise ShapeError(
+            f'values and weights must have one shape; received {values.shape} and {pixels.shape}'
         )
     flat = values.reshape(-1).astype(np.float64)
     if flat.size and not (flat.min() >= 0.0 and flat.max() <= 1.0):
@@ -167,4 +195,4 @@ def _flat(
             'probabilities must be from 0 to 1 without NaN; received '
             f'{flat.min()} to {flat.max()}: leave out pixels without prediction'
         )
-    return flat, correct.reshape(-1), pixels.reshape(-1)
+    return flat, pixels.reshape(-1)

@@ -3,18 +3,25 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from kd_perception.errors import ShapeError
+from kd_perception.metrics.accumulator import Accumulator
+from kd_perception.metrics.class_ids import (
+    LEVELS,
+    byte_ids,
+    require_classes,
+    require_known,
+    require_one_shape,
+)
 
 Array = npt.NDArray[Any]
 Counts = npt.NDArray[np.int64]
 
-_LEVELS = 256
+VOC_CLASSES = 21
 
 
 @dataclass(frozen=True)
@@ -43,8 +50,8 @@ class SegmentationMetrics:
     unpredicted: float
 
 
-class ConfusionMatrix:
-    """Counts (target, predicted) pairs of pixels.
+class ConfusionMatrix(Accumulator):
+    """Counts (target, predicted) pairs of pixels, over a whole split.
 
     Args:
         num_classes: From 1 to 255.
@@ -53,21 +60,32 @@ class ConfusionMatrix:
 
     Attributes:
         counts: int64 (C, C + 1), rows target, columns mask; the last column holds the pixels
-            without prediction. May be summed over processes.
+            without prediction. The same array as ``sums``.
 
     Raises:
         ShapeError: The number of classes is out of range.
+
+    Reference:
+        Y. Sun, W. Zuo, M. Liu, RTFNet: RGB-Thermal Fusion Network for Semantic Segmentation of
+        Urban Scenes, RA-L 2019, equations 1 and 2. All classes count, unlabeled (0) too. Figures
+        of MFNet's own code, which leaves class 0 out, cannot be compared.
     """
 
     def __init__(self, num_classes: int, ignore_index: int = 255) -> None:
-        if not 1 <= num_classes <= ignore_index < _LEVELS:
-            raise ShapeError(
-                f'num_classes must be from 1 to ignore_index and that below {_LEVELS}; '
-                f'received {num_classes} and {ignore_index}'
-            )
+        require_classes(num_classes, ignore_index)
+        super().__init__(np.zeros((num_classes, num_classes + 1), np.int64))
         self.num_classes = num_classes
         self.ignore_index = ignore_index
-        self.counts: Counts = np.zeros((num_classes, num_classes + 1), np.int64)
+
+    @property
+    def settings(self) -> tuple[object, ...]:
+        """Number of classes and the ignored id."""
+        return self.num_classes, self.ignore_index
+
+    @property
+    def counts(self) -> Counts:
+        """Pixels by target and mask."""
+        return self.sums
 
     def update(self, mask: Array, target: Array) -> Counts:
         """Add one image or batch.
@@ -83,40 +101,46 @@ class ConfusionMatrix:
             ShapeError: Shapes differ, or an id is neither a class nor ``ignore_index``.
         """
         joint = _joint_histogram(mask, target)
-        self._require_known(joint.sum(axis=0), 'mask')
-        self._require_known(joint.sum(axis=1), 'target')
+        for name, axis in (('mask', 0), ('target', 1)):
+            pixels = joint.sum(axis=axis)
+            require_known(pixels, self.num_classes, self.ignore_index, name)
         classes = self.num_classes
         added = np.concatenate(
             [joint[:classes, :classes], joint[:classes, self.ignore_index, None]], axis=1
         )
-        self.counts += added
+        self.sums += added
         return added
-
-    def merge(self, other: ConfusionMatrix) -> None:
-        """Add the counts of another matrix of the same classes.
-
-        Raises:
-            ShapeError: The number of classes differs.
-        """
-        if other.counts.shape != self.counts.shape:
-            raise ShapeError(
-                f'merged matrices must have the same classes; received {self.num_classes} '
-                f'and {other.num_classes}'
-            )
-        self.counts += other.counts
 
     def compute(self) -> SegmentationMetrics:
         """Divide the sums gathered so far."""
         return metrics_from_counts(self.counts)
 
-    def _require_known(self, pixels: Counts, name: str) -> None:
-        stray = np.flatnonzero(pixels)
-        stray = stray[(stray >= self.num_classes) & (stray != self.ignore_index)]
-        if stray.size:
-            raise ShapeError(
-                f'{name} ids must be below {self.num_classes} or {self.ignore_index}; received '
-                f'{stray[:5].tolist()}: check that the label ids are those of the student'
-            )
+
+class PseudoLabelMatrix(ConfusionMatrix):
+    """Confusion matrix of pseudo-masks, by default of VOC 2012, against the true training masks.
+
+    Pixels that the pseudo-mask leaves open (255) are no misses here: no student is trained on
+    them. They do not count, and ``unpredicted`` says how many they are. ``miou_nanmean`` is the
+    figure of the paper.
+
+    Args:
+        num_classes: 20 objects and background.
+        ignore_index: In the target the border of objects, in the mask what is left open.
+
+    Reference:
+        S. Lee, M. Lee, J. Lee, H. Shim, Railroad is not a Train: Saliency as Pseudo-pixel
+        Supervision for Weakly Supervised Semantic Segmentation (EPS), CVPR 2021, and the
+        evaluation in its released code.
+    """
+
+    def __init__(self, num_classes: int = VOC_CLASSES, ignore_index: int = 255) -> None:
+        super().__init__(num_classes, ignore_index)
+
+    def compute(self) -> SegmentationMetrics:
+        """Divide the sums gathered so far, without the pixels that were left open."""
+        left_open = metrics_from_counts(self.counts).unpredicted
+        decided = self.counts[:, : self.num_classes]
+        return replace(metrics_from_counts(decided), unpredicted=left_open)
 
 
 def metrics_from_counts(counts: Counts) -> SegmentationMetrics:
@@ -146,21 +170,10 @@ def metrics_from_counts(counts: Counts) -> SegmentationMetrics:
 
 def _joint_histogram(mask: Array, target: Array) -> Counts:
     """Count every (target, mask) pair of byte values in one pass."""
-    if mask.shape != target.shape:
-        raise ShapeError(
-            f'mask and target must have one shape; received {mask.shape} and {target.shape}'
-        )
-    pairs = _bytes(target, 'target').astype(np.intp) * _LEVELS + _bytes(mask, 'mask')
-    joint = np.bincount(pairs.reshape(-1), minlength=_LEVELS * _LEVELS)
-    return joint.reshape(_LEVELS, _LEVELS)
-
-
-def _bytes(ids: Array, name: str) -> npt.NDArray[np.uint8]:
-    if ids.dtype == np.uint8:
-        return ids
-    if ids.dtype.kind not in 'iu' or (ids.size and not 0 <= ids.min() <= ids.max() < _LEVELS):
-        raise ShapeError(f'{name} must hold integers from 0 to 255; received {ids.dtype}')
-    return ids.astype(np.uint8)
+    require_one_shape(mask, target)
+    pairs = byte_ids(target, 'target').astype(np.intp) * LEVELS + byte_ids(mask, 'mask')
+    joint = np.bincount(pairs.reshape(-1), minlength=LEVELS * LEVELS)
+    return joint.reshape(LEVELS, LEVELS)
 
 
 def _ratio(part: Array, whole: Array) -> npt.NDArray[np.float64]:

@@ -63,6 +63,37 @@ def test_cut_merge_order_and_weights_do_not_matter(pixels, cut, random):
     assert weighted.ece == pytest.approx(whole.ece, abs=1e-12)
 
 
+@given(CONFIDENCE, st.integers(1, 20))
+def test_agrees_with_the_intervals_of_the_paper(pixels, num_bins):
+    # Multiples of 1/num_bins stay out: on an edge, floats decide by their last bit.
+    confidence, correct = pixels
+    kept = np.abs(confidence * num_bins - np.round(confidence * num_bins)) > 1e-6
+    confidence, correct = confidence[kept], correct[kept]
+    gap = 0.0
+    for k in range(num_bins):
+        inside = [
+            i for i, c in enumerate(confidence.tolist()) if k / num_bins < c <= (k + 1) / num_bins
+        ]
+        if inside:
+            accuracy = sum(bool(correct[i]) for i in inside) / len(inside)
+            mean = sum(confidence[i] for i in inside) / len(inside)
+            gap += abs(accuracy - mean) * len(inside) / confidence.size
+    bins = bins_of(confidence, correct, num_bins=num_bins)
+    if confidence.size:
+        assert bins.ece == pytest.approx(gap, abs=1e-9)
+        assert bins.compute().ece == bins.ece
+
+
+@given(CONFIDENCE)
+def test_nll_agrees_with_a_loop_in_any_cut(pixels):
+    probability = pixels[0]
+    nll = NegativeLogLikelihood()
+    for value in probability:
+        nll.update(np.array([value]))
+    expected = sum(-math.log(max(value, 1e-12)) for value in probability.tolist())
+    assert nll.compute() == pytest.approx(expected / probability.size, abs=1e-9)
+
+
 @given(CONFIDENCE)
 def test_bounds(pixels):
     bins = bins_of(*pixels)
@@ -104,7 +135,11 @@ def test_what_is_no_probability_is_refused(bad):
 def test_bad_arguments_are_refused():
     with pytest.raises(ShapeError, match='one shape'):
         CalibrationBins().update(np.zeros(3), np.zeros(2, bool))
-    with pytest.raises(ShapeError, match='as many'):
+    with pytest.raises(ShapeError, match='bool'):
+        CalibrationBins().update(np.zeros(3), np.zeros(3, np.int64))
+    with pytest.raises(ShapeError, match=r'received \(3,\) and \(2,\)'):
+        NegativeLogLikelihood().update(np.zeros(3), np.ones(2))
+    with pytest.raises(ShapeError, match=r'received CalibrationBins\(10,\)'):
         CalibrationBins(10).merge(CalibrationBins(15))
     with pytest.raises(ShapeError, match='at least 1'):
         CalibrationBins(0)

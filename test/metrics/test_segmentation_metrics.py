@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from kd_perception.errors import ShapeError
-from kd_perception.metrics import ConfusionMatrix
+from kd_perception.metrics import ConfusionMatrix, PseudoLabelMatrix
 from kd_perception.metrics.segmentation import metrics_from_counts
 
 CLASSES = 4
@@ -105,6 +105,43 @@ def test_perfect_prediction(pixels):
     assert all(math.isnan(iou) or iou == 1 for iou in metrics.iou)
 
 
+VOC_IDS = st.integers(0, 20) | st.just(255)
+VOC_PIXELS = st.integers(1, 60).flatmap(
+    lambda size: hnp.arrays(np.uint8, (2, size), elements=VOC_IDS)
+)
+
+
+@given(VOC_PIXELS)
+def test_pseudo_labels_agree_with_counting_by_hand(pixels):
+    # A pair counts if both sides are decided; the mean is over classes that occur in these pairs.
+    mask, target = pixels
+    pairs = [(m, t) for m, t in zip(*pixels.tolist(), strict=True) if 255 not in (m, t)]
+    ious = []
+    for class_id in range(21):
+        union = sum(class_id in pair for pair in pairs)
+        if union:
+            ious.append(sum(pair == (class_id, class_id) for pair in pairs) / union)
+    matrix = PseudoLabelMatrix()
+    matrix.update(mask, target)
+    metrics = matrix.compute()
+    assert len(metrics.iou) == 21
+    if ious:
+        assert metrics.miou_nanmean == pytest.approx(sum(ious) / len(ious), abs=1e-12)
+        assert metrics.miou == pytest.approx(sum(ious) / 21, abs=1e-12)
+    labeled = (target != 255).sum()
+    if labeled:
+        left_open = ((mask == 255) & (target != 255)).sum()
+        assert metrics.unpredicted == pytest.approx(left_open / labeled)
+
+
+def test_pixels_that_a_pseudo_mask_leaves_open_are_no_misses():
+    mask, target = np.array([5, 255], np.uint8), np.array([5, 5], np.uint8)
+    pseudo, strict = PseudoLabelMatrix(), ConfusionMatrix(21)
+    for matrix in (pseudo, strict):
+        matrix.update(mask, target)
+    assert (pseudo.compute().iou[5], strict.compute().iou[5]) == (1.0, 0.5)
+
+
 def test_stray_ids_are_refused_and_nothing_is_counted():
     matrix = ConfusionMatrix(3)
     with pytest.raises(ShapeError, match=r'target ids .* received \[7\]'):
@@ -122,7 +159,9 @@ def test_bad_arguments_are_refused():
         matrix.update(np.zeros(3, np.uint8), np.array([0, 1, -1]))
     with pytest.raises(ShapeError, match='integers'):
         matrix.update(np.zeros(2), np.zeros(2, np.uint8))
-    with pytest.raises(ShapeError, match='same classes'):
+    with pytest.raises(ShapeError, match='same kind and settings'):
         matrix.merge(ConfusionMatrix(4))
+    with pytest.raises(ShapeError, match='same kind and settings'):
+        ConfusionMatrix(21).merge(PseudoLabelMatrix())
     with pytest.raises(ShapeError, match='num_classes'):
         ConfusionMatrix(256)

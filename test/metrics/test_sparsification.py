@@ -106,6 +106,13 @@ def test_negative_zero_is_zero():
     assert sparsification([-0.0], [True]).counts[0].tolist() == [0, 1]
 
 
+def test_flags_must_be_bool_and_as_many():
+    with pytest.raises(ShapeError, match='bool'):
+        Sparsification().update(np.zeros(3, np.float32), np.array([0, 2, 1]))
+    with pytest.raises(ShapeError, match='one shape'):
+        Sparsification().update(np.zeros(3, np.float32), np.zeros(2, bool))
+
+
 @pytest.mark.parametrize('bad', [-0.01, 1.01, math.nan])
 def test_what_is_no_uncertainty_is_refused(bad):
     with pytest.raises(ShapeError, match='from 0 to 1'):

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 from typing import Final
 
-import cv2
 import numpy as np
 
 from kd_perception.world_export.pictures import Array
@@ -30,12 +29,21 @@ def body_pose(pose: Array) -> Array:
 
 
 def quaternion(rotation: Array) -> tuple[float, float, float, float]:
-    """Return a rotation matrix [3, 3] as the unit quaternion (x, y, z, w) with w >= 0."""
-    vector = cv2.Rodrigues(np.asarray(rotation, np.float64))[0].ravel()
-    angle = float(np.linalg.norm(vector))
-    scale = np.sin(angle / 2) / angle if angle > 0 else 0.5
-    x, y, z = (float(value) for value in vector * scale)
-    return x, y, z, float(np.cos(angle / 2))
+    """Return a rotation matrix [3, 3] as the unit quaternion (x, y, z, w) with w >= 0.
+
+    Unlike `cv2.Rodrigues`, exact for small angles, too.
+
+    Reference:
+        I. Y. Bar-Itzhack, "New Method for Extracting the Quaternion from a Rotation Matrix",
+        Journal of Guidance, Control, and Dynamics 23(6), 2000.
+    """
+    r = np.asarray(rotation, np.float64)
+    symmetric = np.empty((4, 4))
+    symmetric[:3, :3] = r + r.T - np.trace(r) * np.eye(3)
+    symmetric[3, :3] = symmetric[:3, 3] = r[2, 1] - r[1, 2], r[0, 2] - r[2, 0], r[1, 0] - r[0, 1]
+    symmetric[3, 3] = np.trace(r)
+    x, y, z, w = np.linalg.eigh(symmetric)[1][:, -1].tolist()  # of the largest eigenvalue
+    return (x, y, z, w) if w >= 0 else (-x, -y, -z, -w)
 
 
 def roll_pitch_yaw(rotation: Array) -> tuple[float, float, float]:

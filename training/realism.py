@@ -20,7 +20,7 @@ import numpy.typing as npt
 from tqdm import tqdm
 
 from kd_perception.preprocessing import AgcConfig, agc_limits, normalize
-from kd_perception.world import WorldConfig, render_frame, split_seed
+from kd_perception.world import WorldConfig, WorldFrame, render_frame, split_seed
 from kd_perception.world.classes import CAR, PERSON
 from training.data.real_tiles import load_real_tiles
 
@@ -30,13 +30,26 @@ Pair = tuple[Array, Array]
 _SMALLEST = 0.0004
 """Things that cover less of the frame tell little; they are left out on both sides."""
 _RING_PX = 7
+_DISPLAY_LOW, _DISPLAY_HIGH = 1.0, 99.95
+_DISPLAY_MARGIN = 100.0
 
 
-def gray_image(thermal: Array, size: tuple[int, int]) -> Array:
-    """A raw or 8-bit frame at `size` (height, width) as the network sees it, float32 0 to 1."""
-    if thermal.shape != size:
-        thermal = cv2.resize(thermal, size[::-1], interpolation=cv2.INTER_AREA)
+def gray_image(thermal: Array) -> Array:
+    """An 8-bit frame as the network sees it, float32 0 to 1."""
     return normalize(thermal, *agc_limits(thermal, AgcConfig()))
+
+
+def display_image(frame: WorldFrame, size: tuple[int, int]) -> Array:
+    """What a camera whose gain leaves the sky aside makes of a frame, uint8 at `size`.
+
+    The real tiles come from such a camera: their sky is black, and the scene has the gray levels.
+    """
+    thermal = cv2.resize(frame.thermal, size[::-1], interpolation=cv2.INTER_AREA)
+    sky = cv2.resize(frame.sky.astype(np.uint8), size[::-1], interpolation=cv2.INTER_AREA) > 0
+    scene = thermal[~sky] if (~sky).any() else thermal.ravel()
+    low, high = np.percentile(scene, (_DISPLAY_LOW, _DISPLAY_HIGH))
+    gray = normalize(thermal, float(low - _DISPLAY_MARGIN), float(high + _DISPLAY_MARGIN))
+    return np.round(255 * gray).astype(np.uint8)
 
 
 def frame_statistics(gray: Array, label: Array) -> dict[str, float]:
@@ -102,7 +115,7 @@ def summary(pairs: Iterable[Pair]) -> dict[str, float]:
 
 def real_pairs() -> list[Pair]:
     """The labeled real tiles."""
-    return [(gray_image(t.thermal, t.label.shape), t.label) for t in load_real_tiles()]
+    return [(gray_image(tile.thermal), tile.label) for tile in load_real_tiles()]
 
 
 def world_pairs(config: WorldConfig, count: int, size: tuple[int, int]) -> Iterable[Pair]:
@@ -111,7 +124,7 @@ def world_pairs(config: WorldConfig, count: int, size: tuple[int, int]) -> Itera
     for index in tqdm(range(count), 'world', unit='frame'):
         frame = render_frame(config, seed, index, ('thermal',))
         label = cv2.resize(frame.label, size[::-1], interpolation=cv2.INTER_NEAREST)
-        yield gray_image(frame.thermal, size), label
+        yield gray_image(display_image(frame, size)), label
 
 
 def markdown(real: dict[str, float], world: dict[str, float]) -> str:

@@ -10,7 +10,14 @@ import numpy.typing as npt
 
 from kd_perception.errors import ConfigError
 from kd_perception.preprocessing import AgcConfig, Letterbox, agc_limits, network_input, normalize
-from training.data.augmentation import AugmentationConfig, augment, augment_pair
+from training.data.augmentation import (
+    AugmentationConfig,
+    Sample,
+    augment,
+    augment_pair,
+    augment_rgb,
+    augment_sample,
+)
 
 Array = npt.NDArray[Any]
 
@@ -23,9 +30,6 @@ FIELDS = {
     'rgbt': ('thermal', 'rgb', 'label'),
 }
 """What must be known of a frame."""
-
-TRAINING_FIELDS = {**FIELDS, 'rgb': FIELDS['rgbt']}
-"""The same for training: color frames are augmented together with their thermal frames."""
 
 
 class LabeledFrame(Protocol):
@@ -65,8 +69,12 @@ def training_sample(
     if modality == 'thermal':
         gray, label = augment(frame.thermal, frame.label, rng, config)
         return gray[None], label
+    if modality == 'rgb':
+        view = augment_sample(Sample(rgb=frame.rgb, label=frame.label), rng, config.view)
+        color = augment_rgb(view.rgb.astype(np.float32) / np.float32(255.0), rng, config.rgb)
+        return np.ascontiguousarray(color.transpose(2, 0, 1)), view.label
     gray, rgb, label = augment_pair(frame.thermal, frame.rgb, frame.label, rng, config)
-    return (rgb if modality == 'rgb' else np.concatenate([gray[None], rgb])), label
+    return np.concatenate([gray[None], rgb]), label
 
 
 def network_image(

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from training.data.augmentation import AugmentationConfig
-from training.data.modality import FIELDS, TRAINING_FIELDS, check_modality
+from training.data.modality import FIELDS, check_modality
 from training.data.world import WorldSplit
 from training.settings import plain
 
@@ -74,12 +74,8 @@ class SupervisedConfig:
     def __post_init__(self) -> None:
         """Check the modality and let the splits hold what it needs."""
         check_modality(self.modality)
-        for name, fields in (
-            ('train', TRAINING_FIELDS),
-            ('validation', FIELDS),
-            ('test', FIELDS),
-        ):
-            split = replace(getattr(self, name), fields=fields[self.modality])
+        for name in ('train', 'validation', 'test'):
+            split = replace(getattr(self, name), fields=FIELDS[self.modality])
             object.__setattr__(self, name, split)
 
     def preset_splits(self) -> dict[str, WorldSplit]:

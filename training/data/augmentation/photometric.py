@@ -107,21 +107,23 @@ def change_brightness(rgb: Array, rng: Rng, config: PhotometricConfig) -> Array:
 
 def change_contrast(rgb: Array, rng: Rng, config: PhotometricConfig) -> Array:
     """Stretch or squeeze the levels about their mean."""
-    mean = F32((rgb @ _LUMA).mean())
+    mean = np.array(cv2.mean(rgb)[:3], F32) @ _LUMA
     return _clip(mean + (rgb - mean) * _factor(rng, config.contrast))
 
 
 def change_saturation(rgb: Array, rng: Rng, config: PhotometricConfig) -> Array:
     """Move colors from or to gray of the same luma."""
-    luma = (rgb @ _LUMA)[..., None]
-    return _clip(luma + (rgb - luma) * _factor(rng, config.saturation))
+    factor = _factor(rng, config.saturation)
+    matrix = factor * np.eye(3, dtype=F32) + (F32(1.0) - factor) * _LUMA
+    return _clip(np.asarray(cv2.transform(rgb, matrix)))
 
 
 def change_hue(rgb: Array, rng: Rng, config: PhotometricConfig) -> Array:
     """Turn the color circle; grays stay."""
     turn = F32(rng.uniform(-config.hue_deg, config.hue_deg))
     hsv = cv2.cvtColor(np.ascontiguousarray(rgb), cv2.COLOR_RGB2HSV)
-    hsv[..., 0] = np.mod(hsv[..., 0] + turn, F32(360.0))
+    hue = hsv[..., 0] + turn
+    hsv[..., 0] = hue - F32(360.0) * np.floor(hue * F32(1.0 / 360.0))  # np.mod takes long
     return _clip(np.asarray(cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB)))
 
 

@@ -56,7 +56,7 @@ class Animal:
         return [Placed(thing, placement)]
 
     def _four_legs(self, swing: float) -> list[tuple[Bone, Plain]]:
-        h, up = self.height_m, 1.45 if self.kind == 'deer' else 1.15
+        h, up = self.height_m, 1.32 if self.kind == 'deer' else 1.15
         thick = 0.22 if self.kind == 'deer' else 0.27
         neck, head = (0.0, -0.85 * h, 0.5 * h), (0.0, -up * h, 0.75 * h)
         nose = (0.0, -up * h + 0.12 * h, 1.05 * h)

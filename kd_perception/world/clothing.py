@@ -102,7 +102,7 @@ class _Wardrobe:
             self.base_c + self.span_k * rng.uniform(low, high),
             color,
             emissivity=0.96,
-            grain_k=self.span_k * folds * rng.uniform(0.03, 0.1),
+            grain_k=self.span_k * folds * rng.uniform(0.05, 0.15),
             texels_per_m=rng.uniform(28.0, 55.0),
             kind=int(rng.integers(4)),
             limb_k=self.span_k * rng.uniform(0.03, 0.14),
@@ -146,8 +146,8 @@ def draw_clothing(
     face = wardrobe.cloth(0.72, 1.0, _varied(rng, _SKIN), 0.5)
     skin = wardrobe.shifted(face, rng.uniform(-0.2, -0.02))
     hand = skin if rng.uniform() < 0.8 else wardrobe.cloth(0.15, 0.4, wardrobe.color())
-    top = wardrobe.cloth(*((0.4, 0.8) if summer else (0.1, 0.55)), wardrobe.color(0.35))
-    bottom = wardrobe.cloth(*((0.4, 0.8) if summer else (0.25, 0.7)), wardrobe.color(0.1))
+    top = wardrobe.cloth(*((0.3, 0.7) if summer else (0.06, 0.42)), wardrobe.color(0.22))
+    bottom = wardrobe.cloth(*((0.3, 0.7) if summer else (0.14, 0.52)), wardrobe.color(0.05))
     sleeve = wardrobe.shifted(top, rng.normal(0.0, 0.06))
     bare_legs = rng.uniform() < (0.4 if summer else 0.08)
     return Clothing(

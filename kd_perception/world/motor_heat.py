@@ -152,7 +152,7 @@ def draw_motor_heat(
         glow_k=k(state.glow),
         engine_glow_k=k(state.engine_glow),
         paint_emissivity=rng.uniform(0.8, 0.96),
-        glass_emissivity=rng.uniform(0.55, 0.85),
+        glass_emissivity=rng.uniform(0.6, 0.92),
     )
 
 

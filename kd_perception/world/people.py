@@ -124,10 +124,12 @@ class Person:
             ends = frame.at(0.0, low * h, ahead * wide), frame.at(0.0, high * h, ahead * wide)
             return Bone(*ends, size[0] * wide, size[1] * wide)
 
+        shoulders = [frame.at(side * 0.118 * wide, 0.272 * h, -0.004 * h) for side in (-1, 1)]
         parts = [
             (bone(-0.06, 0.12, (0.088, 0.066)), wear.bottom),
             (bone(0.01, 0.22, (0.084, 0.062)), wear.top),
-            (bone(0.09, 0.34, (0.096, 0.066)), wear.top),
+            (bone(0.08, 0.34, (0.096, 0.066)), wear.top),
+            (Bone(shoulders[0], shoulders[1], 0.052 * wide, 0.046 * wide), wear.sleeve),
         ]
         if wear.coat and hanging:
             parts.append((bone(-0.25, 0.15, (0.105, 0.088)), wear.top))
@@ -142,11 +144,11 @@ class Person:
     def _limbs(self, limbs: Limbs) -> list[Dressed]:
         h, wide, wear = self.height_m, self.height_m * self.girth, self.clothing
         return [
-            (Bone(limbs.shoulder, limbs.elbow, 0.031 * wide, 0.034 * wide, 1.25), wear.sleeve),
-            (Bone(limbs.elbow, limbs.wrist, 0.025 * wide, 0.026 * wide, 1.25), wear.forearm),
-            (Bone(limbs.wrist, limbs.fingers, 0.016 * h, 0.022 * h, 1.2), wear.hand),
-            (Bone(limbs.hip, limbs.knee, 0.05 * wide, 0.054 * wide, 1.2), wear.bottom),
-            (Bone(limbs.knee, limbs.ankle, 0.036 * wide, 0.04 * wide, 1.25), wear.calf),
+            (Bone(limbs.shoulder, limbs.elbow, 0.027 * wide, 0.03 * wide, 1.35), wear.sleeve),
+            (Bone(limbs.elbow, limbs.wrist, 0.022 * wide, 0.024 * wide, 1.4), wear.forearm),
+            (Bone(limbs.wrist, limbs.fingers, 0.016 * h, 0.022 * h, 1.3), wear.hand),
+            (Bone(limbs.hip, limbs.knee, 0.046 * wide, 0.05 * wide, 1.42), wear.bottom),
+            (Bone(limbs.knee, limbs.ankle, 0.033 * wide, 0.037 * wide, 1.42), wear.calf),
             (Bone(limbs.ankle, limbs.toe, 0.026 * h, 0.024 * h, 1.35), wear.shoe),
         ]
 

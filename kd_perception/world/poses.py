@@ -133,7 +133,7 @@ def _limbs(pose: Pose, side: int, trunk: Frame, height_m: float, girth: float) -
     turned = spread - pose.inward[side]
     thigh = pose.thighs[side]
     shin = thigh - pose.knees[side]
-    shoulder = trunk.at(out * (0.082 * girth + 0.022) * h, 0.29 * h, 0.0)
+    shoulder = trunk.at(out * (0.082 * girth + 0.016) * h, 0.29 * h, 0.0)
     elbow = _hang(shoulder, arm, out * spread, _ARM * h)
     wrist = _hang(elbow, forearm, out * turned, _FOREARM * h)
     fingers = _hang(wrist, forearm, out * turned, _HAND * h)

@@ -37,6 +37,7 @@ def pram(temperature_c: float, color: Color) -> Thing:
     )
     wheels = [ball((x, -0.12, z), (0.03, 0.12, 0.12)) for x in (-0.24, 0.24) for z in (0.6, 1.1)]
     bars = [limb((x, -0.5, 0.75), (x, -1.0, 0.38), 0.014) for x in (-0.2, 0.2)]
+    bars += [limb((x, -0.12, z), (x, -0.5, 0.85), 0.014) for x in (-0.2, 0.2) for z in (0.6, 1.1)]
     return Thing(
         (Part(body, cloth), Part(hood, cloth), *(Part(s, metal) for s in (*wheels, *bars))),
         UNLABELED,

@@ -19,7 +19,7 @@ from kd_perception.world.shapes import ball, box
 from kd_perception.world.solids import Part, Placed, Placement, Thing
 
 _PAINTS: tuple[tuple[float, Color], ...] = (
-    (0.27, (0.75, 0.75, 0.74)),
+    (0.27, (0.66, 0.66, 0.65)),
     (0.2, (0.35, 0.36, 0.37)),
     (0.2, (0.02, 0.02, 0.022)),
     (0.1, (0.12, 0.125, 0.13)),
@@ -173,7 +173,7 @@ def _wheels(rng: np.random.Generator, form: Form, heat: MotorHeat) -> list[Part]
     """Tires as cylinders, rims as discs on their outer faces."""
     radius, half = form.wheel_m, 0.11 if form.wheel_m < 0.4 else 0.14
     tire = Plain(heat.tire_c, (0.015, 0.015, 0.016), 0.95, 0.5, 12.0, limb_k=heat.tire_limb_k)
-    silver = rng.uniform(0.15, 0.5)
+    silver = rng.uniform(0.08, 0.3)
     rim = Plain(heat.rim_c, (silver, silver, silver), 0.85, 0.6, 25.0, limb_k=-heat.tire_limb_k)
     shape, face = wheel(radius, half), 0.66 * radius
     x = form.half_width_m - half + 0.012
@@ -189,14 +189,14 @@ def _wheels(rng: np.random.Generator, form: Form, heat: MotorHeat) -> list[Part]
 
 def _underside(form: Form, heat: MotorHeat) -> list[Part]:
     """Engine tray and exhaust, seen below the bumper and between the wheels."""
-    wide, low = 0.84 * form.half_width_m, 0.55 * form.clearance_m
+    wide, low = 0.84 * form.half_width_m, 0.62 * form.clearance_m
     long, high = 0.12 * form.length_m, form.clearance_m + 0.1 - low
     engine = Plain(heat.engine_c, (0.02, 0.02, 0.02), 0.93, 0.8, 6.0)
     rear = Plain(heat.under_c, (0.02, 0.02, 0.02), 0.93, 0.8, 6.0)
     return [
-        Part(box(wide, high, long, base_m=low), engine, (0.0, 0.0, 0.35 * form.length_m)),
+        Part(box(wide, high, long, base_m=low), engine, (0.0, 0.0, 0.33 * form.length_m)),
         Part(
-            box(wide, high, 0.34 * form.length_m, base_m=low), rear, (0, 0, -0.11 * form.length_m)
+            box(wide, high, 0.33 * form.length_m, base_m=low), rear, (0, 0, -0.12 * form.length_m)
         ),
     ]
 

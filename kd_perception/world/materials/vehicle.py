@@ -100,16 +100,29 @@ class CabinGlass(Material):
 
 
 @njit(cache=True, forceinline=True, error_model='numpy')
+def _towards_limb(emissivity: float, facing: float) -> float:
+    """Smooth surfaces mirror more where they are seen at a flat angle."""
+    away = (1.0 - facing) ** 2
+    return max(1.0 - (1.0 - emissivity) * (1.0 + 2.0 * away * away), 0.3)
+
+
+@njit(cache=True, forceinline=True, error_model='numpy')
 def body_paint_sample(material: BodyPaint, point: Point, textures: Textures) -> Sample:
     """What the lower body is at a point."""
     x, h, z = abs(point.x), point.height, point.z
     grain = noise(textures.noise, material.kind, point.x + z, h, 7.0, point.footprint_m)
-    delta = 0.5 * grain + material.gradient_k * (h - 0.5)
+    streak = noise(
+        textures.noise, material.kind + 1, 0.3 * (point.x + z), h, 22.0, point.footprint_m
+    )
+    delta = 0.45 * grain + 0.35 * streak + material.gradient_k * (h - 0.5)
     red, green, blue = 1.0 * material.color[0], 1.0 * material.color[1], 1.0 * material.color[2]
     glow = 0.0
     side = abs(point.normal_x) > 0.85
     front, back = point.normal_z > 0.35, point.normal_z < -0.35
     lift = h - material.clearance_m
+    # Below a crease the sides turn to the road and mirror its warmth.
+    if side and lift < 0.42 * (material.belt_m - material.clearance_m):
+        delta += 0.5 * material.edge_k + 0.35
     turn = 1.0 - max(abs(point.normal_x), abs(point.normal_y), abs(point.normal_z))
     delta += material.edge_k * min(1.0, 4.0 * turn)
     if z > 0.5 * material.axle_m and not side:
@@ -145,7 +158,7 @@ def body_paint_sample(material: BodyPaint, point: Point, textures: Textures) -> 
         delta -= 1.0
         red, green, blue = 0.3 * red, 0.3 * green, 0.3 * blue
     temperature_c = material.base_c + delta
-    emissivity = 1.0 * material.emissivity
+    emissivity = _towards_limb(material.emissivity, point.facing)
     return Sample(temperature_c, emissivity, red, green, blue, glow, 0.0)
 
 
@@ -170,10 +183,11 @@ def cabin_glass_sample(material: CabinGlass, point: Point, textures: Textures) -
         # Upright panes mirror houses and trees, sloping ones the sky.
         mirrored = 1.0 - material.glass_emissivity
         emissivity = 1.0 - (0.35 if side else 1.0) * mirrored
+        emissivity = _towards_limb(emissivity, point.facing)
         return Sample(temperature_c, emissivity, shade, shade, 1.15 * shade, 0.0, 1.0)
     temperature_c = material.body_c + 0.4 * grain
     if abs(point.normal_y) < 0.93:
         temperature_c += material.pillar_k
-    emissivity = 1.0 * material.body_emissivity
+    emissivity = _towards_limb(material.body_emissivity, point.facing)
     red, green, blue = 1.0 * material.color[0], 1.0 * material.color[1], 1.0 * material.color[2]
     return Sample(temperature_c, emissivity, red, green, blue, 0.0, 0.0)

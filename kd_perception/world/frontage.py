@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import math
+from typing import Final
 
 from kd_perception.world.backdrop import (
     draw_building,
@@ -24,10 +25,11 @@ from kd_perception.world.posts import (
     draw_wires,
 )
 from kd_perception.world.site import BLOCK_M, Site
-from kd_perception.world.styles import CAR_PARK, RURAL, SUBURB
+from kd_perception.world.styles import CAMPUS, CAR_PARK, CITY, RURAL, SUBURB
 
 _SIDES = (-1.0, 1.0)
 _TREE_RADIUS_M = 0.4
+_WOOD_SHARE: Final = {CAMPUS: 0.9, CITY: 0.3, SUBURB: 0.7, RURAL: 0.6, CAR_PARK: 0.7}
 
 
 def add_frontage(site: Site) -> None:
@@ -121,7 +123,7 @@ def _add_street_trees(site: Site, side: float) -> None:
 def _add_back_trees(site: Site, side: float) -> None:
     """Trees and bushes beyond the pavement, up to a wood."""
     rng, plan = site.rng, site.plan
-    for _ in range(site.count(plan.style.back_trees, 9)):
+    for _ in range(site.count(plan.style.back_trees, 12)):
         a, b, c = rng.uniform(size=3).tolist()
         u, z = side * (plan.edge_m + 1.5 + 14.0 * a), site.start_m + BLOCK_M * b
         if not _tree_allowed(site, u, z):
@@ -168,10 +170,11 @@ def _add_distance(site: Site, side: float) -> None:
     rng, plan = site.rng, site.plan
     a = rng.uniform(size=6).tolist()
     middle = site.start_m + 0.5 * BLOCK_M
-    if a[0] < 0.6:
-        height = 5.0 + 9.0 * a[1]
+    if a[0] < _WOOD_SHARE[plan.kind]:
+        height = 7.0 + 9.0 * a[1]
         row = draw_tree_line(rng, site.climate, plan.tree_color, 24.0, height)
-        u = side * (plan.edge_m + 24.0 + 40.0 * a[2])
+        near = 4.0 if plan.kind == CAR_PARK else 16.0
+        u = side * (plan.edge_m + near + 40.0 * a[2] ** 2)
         site.put(row, site.terrain.upright(u, middle, yaw=0.5 * math.pi))
     if a[3] < (0.1 if plan.kind == RURAL else 0.6):
         tower = draw_tower(rng, site.climate, plan.kind)

@@ -119,14 +119,13 @@ _BEYOND_COLORS: Final = {
 
 
 def _draw_ground(rng: np.random.Generator, climate: Climate, kind: str, style: Style) -> Ground:
-    dry = 1.0 - 0.45 * climate.wetness
     dark, pale, tint, worn, grain = rng.uniform(size=5).tolist()
     strip = rng.uniform() < style.strip_share
     beyond = style.beyond[int(rng.integers(len(style.beyond)))]
     hard_c = {GRASS: climate.grass_c, FIELD: climate.grass_c + rng.normal(0.0, 1.0)}
     park = kind == CAR_PARK
-    gray = dry * (0.05 + 0.08 * dark)
-    stone = dry * (0.16 + 0.2 * pale)
+    gray = 0.05 + 0.08 * dark
+    stone = 0.16 + 0.2 * pale
     half = float(rng.uniform(*style.half_width_m))
     return Ground(
         road_c=climate.road_c,
@@ -134,7 +133,7 @@ def _draw_ground(rng: np.random.Generator, climate: Climate, kind: str, style: S
         beyond_c=float(hard_c.get(beyond, climate.pavement_c)),
         road_color=(gray, gray, gray * (0.95 + 0.12 * tint)),
         pavement_color=(stone, stone * (0.92 + 0.08 * tint), stone * (0.8 + 0.2 * tint)),
-        beyond_color=tuple(dry * c * (0.7 + 0.7 * pale) for c in _BEYOND_COLORS[beyond]),  # type: ignore[arg-type]
+        beyond_color=tuple(c * (0.7 + 0.7 * pale) for c in _BEYOND_COLORS[beyond]),  # type: ignore[arg-type]
         half_width_m=half,
         strip_m=5.0 if park else 2.2 if strip else 0.0,
         bay_m=2.6 if park else float(rng.choice((0.0, 5.6))) if strip else 0.0,

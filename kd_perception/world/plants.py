@@ -36,7 +36,7 @@ def _leaves(climate: Climate, color: Color, numbers: list[float], *, edge: float
             color[2] * bright,
         ),
         clump_k=0.25 + 0.65 * clump,
-        ragged=0.1 + 0.3 * ragged,
+        ragged=0.2 + 0.25 * ragged,
         edge=edge,
         kind=int(4 * kind),
     )
@@ -73,31 +73,37 @@ def draw_tree(
         lean: how far its crown stands from above its foot (x, z) [m].
     """
     a = rng.uniform(size=14).tolist()
-    height = 2.2 + 3.2 * a[0]
-    girth = 0.09 + 0.26 * a[1] ** 1.5
+    spread = 1.4 + 2.6 * a[3] + 0.5 * (abs(lean[0]) + abs(lean[1]))
+    height = 2.0 + 2.6 * a[0] + 0.35 * spread
+    girth = 0.09 + 0.24 * a[1] ** 1.5
     bark = _bark(climate, a[2])
-    trunk = Part(_trunk(round(100 * girth), round(10 * height + 15)), bark)
+    trunk = Part(_trunk(round(100 * girth), round(10 * height + 10)), bark)
     if bare:
         sheets = [_branches(rng, bark, height, 3.0 * a[3] + 0.1 * k) for k in range(2)]
         return Thing((trunk, *sheets), absorptance=_LEAF_ABSORPTANCE)
-    spread = 1.3 + 2.4 * a[3] + 0.5 * (abs(lean[0]) + abs(lean[1]))
-    leaves = _leaves(climate, color, a[4:10], edge=0.12 + 0.2 * a[10])
-    balls = 1 + int(4 * a[11])
-    middles = rng.normal(0.0, 0.45, (balls, 3)).tolist()
-    sizes = rng.uniform(0.6, 1.0, (balls, 2)).tolist()
-    crown = [
-        Part(
-            ball((0.0, 0.0, 0.0), (spread * s, spread * s * (0.6 + 0.4 * t), spread * s)),
-            leaves,
-            (
-                lean[0] + spread * x,
-                -height - 0.75 * spread + 0.5 * spread * y,
-                lean[1] + spread * z,
-            ),
-        )
-        for (x, y, z), (s, t) in zip(middles, sizes, strict=True)
+    leaves = _leaves(climate, color, a[4:10], edge=0.35 + 0.2 * a[10])
+    crown = _crown(rng, leaves, 3 + int(4 * a[11]), spread)
+    raised = [
+        part._replace(offset=(x + lean[0], y - height, z + lean[1]))
+        for part in crown
+        for x, y, z in (part.offset,)
     ]
-    return Thing((trunk, *crown), absorptance=_LEAF_ABSORPTANCE)
+    return Thing((trunk, *raised), absorptance=_LEAF_ABSORPTANCE)
+
+
+def _crown(rng: np.random.Generator, leaves: Leaves, count: int, spread_m: float) -> list[Part]:
+    """Overlapping balls; their lowest points hang a little below the origin."""
+    numbers = rng.uniform(size=(count, 5))
+    angle = 2.0 * np.pi * (np.arange(count) + numbers[:, 0]) / count
+    reach = spread_m * (0.25 + 0.4 * numbers[:, 1])
+    rise = spread_m * (0.45 + 0.9 * numbers[:, 2])
+    size = spread_m * (0.5 + 0.35 * numbers[:, 3])
+    flat = 0.65 + 0.35 * numbers[:, 4]
+    rows = np.stack([reach * np.cos(angle), -rise, reach * np.sin(angle), size, size * flat], 1)
+    return [
+        Part(ball((0.0, 0.0, 0.0), (r, high, r)), leaves, (x, y, z))
+        for x, y, z, r, high in rows.tolist()
+    ]
 
 
 def _branches(rng: np.random.Generator, bark: Plain, height_m: float, yaw: float) -> Part:
@@ -119,7 +125,7 @@ def _branches(rng: np.random.Generator, bark: Plain, height_m: float, yaw: float
 def draw_bush(rng: np.random.Generator, climate: Climate, color: Color) -> Thing:
     """One to three round bushes that touch."""
     a = rng.uniform(size=10).tolist()
-    leaves = _leaves(climate, color, a[:6], edge=0.05)
+    leaves = _leaves(climate, color, a[:6], edge=0.3)
     parts = []
     for k in range(1 + int(3 * a[6])):
         radius = 0.35 + 0.7 * a[7 + k]

@@ -25,7 +25,7 @@ _ORANGE: Final[Color] = (0.75, 0.25, 0.03)
 
 def add_roadside(site: Site) -> None:
     """Fill a block with classed things that have no heat of their own."""
-    style, density = site.plan.style, site.config.density
+    style, density = site.plan.style, site.density
     for index, side in enumerate(_SIDES):
         if site.plan.curbs[index] and density > 0.0:
             _add_curbs(site, side)

@@ -22,6 +22,7 @@ from kd_perception.world.terrain import Terrain
 BLOCK_M: Final = 45.0
 _INSTANCES_PER_BLOCK = 1000
 _TRIES = 10
+_BEYOND_SHARE = 0.5
 
 
 class Gaze(NamedTuple):
@@ -63,7 +64,8 @@ class Site:
         plan: the street.
         terrain: its course.
         number: position along the street; block 0 starts at z = 0.
-        gaze: of a single frame that stands in block 0; None along a drive.
+        gaze: of a single frame that stands in block 0; None in other blocks and along a drive.
+        still: whether the street is that of a single frame.
     """
 
     rng: np.random.Generator
@@ -73,6 +75,7 @@ class Site:
     terrain: Terrain
     number: int
     gaze: Gaze | None = None
+    still: bool = False
     block: Block = field(default_factory=Block)
     _taken: list[tuple[float, float, float]] = field(default_factory=list)
     _used: int = 0
@@ -81,6 +84,12 @@ class Site:
     def start_m(self) -> float:
         """Where the block begins."""
         return self.number * BLOCK_M
+
+    @property
+    def density(self) -> float:
+        """Factor on the number of classed things; a single frame shows few of the far ones."""
+        beyond = self.still and self.gaze is None
+        return self.config.density * (_BEYOND_SHARE if beyond else 1.0)
 
     def next_instance(self) -> int:
         """An object id that no other thing has; ids of a block are positive and its own."""

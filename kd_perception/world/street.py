@@ -92,7 +92,8 @@ class Street:
     def _draw_block(self, number: int) -> Block:
         rng = np.random.default_rng([*self._key, _BLOCK, number + _NO_BLOCK_BEFORE])
         gaze = self._gaze if number == 0 else None
-        site = Site(rng, self.config, self.climate, self.plan, self.terrain, number, gaze)
+        still = self._gaze is not None
+        site = Site(rng, self.config, self.climate, self.plan, self.terrain, number, gaze, still)
         add_roadside(site)
         add_inhabitants(site)
         add_frontage(site)
@@ -118,8 +119,8 @@ class Street:
         a, b, c = rng.uniform(size=3).tolist()
         z = number * _HORIZON_STEP_M
         rows = [(z, 160.0, 8.0 + 10.0 * a)]
-        if self._gaze is not None and b < 0.55:
-            rows.append((45.0 + 80.0 * c, 40.0, 4.0 + 8.0 * a))
+        if self._gaze is not None and b < 0.7:
+            rows.append((40.0 + 75.0 * c, 45.0, 6.0 + 9.0 * a))
         return [
             draw_tree_line(rng, self.climate, self.plan.tree_color, half, height).at(
                 self.terrain.upright(0.0, where)

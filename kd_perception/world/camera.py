@@ -9,12 +9,15 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from kd_perception.world.clipping import clipped_rectangles
 from kd_perception.world.shapes import Vector
 
 Array = npt.NDArray[Any]
 
 NEAR_M = 0.3
 """Nothing closer than this is drawn."""
+
+_WIDE_SHARE = 0.05
 
 
 class Lens(Protocol):
@@ -101,19 +104,18 @@ class Camera:
     def windows(self, corners: Array) -> tuple[Array, Array]:
         """See `Lens`."""
         seen = (corners - self.position) @ self.rotation
-        nearest_m, farthest_m = seen[..., 2].min(axis=1), seen[..., 2].max(axis=1)
-        ahead = np.nonzero(nearest_m >= NEAR_M)[0]
-        across = np.nonzero((nearest_m < NEAR_M) & (farthest_m >= NEAR_M))[0]
+        nearest_m = seen[..., 2].min(axis=1)
+        height, width = self.image_size
         windows = np.zeros((len(corners), 4), np.int32)
-        windows[ahead] = self._extent(seen[ahead])
-        for k in across:
-            windows[k] = self._extent(_clipped(seen[k]))
+        ahead = nearest_m >= NEAR_M
+        pixels = seen[ahead, :, :2] / seen[ahead, :, 2:] * self.focal_px + self.matrix[:2, 2]
+        windows[ahead] = pixel_rectangles(pixels, self.image_size)
+        # Boxes across the near plane, and wide ones whose corners lie far outside the image.
+        rows, columns = windows[:, 1] - windows[:, 0], windows[:, 3] - windows[:, 2]
+        clip = (nearest_m < NEAR_M) & (seen[..., 2].max(axis=1) >= NEAR_M)
+        clip |= rows * columns > _WIDE_SHARE * height * width
+        windows[clip] = clipped_rectangles(seen[clip], self.focal_px, height, width, NEAR_M)
         return nearest_m, windows
-
-    def _extent(self, seen: Array) -> Array:
-        """Rectangles of points [..., points, 3] before the camera."""
-        pixels = seen[..., :2] / seen[..., 2:] * self.focal_px + self.matrix[:2, 2]
-        return pixel_rectangles(pixels, self.image_size)
 
 
 @dataclass(frozen=True)
@@ -166,16 +168,6 @@ def pixel_rectangles(pixels: Array, image_size: tuple[int, int]) -> Array:
     last = np.clip(np.ceil(pixels.max(axis=-2)) + 1, 0, limit)
     edges = [first[..., 1], last[..., 1], first[..., 0], last[..., 0]]
     return np.stack(edges, axis=-1).astype(np.int32)
-
-
-def _clipped(points: Array) -> Array:
-    """Corners in front of the near plane and the cuts of all edges and diagonals with it."""
-    front, back = points[points[:, 2] >= NEAR_M], points[points[:, 2] < NEAR_M]
-    share = (NEAR_M - back[:, None, 2]) / (front[None, :, 2] - back[:, None, 2] + 1e-9)
-    cuts = back[:, None] + share[..., None] * (front[None] - back[:, None])
-    points = np.concatenate([front, cuts.reshape(-1, 3)])
-    points[:, 2] = np.maximum(points[:, 2], NEAR_M * 0.99)
-    return points
 
 
 def camera_rotation(yaw: float, pitch: float, roll: float) -> Array:

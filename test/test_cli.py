@@ -18,7 +18,7 @@ from kd_perception.bags import BagReader, BagWriter
 from kd_perception.cli import main
 
 ROOT = Path(__file__).resolve().parents[1]
-COMMANDS = ('demo', 'play', 'replay', 'evaluate', 'doctor')
+COMMANDS = ('demo', 'play', 'replay', 'evaluate', 'world', 'doctor')
 TOPIC = '/thermal/image_raw'
 
 

@@ -14,6 +14,7 @@ Reference:
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -24,12 +25,9 @@ from kd_perception.world import WorldFrame
 from kd_perception.world_export.layout import Layout, Written, write_lines
 from kd_perception.world_export.pictures import Array, write_picture
 from kd_perception.world_export.plan import ExportPlan, Job
-from kd_perception.world_export.rendering import single_frames
+from kd_perception.world_export.rendering import is_night, single_frames
 
-DAY_LUMA = 60.0
-"""A frame whose color image has this mean luma (0 to 255) counts as day."""
-
-_LUMA = np.array((0.299, 0.587, 0.114))
+_DAY, _NIGHT = 'D', 'N'
 
 
 def thermal_8bit(thermal: Array) -> ByteImage:
@@ -43,15 +41,10 @@ def thermal_8bit(thermal: Array) -> ByteImage:
     return gray
 
 
-def is_day(rgb: ByteImage) -> bool:
-    """Tell day from night by the mean brightness of the color image."""
-    return float(rgb.reshape(-1, 3).mean(axis=0) @ _LUMA) >= DAY_LUMA
-
-
 def write_frame(folder: Path, job: Job, frame: WorldFrame) -> str:
-    """Write the files of a frame; returns its name, which tells day from night."""
+    """Write the files of a frame; the job's group is D or N. Returns the name of the frame."""
     assert frame.rgb is not None and frame.thermal is not None
-    stem = f'{job.number:05d}{"D" if is_day(frame.rgb) else "N"}'
+    stem = f'{job.number:05d}{job.group}'
     image = np.dstack([frame.rgb, thermal_8bit(frame.thermal)])
     write_picture(folder / 'images' / f'{stem}.png', image)
     write_picture(folder / 'labels' / f'{stem}.png', frame.label)
@@ -64,15 +57,19 @@ def finish(folder: Path, plan: ExportPlan, results: Iterator[Written]) -> None:
     names: dict[str, list[str]] = {split: [] for split in plan.splits}
     for job, stem in results:
         names[job.split].append(stem)
-    names['test_day'] = [stem for stem in names.get('test', []) if stem.endswith('D')]
-    names['test_night'] = [stem for stem in names.get('test', []) if stem.endswith('N')]
+    names['test_day'] = [stem for stem in names.get('test', []) if stem.endswith(_DAY)]
+    names['test_night'] = [stem for stem in names.get('test', []) if stem.endswith(_NIGHT)]
     for split, stems in names.items():
         if stems:
             write_lines(folder / f'{split}.txt', stems)
 
 
 def _jobs(plan: ExportPlan) -> list[Job]:
-    return single_frames(plan, ('thermal', 'rgb'))
+    jobs = single_frames(plan, ('thermal', 'rgb'))
+    configs = {split: plan.world_config(split) for split in plan.splits}
+    return [
+        replace(job, group=_NIGHT if is_night(configs[job.split], job) else _DAY) for job in jobs
+    ]
 
 
 LAYOUT = Layout(
@@ -81,11 +78,10 @@ LAYOUT = Layout(
     jobs=_jobs,
     write=write_frame,
     finish=finish,
-    notes=f"""\
+    notes="""\
 * The fourth channel is the raw image after the robot's own gain control, frame by frame.
   `thermal16/` holds the raw images: degrees Celsius = 0.01 * raw - 273.15.
-* D and N follow from the mean luma of the color image: day from {DAY_LUMA:g} of 255. A dark day
-  in the rain may come out as N.
+* D and N are those of the world: by day there is a sun, behind clouds or fog at times.
 * The class ids are those of MFNet; `curve` is its word for the curb.
 """,
 )

@@ -13,6 +13,7 @@ from kd_perception.world import WorldConfig, WorldFrame, render_frame
 from kd_perception.world.drive import Drive
 from kd_perception.world.render import drive_frame
 from kd_perception.world.splits import split_seed
+from kd_perception.world.still import Still
 from kd_perception.world_export.plan import MAX_DEPTH_M, MAX_FRAMES, ExportPlan, Job
 
 
@@ -26,6 +27,11 @@ def rendered(config: WorldConfig, job: Job) -> WorldFrame:
 @lru_cache(maxsize=2)
 def _drive(config: WorldConfig, seed: int) -> Drive:
     return Drive(config, seed)
+
+
+def is_night(config: WorldConfig, job: Job) -> bool:
+    """Tell whether the frame of a job that stands alone is one of the night."""
+    return Still(config, job.seed, job.index).climate.night
 
 
 def single_frames(plan: ExportPlan, views: tuple[str, ...]) -> list[Job]:

@@ -14,7 +14,7 @@ HEIGHT, WIDTH = 48, 64
 BOX = 8
 
 
-def make_frame(time_s: float = 0.0, brightness: int = 120) -> WorldFrame:
+def make_frame(time_s: float = 0.0) -> WorldFrame:
     """Sky above, ground below, and a box of each class in a row at 5, 6 ... 12 m.
 
     Two persons stand side by side without a gap. The lidar hits every eighth pixel of what is
@@ -31,7 +31,7 @@ def make_frame(time_s: float = 0.0, brightness: int = 120) -> WorldFrame:
         box = np.s_[20 : 20 + BOX, BOX * (class_id - 1) : BOX * class_id]
         label[box], instance[box], depth_m[box] = class_id, 100_000_000 + class_id, 4 + class_id
     instance[20:28, 12:16] += 1000  # the right half of the second box is another person
-    color = rng.integers(0, 2 * brightness, (3, HEIGHT, WIDTH, 3)).astype(np.uint8)
+    color = rng.integers(0, 256, (3, HEIGHT, WIDTH, 3)).astype(np.uint8)
     known = (depth_m > 0) & (depth_m < 80)
     hit = known & (np.arange(HEIGHT * WIDTH).reshape(HEIGHT, WIDTH) % 8 == 3)
     angle = 0.3 * time_s
@@ -82,5 +82,5 @@ def frame() -> WorldFrame:
 
 @pytest.fixture
 def frame_at() -> Callable[..., WorldFrame]:
-    """Makes the frame of a time, and of a brightness (mean level of the color image)."""
+    """Makes the frame of a time."""
     return make_frame

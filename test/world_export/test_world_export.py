@@ -36,7 +36,7 @@ def boxes(label, class_id):
 
 class TestMFNet:
     def test_thermal_is_the_fourth_channel_as_the_robot_sees_it(self, frame, tmp_path):
-        stem = mfnet.write_frame(tmp_path, job(7), frame)
+        stem = mfnet.write_frame(tmp_path, job(7, group='D'), frame)
         assert stem == '00007D'
         image = read(tmp_path / 'images' / '00007D.png')
         np.testing.assert_array_equal(image[..., 2::-1], frame.rgb)
@@ -45,12 +45,10 @@ class TestMFNet:
         np.testing.assert_array_equal(read(tmp_path / 'labels' / '00007D.png'), frame.label)
         np.testing.assert_array_equal(read(tmp_path / 'thermal16' / '00007D.png'), frame.thermal)
 
-    def test_dark_frames_are_night_and_lists_tell_them_apart(self, frame_at, tmp_path):
-        results = []
-        for number, brightness in enumerate((120, 20, 120, 20), start=1):
-            split = 'train' if number == 1 else 'test'
-            frame = frame_at(brightness=brightness)
-            results.append((job(number, split), mfnet.write_frame(tmp_path, job(number), frame)))
+    def test_lists_by_split_and_by_time_of_day(self, tmp_path):
+        splits = ('train', 'test', 'test', 'test')
+        stems = ['00001D', '00002N', '00003D', '00004N']
+        results = [(job(split=split), stem) for split, stem in zip(splits, stems, strict=True)]
         mfnet.finish(tmp_path, plan(tmp_path, train=1, test=3), iter(results))
         lists = {path.stem: path.read_text().split() for path in tmp_path.glob('*.txt')}
         assert lists == {
@@ -59,6 +57,11 @@ class TestMFNet:
             'test_day': ['00003D'],
             'test_night': ['00002N', '00004N'],
         }
+
+    @pytest.mark.parametrize(('preset', 'group'), [('day', 'D'), ('night', 'N')])
+    def test_night_is_that_of_the_world(self, preset, group, tmp_path):
+        wanted = ExportPlan('mfnet', tmp_path, {'train': 3}, preset=preset)
+        assert {job.group for job in mfnet.LAYOUT.jobs(wanted)} == {group}
 
 
 class TestNYU:

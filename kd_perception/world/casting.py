@@ -8,11 +8,12 @@ met. Rays are linear in column and row, in the part's own coordinates too.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-from numba import njit
 
 from kd_perception.world.camera import NEAR_M, Lens
+from kd_perception.world.compiling import compiled, inlined
 from kd_perception.world.materials import Materials, Point, Textures, opaque
 from kd_perception.world.shapes import Array
 from kd_perception.world.tables import ELLIPSOID, HULL, SHEET, Solids
@@ -59,10 +60,20 @@ def cast(
     return hits
 
 
-@njit(cache=True, error_model='numpy')
+@compiled
 def _cast(
-    solids, materials, textures, order, nearest_m, windows, rays, pixel_angle, depth, part, face
-):
+    solids: Solids,
+    materials: Materials,
+    textures: Textures,
+    order: Array,
+    nearest_m: Array,
+    windows: Array,
+    rays: Array,
+    pixel_angle: float,
+    depth: Array,
+    part: Array,
+    face: Array,
+) -> None:
     for k in order:
         window = windows[k]
         if window[0] >= window[1] or window[2] >= window[3]:
@@ -82,8 +93,8 @@ def _cast(
             )  # fmt: skip
 
 
-@njit(cache=True, error_model='numpy')
-def _local_rays(rays, position, rotation):
+@compiled
+def _local_rays(rays: Array, position: Array, rotation: Array) -> Array:
     """Rays in a part's own coordinates: rows as in `Lens.rays`."""
     local = np.empty((6, 3))
     for i in range(6):
@@ -95,8 +106,17 @@ def _local_rays(rays, position, rotation):
     return local
 
 
-@njit(cache=True, error_model='numpy')
-def _cast_hull(k, planes, local, window, nearest, depth, part, face):
+@compiled
+def _cast_hull(
+    k: int,
+    planes: Array,
+    local: Array,
+    window: Array,
+    nearest: float,
+    depth: Array,
+    part: Array,
+    face: Array,
+) -> None:
     """Clip rays by one plane after the other.
 
     Along a row both the room before a plane and the slope towards it change linearly.
@@ -140,10 +160,20 @@ def _cast_hull(k, planes, local, window, nearest, depth, part, face):
                 face[y, x] = front
 
 
-@njit(cache=True, error_model='numpy')
+@compiled
 def _cast_other(
-    k, form, solids, materials, textures, local, window, nearest, pixel_angle, depth, part
-):
+    k: int,
+    form: int,
+    solids: Solids,
+    materials: Materials,
+    textures: Textures,
+    local: Array,
+    window: Array,
+    nearest: float,
+    pixel_angle: float,
+    depth: Array,
+    part: Array,
+) -> None:
     """Ellipsoids, sheets and slabs, some of which let rays through."""
     size = solids.size[k]
     unit = _unit_rays(local, size) if form == ELLIPSOID else local
@@ -170,8 +200,8 @@ def _cast_other(
             part[y, x] = k
 
 
-@njit(cache=True, error_model='numpy')
-def _unit_rays(local, size):
+@compiled
+def _unit_rays(local: Array, size: Array) -> Array:
     """Rays in the space where an ellipsoid is the unit ball."""
     unit = np.empty((6, 3))
     for i in range(6):
@@ -183,13 +213,13 @@ def _unit_rays(local, size):
     return unit
 
 
-@njit(cache=True, forceinline=True, error_model='numpy')
-def _along(rays, i, axis, x, y):
+@inlined
+def _along(rays: Array, i: int, axis: int, x: int, y: int) -> Any:
     return rays[i, axis] + x * rays[i + 1, axis] + y * rays[i + 2, axis]
 
 
-@njit(cache=True, forceinline=True, error_model='numpy')
-def _meet_ball(unit, x, y):
+@inlined
+def _meet_ball(unit: Array, x: int, y: int) -> Any:
     ox, oy, oz = _along(unit, 0, 0, x, y), _along(unit, 0, 1, x, y), _along(unit, 0, 2, x, y)
     dx, dy, dz = _along(unit, 3, 0, x, y), _along(unit, 3, 1, x, y), _along(unit, 3, 2, x, y)
     a = dx * dx + dy * dy + dz * dz
@@ -200,16 +230,16 @@ def _meet_ball(unit, x, y):
     return (-b - np.sqrt(discriminant)) / a
 
 
-@njit(cache=True, forceinline=True, error_model='numpy')
-def _meet_sheet(local, size, x, y):
+@inlined
+def _meet_sheet(local: Array, size: Array, x: int, y: int) -> Any:
     distance = -_along(local, 0, 2, x, y) / _along(local, 3, 2, x, y)
     across = _along(local, 0, 0, x, y) + distance * _along(local, 3, 0, x, y)
     up = -_along(local, 0, 1, x, y) - distance * _along(local, 3, 1, x, y)
     return distance if abs(across) <= size[0] and 0.0 <= up <= size[1] else -1.0
 
 
-@njit(cache=True, forceinline=True, error_model='numpy')
-def _meet_slab(local, size, x, y):
+@inlined
+def _meet_slab(local: Array, size: Array, x: int, y: int) -> Any:
     down = _along(local, 3, 1, x, y)
     if down <= 0.0:
         return -1.0
@@ -219,8 +249,10 @@ def _meet_slab(local, size, x, y):
     return distance if abs(across) <= size[0] and 0.0 <= along <= size[1] else -1.0
 
 
-@njit(cache=True, forceinline=True, error_model='numpy')
-def local_point(form, size, local, x, y, distance, pixel_angle):
+@inlined
+def local_point(
+    form: int, size: Array, local: Array, x: int, y: int, distance: float, pixel_angle: float
+) -> Point:
     """The point of a part (no hull) that a ray meets at a distance."""
     dx, dy, dz = _along(local, 3, 0, x, y), _along(local, 3, 1, x, y), _along(local, 3, 2, x, y)
     px = _along(local, 0, 0, x, y) + distance * dx

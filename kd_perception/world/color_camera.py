@@ -7,10 +7,11 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from numba import njit
 
 from kd_perception.world.climate import Climate
+from kd_perception.world.compiling import compiled
 from kd_perception.world.light import exposure
+from kd_perception.world.noise import normal_noise
 from kd_perception.world.shapes import Array
 
 _BLOOM_CELL = 8
@@ -44,15 +45,15 @@ class ColorSensor:
 def draw_color_sensor(rng: np.random.Generator, width: int, climate: Climate) -> ColorSensor:
     """Draw a camera; by night its gain lifts the noise with the picture."""
     gain = exposure(climate, rng)
-    noise = np.exp(rng.uniform(np.log(0.002), np.log(0.008)))
-    strain = float(np.clip(np.sqrt(gain / 4.0), 1.0, 5.0))
+    noise = np.exp(rng.uniform(np.log(0.0015), np.log(0.006)))
+    strain = float(np.clip(np.sqrt(gain / 4.0), 1.0, 3.0))
     return ColorSensor(
         exposure=gain,
         blur_px=float(rng.uniform(0.0004, 0.0014)) * width,
         read_noise=float(noise * strain),
         shot_noise=float(noise * strain * 2.0),
         bloom=float(rng.uniform(0.02, 0.08)) * (3.0 if climate.glare else 1.0),
-        veil=float(rng.uniform(0.08, 0.3)) if climate.glare else 0.0,
+        veil=float(rng.uniform(0.05, 0.25)) if climate.glare else 0.0,
         vignetting=float(rng.uniform(0.0, 0.3)),
     )
 
@@ -67,7 +68,7 @@ def color_image(
         radiance += _rain(radiance, climate.rain, rng)[..., None]
     if sensor.blur_px > 0.25:
         radiance = cv2.GaussianBlur(radiance, (0, 0), sensor.blur_px)
-    noise = rng.standard_normal(radiance.shape, dtype=np.float32)
+    noise = normal_noise(radiance.shape, rng)
     image = np.empty(radiance.shape, np.uint8)
     _develop(radiance, noise, sensor.read_noise, sensor.shot_noise, sensor.vignetting,
              _gamma_curve(), image)  # fmt: skip
@@ -82,8 +83,8 @@ def _spilled(radiance: Array, sensor: ColorSensor) -> Array:
     near = cv2.GaussianBlur(over, (0, 0), 0.012 * size[0])
     far = cv2.GaussianBlur(over, (0, 0), 0.09 * size[0])
     spilled = np.float32(sensor.bloom) * (near + 2.0 * far)
-    # Glass and dust before the lens scatter what dazzles.
-    spilled += np.float32(sensor.veil) * min(1.0, 12.0 * float(over.mean()))
+    # Glass and dust before the lens scatter what dazzles, in all views alike.
+    spilled += np.float32(sensor.veil)
     grown: Array = cv2.resize(spilled, (width, height), interpolation=cv2.INTER_LINEAR)
     return grown
 
@@ -111,7 +112,7 @@ def _gamma_curve() -> Array:
     return (255.0 * linear ** (1.0 / 2.2)).astype(np.float32)
 
 
-@njit(cache=True, error_model='numpy')
+@compiled
 def _develop(
     radiance: Array, noise: Array, read: float, shot: float, vignetting: float, curve: Array,
     image: Array,

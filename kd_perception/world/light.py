@@ -10,10 +10,10 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 
 from kd_perception.world.camera import Camera
 from kd_perception.world.climate import Climate
+from kd_perception.world.compiling import compiled, inlined
 from kd_perception.world.materials.base import Color
 from kd_perception.world.noise import cloud_tiles
 from kd_perception.world.shading import GBuffer
@@ -122,7 +122,7 @@ def _light(climate: Climate, camera: Camera, lamps: Iterable[Lamp]) -> _Light:
     )
 
 
-@njit(cache=True, error_model='numpy')
+@compiled
 def _radiate(buffer: GBuffer, rays: Array, light: _Light, clouds: Array, image: Array) -> None:
     height, width = buffer.depth_m.shape
     ray = np.empty(3)
@@ -147,7 +147,7 @@ def _radiate(buffer: GBuffer, rays: Array, light: _Light, clouds: Array, image: 
                 image[y, x, i] = total[i] * haze + light.fog[i] * (1.0 - haze)
 
 
-@njit(cache=True, forceinline=True, error_model='numpy')
+@inlined
 def _irradiance(
     buffer: GBuffer, y: int, x: int, place: Array, light: _Light, total: Array
 ) -> None:
@@ -170,16 +170,17 @@ def _irradiance(
             total[i] += shine
 
 
-@njit(cache=True, forceinline=True, error_model='numpy')
+@inlined
 def _falloff(source: Array, place: Array, normal: Array) -> float:
     """Cosine over squared distance, a little of it on the far side too."""
     dx, dy, dz = source[0] - place[0], source[1] - place[1], source[2] - place[2]
     squared = dx * dx + dy * dy + dz * dz + 0.5
     cosine = (dx * normal[0] + dy * normal[1] + dz * normal[2]) / np.sqrt(squared)
-    return max(cosine, 0.03) / squared
+    shine: float = max(cosine, 0.03) / squared
+    return shine
 
 
-@njit(cache=True, forceinline=True, error_model='numpy')
+@inlined
 def _beam(headlight: Array, place: Array) -> float:
     """Share of a headlight's power towards a place: full within a flat cone."""
     dx, dy, dz = place[0] - headlight[0], place[1] - headlight[1], place[2] - headlight[2]
@@ -187,10 +188,11 @@ def _beam(headlight: Array, place: Array) -> float:
     if along <= 0.1:
         return 0.0
     across = np.sqrt(max(dx * dx + dy * dy + dz * dz - along * along, 0.0)) / along
-    return 1.0 / (1.0 + (across / 0.45) ** 4)
+    share: float = 1.0 / (1.0 + (across / 0.45) ** 4)
+    return share
 
 
-@njit(cache=True, forceinline=True, error_model='numpy')
+@inlined
 def _surface(
     buffer: GBuffer, y: int, x: int, ray: Array, length: float, light: _Light, clouds: Array,
     total: Array,
@@ -212,7 +214,7 @@ def _surface(
             total[i] = (1.0 - share) * total[i] + share * seen
 
 
-@njit(cache=True, forceinline=True, error_model='numpy')
+@inlined
 def _sky_radiance(ray: Array, length: float, light: _Light, clouds: Array, total: Array) -> None:
     elevation = max(-ray[1] / length, 0.0)
     column = int(np.floor(np.arctan2(ray[0], ray[2]) * 90.0)) & 255
@@ -228,7 +230,7 @@ def _sky_radiance(ray: Array, length: float, light: _Light, clouds: Array, total
         total[i] += light.sun_color[i] * 0.6 * halo * (1.0 - 0.8 * cover) + light.disk * disk
 
 
-@njit(cache=True, error_model='numpy')
+@compiled
 def _reflect(buffer: GBuffer, rays: Array, to_pixel: Array, seen: Array, image: Array) -> None:
     """Wet ground mirrors what stands above it, as far as that is in the image."""
     height, width = buffer.depth_m.shape

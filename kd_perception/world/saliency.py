@@ -26,8 +26,7 @@ def saliency_image(salient: Array, instance: Array, rng: np.random.Generator) ->
     ids = np.unique(instance[salient])
     missed = ids[rng.uniform(size=ids.shape) < _MISSED]
     kept = salient & ~np.isin(instance, missed)
-    blurred = cv2.GaussianBlur(
-        kept.astype(np.float32), (0, 0), max(_BLUR_SHARE * salient.shape[1], 0.5)
+    image: Array = cv2.GaussianBlur(
+        kept.astype(np.uint8) * np.uint8(255), (0, 0), max(_BLUR_SHARE * salient.shape[1], 0.5)
     )
-    image: Array = np.round(255.0 * blurred).astype(np.uint8)
     return image

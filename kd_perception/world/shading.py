@@ -4,16 +4,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
-from numba import njit
 
 from kd_perception.world.camera import Lens
 from kd_perception.world.casting import Hits, local_point
 from kd_perception.world.climate import Climate
+from kd_perception.world.compiling import compiled, inlined
 from kd_perception.world.decals import Decal
-from kd_perception.world.materials import KINDS, Materials, Point, Textures, sample
+from kd_perception.world.materials import KINDS, Materials, Point, Sample, Textures, sample
 from kd_perception.world.materials.ground import Ground
 from kd_perception.world.noise import cloud_tiles
 from kd_perception.world.shadows import SunMap, sunlight
@@ -120,10 +120,20 @@ def shade(
     return buffer
 
 
-@njit(cache=True, error_model='numpy')
+@compiled
 def _shade(
-    part, face, solids, materials, textures, rays, pixel_angle, sky, sun_map, clouds, buffer
-):
+    part: Array,
+    face: Array,
+    solids: Solids,
+    materials: Materials,
+    textures: Textures,
+    rays: Array,
+    pixel_angle: float,
+    sky: _Sky,
+    sun_map: SunMap,
+    clouds: Array,
+    buffer: GBuffer,
+) -> None:
     height, width = part.shape
     local = np.empty((6, 3))
     world = np.empty(3)
@@ -168,8 +178,8 @@ def _shade(
                 buffer.wetness[y, x] = sky.wetness
 
 
-@njit(cache=True, forceinline=True, error_model='numpy')
-def _store(buffer, y, x, found, normal):
+@inlined
+def _store(buffer: GBuffer, y: int, x: int, found: Sample, normal: Array) -> None:
     buffer.emissivity[y, x] = found.emissivity
     buffer.sky_view[y, x] = 0.5 - 0.5 * normal[1]
     buffer.albedo[y, x, 0] = found.red
@@ -181,8 +191,8 @@ def _store(buffer, y, x, found, normal):
         buffer.normal[y, x, i] = normal[i]
 
 
-@njit(cache=True, forceinline=True, error_model='numpy')
-def _into_local(rays, position, rotation, local):
+@inlined
+def _into_local(rays: Array, position: Array, rotation: Array, local: Array) -> None:
     for i in range(6):
         x, y, z = rays[i, 0], rays[i, 1], rays[i, 2]
         if i == 0:
@@ -191,8 +201,17 @@ def _into_local(rays, position, rotation, local):
             local[i, j] = rotation[0, j] * x + rotation[1, j] * y + rotation[2, j] * z
 
 
-@njit(cache=True, forceinline=True, error_model='numpy')
-def _point(k, face, solids, local, x, y, distance, pixel_angle):
+@inlined
+def _point(
+    k: int,
+    face: int,
+    solids: Solids,
+    local: Array,
+    x: int,
+    y: int,
+    distance: float,
+    pixel_angle: float,
+) -> Point:
     form = solids.form[k]
     if form != HULL:
         return local_point(form, solids.size[k], local, x, y, distance, pixel_angle)
@@ -214,8 +233,8 @@ def _point(k, face, solids, local, x, y, distance, pixel_angle):
     )
 
 
-@njit(cache=True, forceinline=True, error_model='numpy')
-def _sky_temperature(direction, sky, clouds):
+@inlined
+def _sky_temperature(direction: Array, sky: _Sky, clouds: Array) -> Any:
     """Colder with elevation, clouds in between."""
     flat = np.sqrt(direction[0] ** 2 + direction[2] ** 2)
     elevation = max(-direction[1] / flat, 0.0)
@@ -255,8 +274,8 @@ def _decal_corners(table: Array) -> Array:
     return np.stack([x, np.broadcast_to(y, x.shape), z], axis=-1)
 
 
-@njit(cache=True, error_model='numpy')
-def _lay(buffer, table, windows, rays):
+@compiled
+def _lay(buffer: GBuffer, table: Array, windows: Array, rays: Array) -> None:
     for k in range(len(table)):
         decal = table[k]
         cosine, sine = decal[3], decal[4]

@@ -6,11 +6,11 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 
 from kd_perception.world.camera import Camera, ParallelCamera
 from kd_perception.world.casting import cast
 from kd_perception.world.climate import Climate
+from kd_perception.world.compiling import inlined
 from kd_perception.world.materials import Materials, Textures
 from kd_perception.world.shapes import Array
 from kd_perception.world.tables import SLAB, Solids
@@ -70,7 +70,7 @@ def _without_ground(solids: Solids) -> Solids:
     return Solids(**values)
 
 
-@njit(cache=True, forceinline=True, error_model='numpy')
+@inlined
 def sunlight(sun: SunMap, world: Array, cosine: float) -> tuple[float, float]:
     """How far the sun shines on a point, 0 to 1: now, and for long.
 

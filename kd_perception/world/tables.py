@@ -180,4 +180,5 @@ def _corners(parts: list[Part], rotation: Array, position: Array) -> Array:
     bounds = np.array([part.shape.bounds() for part in parts], float).reshape(-1, 2, 3)
     low, extent = bounds[:, :1], bounds[:, 1:] - bounds[:, :1]
     local = low + extent * _UNIT_CORNERS
-    return np.einsum('nij,nkj->nki', rotation, local) + position[:, None]
+    corners: Array = np.einsum('nij,nkj->nki', rotation, local) + position[:, None]
+    return corners

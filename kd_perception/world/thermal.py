@@ -10,10 +10,11 @@ from typing import Any
 import cv2
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
 from kd_perception.world.climate import Climate
+from kd_perception.world.compiling import compiled
 from kd_perception.world.config import Range, SensorRanges
+from kd_perception.world.noise import normal_noise
 from kd_perception.world.shading import GBuffer
 
 Array = npt.NDArray[Any]
@@ -76,7 +77,7 @@ def apparent_temperature(buffer: GBuffer, climate: Climate, sensor: ThermalSenso
     return apparent
 
 
-@njit(cache=True, error_model='numpy')
+@compiled
 def _apparent(
     buffer: GBuffer, air_c: float, sky_c: float, extinction_per_m: float, apparent: Array
 ) -> None:
@@ -110,9 +111,9 @@ def thermal_image(apparent_c: Array, sensor: ThermalSensor, rng: np.random.Gener
     Returns:
         uint16 [height, width] in centikelvin.
     """
-    seen = cv2.GaussianBlur(apparent_c, (0, 0), max(sensor.blur_px, 0.15))
+    seen: Array = cv2.GaussianBlur(apparent_c, (0, 0), max(sensor.blur_px, 0.15))
     seen += fixed_pattern(seen.shape, sensor)
-    seen += np.float32(sensor.netd_k) * rng.standard_normal(seen.shape, dtype=np.float32)
+    seen += np.float32(sensor.netd_k) * normal_noise(seen.shape, rng)
     counts = (seen + np.float32(KELVIN_OFFSET)) * np.float32(COUNTS_PER_K) + np.float32(0.5)
     raw: Array = np.clip(counts, 0, 65535).astype(np.uint16)
     return raw
@@ -124,7 +125,7 @@ def fixed_pattern(shape: tuple[int, ...], sensor: ThermalSensor) -> Array:
     rng = np.random.default_rng(list(sensor.pattern_seed))
     height, width = shape
     columns = rng.standard_normal((1, width), dtype=np.float32)
-    pixels = rng.standard_normal((height, width), dtype=np.float32)
+    pixels = normal_noise((height, width), rng)
     coarse = rng.standard_normal((4, 5), dtype=np.float32)
     shading = cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC)
     pattern = columns + np.float32(0.6) * pixels + np.float32(2.0) * shading

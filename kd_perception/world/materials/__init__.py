@@ -10,8 +10,8 @@ from __future__ import annotations
 from typing import Final, NamedTuple
 
 import numpy as np
-from numba import njit
 
+from kd_perception.world.compiling import inlined
 from kd_perception.world.materials.base import Array, Material, Point, Sample, Textures
 from kd_perception.world.materials.bike import Bicycle, bicycle_opaque, bicycle_sample
 from kd_perception.world.materials.facade import Facade, facade_sample
@@ -58,7 +58,7 @@ KINDS: Final[tuple[type[Material], ...]] = (
 """The classes in the order of the fields of `Materials`; a kind is an index into it."""
 
 
-@njit(cache=True, forceinline=True, error_model='numpy')
+@inlined
 def _floats(found: Sample) -> Sample:
     """One type for what all kinds return."""
     return Sample(
@@ -72,7 +72,7 @@ def _floats(found: Sample) -> Sample:
     )
 
 
-@njit(cache=True, forceinline=True, error_model='numpy')
+@inlined
 def sample(kind: int, row: int, materials: Materials, point: Point, textures: Textures) -> Sample:
     """What the material is at a point."""
     if kind == 0:
@@ -94,17 +94,17 @@ def sample(kind: int, row: int, materials: Materials, point: Point, textures: Te
     return _floats(ground_sample(materials.ground[row], point, textures))
 
 
-@njit(cache=True, forceinline=True, error_model='numpy')
+@inlined
 def opaque(kind: int, row: int, materials: Materials, point: Point, textures: Textures) -> bool:
     """Whether the material stops a ray at a point."""
     if kind == 2:
-        return leaves_opaque(materials.leaves[row], point, textures)
+        return bool(leaves_opaque(materials.leaves[row], point, textures))
     if kind == 3:
-        return strokes_opaque(materials.strokes[row], point, textures)
+        return bool(strokes_opaque(materials.strokes[row], point, textures))
     if kind == 6:
-        return bicycle_opaque(materials.bicycle[row], point, textures)
+        return bool(bicycle_opaque(materials.bicycle[row], point, textures))
     if kind == 7:
-        return rail_opaque(materials.rail[row], point, textures)
+        return bool(rail_opaque(materials.rail[row], point, textures))
     return True
 
 

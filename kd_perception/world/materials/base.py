@@ -8,7 +8,6 @@ one kind into one structured array; compiled code reads `material.field` from it
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from functools import cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -94,9 +93,13 @@ _NUMBERS: dict[str, Any] = {
 }
 
 
-@cache
+_RECORD_TYPES: dict[type[Material], np.dtype[Any]] = {}
+
+
 def record_type(material: type[Material]) -> np.dtype[Any]:
     """The structured type that holds the numbers and colors of a material class, aligned."""
-    known = [(f.name, _NUMBERS[str(f.type)]) for f in fields(material) if f.type in _NUMBERS]
-    members = [(name, *n) if isinstance(n, tuple) else (name, n) for name, n in known]
-    return np.dtype(members, align=True)
+    if material not in _RECORD_TYPES:
+        known = [(f.name, _NUMBERS[str(f.type)]) for f in fields(material) if f.type in _NUMBERS]
+        members = [(name, *n) if isinstance(n, tuple) else (name, n) for name, n in known]
+        _RECORD_TYPES[material] = np.dtype(members, align=True)
+    return _RECORD_TYPES[material]

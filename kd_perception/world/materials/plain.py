@@ -5,8 +5,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from numba import njit
-
+from kd_perception.world.compiling import inlined
 from kd_perception.world.materials.base import Color, Material, Point, Sample, Textures
 from kd_perception.world.noise import noise
 
@@ -42,7 +41,7 @@ class Plain(Material):
     glow: float = 0.0
 
 
-@njit(cache=True, forceinline=True, error_model='numpy')
+@inlined
 def plain_sample(material: Plain, point: Point, textures: Textures) -> Sample:
     """What plain matter is at a point."""
     u = point.x + point.z

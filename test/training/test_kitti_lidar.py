@@ -1,24 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Calibration and lidar of KITTI, on the real frame 000001 and on made ones."""
+"""Lidar of KITTI, on the real frame 000001 and on made scans."""
 
 from __future__ import annotations
 
-from math import sqrt
-
-import cv2
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kd_perception.errors import ConfigError, DatasetError
-from training.data.kitti_calibration import (
-    KittiCalibration,
-    read_object_calibration,
-    read_odometry_calibration,
-)
+from kd_perception.errors import DatasetError
+from training.data.kitti_calibration import KittiCalibration, read_object_calibration
 from training.data.kitti_lidar import eigen_depth_m, lidar_depth_m, read_velodyne
-from training.data.kitti_object import KittiObject, read_boxes
+from training.data.kitti_object import KittiObject
 
 SIZE = (375, 1242)
 
@@ -91,40 +84,6 @@ def test_real_lidar_falls_on_the_image_as_a_scanner_around_the_car_does(real_fra
     assert depth[depth > 0].min() > 2 and depth.max() < 125
 
 
-def test_real_boxes_hold_points_at_their_labeled_distance(real_frame):
-    sample = KittiObject(real_frame.parent)[0]
-    objects = [box for box in sample.boxes if box.type != 'DontCare']
-    assert [box.type for box in objects] == ['Truck', 'Car', 'Cyclist']
-    for box in objects:
-        part = sample.lidar_m[
-            round(box.top_px) : round(box.bottom_px), round(box.left_px) : round(box.right_px)
-        ]
-        distance = part[part > 0]
-        half = sqrt(box.length_m**2 + box.width_m**2) / 2
-        assert (np.abs(distance - box.z_m) < half + 0.5).sum() >= 3
-        # The box's middle, projected by the sample's own camera, is inside of the labeled box.
-        middle = sample.calibration.projection(2) @ (
-            box.x_m, box.y_m - box.height_m / 2, box.z_m, 1
-        )  # fmt: skip
-        u, v = middle[:2] / middle[2]
-        assert box.left_px < u < box.right_px and box.top_px < v < box.bottom_px
-
-
-def test_real_cameras_stand_where_kitti_says(real_frame):
-    calibration = read_object_calibration(real_frame / 'calib' / '000001.txt')
-    assert calibration.baseline_m(0, 1) == pytest.approx(0.537, abs=1e-3)
-    assert calibration.baseline_m(2, 3) == pytest.approx(0.533, abs=1e-3)
-    assert calibration.baseline_m(3, 2) == -calibration.baseline_m(2, 3)
-    # A point is seen by both cameras where their projections say.
-    point = np.array([1.0, 0.5, 12.0])
-    in_right = calibration.other_from_camera(3, 2) @ [*point, 1]
-    matrices = [calibration.camera_matrix(camera) for camera in (2, 3)]
-    left, right = (matrices[0] @ point, matrices[1] @ in_right[:3])
-    rectified = np.linalg.inv(calibration.camera_from_rectified(2)) @ [*point, 1]
-    np.testing.assert_allclose(calibration.projection(2) @ rectified, left)
-    np.testing.assert_allclose(calibration.projection(3) @ rectified, right)
-
-
 def test_eigen_depth_is_the_lidars_x_one_pixel_up_and_left(real_frame, scan):
     calibration = read_object_calibration(real_frame / 'calib' / '000001.txt')
     depth = eigen_depth_m(scan, calibration, 2, SIZE)
@@ -185,106 +144,3 @@ def test_huge_and_senseless_scans_are_refused(tmp_path):
         read_velodyne(tmp_path / 'nan.bin')
     with pytest.raises(DatasetError, match='gone'):
         read_velodyne(tmp_path / 'none.bin')
-
-
-P = '7.2e2 0 6.1e2 {} 0 7.2e2 1.7e2 0 0 0 1 0'
-CALIBRATION = {
-    'P0': P.format(0), 'P1': P.format(-387), 'P2': P.format(44), 'P3': P.format(-339),
-    'R0_rect': '1 0 0 0 1 0 0 0 1', 'Tr_velo_to_cam': '0 -1 0 0 0 0 -1 0 1 0 0 -0.27',
-}  # fmt: skip
-
-
-def write_calibration(path, **changes):
-    entries = {**CALIBRATION, **changes}
-    path.write_text(''.join(f'{k}: {v}\n' for k, v in entries.items() if v is not None))
-    return path
-
-
-@pytest.mark.parametrize(
-    ('changes', 'message'),
-    [
-        ({'P2': None}, 'P2 of 12.*no such entry'),
-        ({'R0_rect': '1 0 0 0 1 0 0 0'}, 'R0_rect of 9'),
-        ({'R0_rect': '2 0 0 0 1 0 0 0 1'}, 'rotation'),
-        ({'R0_rect': '-1 0 0 0 1 0 0 0 1'}, 'rotation'),
-        ({'Tr_velo_to_cam': '0 -1 0 0 0 0 -1 0 1 0 0 nan'}, 'Tr_velo_to_cam of 12'),
-        ({'P3': P.format(0).replace('7.2e2', '-1')}, 'project'),
-        ({'P1': 'abc'}, 'P1 of 12'),
-    ],
-)
-def test_damaged_calibration_is_refused_by_name(tmp_path, changes, message):
-    path = write_calibration(tmp_path / '000000.txt', **changes)
-    with pytest.raises(DatasetError, match=message) as error:
-        read_object_calibration(path)
-    assert str(path) in str(error.value)
-
-
-def test_binary_and_missing_calibration_are_refused(tmp_path):
-    (tmp_path / 'calib.txt').write_bytes(b'\xff\xfe\x00')
-    for name in ('calib.txt', 'none.txt'):
-        with pytest.raises(DatasetError, match=name):
-            read_odometry_calibration(tmp_path / name)
-
-
-def test_a_calibration_says_what_it_lacks(tmp_path):
-    (tmp_path / 'calib.txt').write_text(f'{P.format(0)}\n{P.format(-387)}\n')
-    calibration = read_odometry_calibration(tmp_path / 'calib.txt')
-    assert calibration.baseline_m(0, 1) == pytest.approx(387 / 720)
-    with pytest.raises(ConfigError, match='camera'):
-        calibration.camera_matrix(2)
-    with pytest.raises(ConfigError, match='lidar'):
-        lidar_depth_m(np.zeros((1, 4)), calibration, 0, (4, 4))
-    (tmp_path / 'calib.txt').write_text('calib_time: 09-Jan-2012 13:57:47\n')
-    with pytest.raises(DatasetError, match='projection'):
-        read_odometry_calibration(tmp_path / 'calib.txt')
-
-
-LABEL = 'Car 0.00 1 1.85 387.63 181.54 423.81 203.12 1.67 1.87 3.69 -16.53 2.39 58.49 1.57'
-
-
-@pytest.fixture
-def object_set(tmp_path):
-    for folder in ('image_2', 'velodyne', 'calib', 'label_2'):
-        (tmp_path / 'training' / folder).mkdir(parents=True)
-    for name in ('000000', '000007'):
-        cv2.imwrite(str(tmp_path / f'training/image_2/{name}.png'), np.full((40, 60, 3), 9, 'u1'))
-        write_calibration(tmp_path / f'training/calib/{name}.txt')
-        np.ones((5, 4), np.float32).tofile(tmp_path / f'training/velodyne/{name}.bin')
-        (tmp_path / f'training/label_2/{name}.txt').write_text(LABEL + '\n')
-    return tmp_path
-
-
-def test_object_set_has_all_frames_on_disk(object_set):
-    data = KittiObject(object_set)
-    assert [sample.name for sample in data] == ['000000', '000007']
-    assert data[1].image.shape == (40, 60, 3)
-    assert data[1].boxes[0].z_m == 58.49 and data[1].boxes[0].occlusion == 1
-    assert KittiObject(object_set, views=())[0].lidar_m is None
-    assert len(KittiObject(object_set, names=['000007'])) == 1
-    with pytest.raises(IndexError, match='0 to 1'):
-        data[2]
-
-
-@pytest.mark.parametrize('file', ['velodyne/000007.bin', 'calib/000000.txt', 'label_2/000007.txt'])
-def test_object_set_with_a_missing_file_is_refused(object_set, file):
-    (object_set / 'training' / file).unlink()
-    with pytest.raises(DatasetError, match=file):
-        KittiObject(object_set)
-
-
-def test_empty_object_set_and_wrong_arguments_are_refused(tmp_path, object_set):
-    (tmp_path / 'empty').mkdir()
-    with pytest.raises(DatasetError, match='How to get it'):
-        KittiObject(tmp_path / 'empty')
-    for arguments in ({'part': 'train'}, {'views': ['label']}, {'part': 'testing'}):
-        with pytest.raises(ConfigError):
-            KittiObject(object_set, **arguments)
-
-
-@pytest.mark.parametrize('line', ['Car 0 0', LABEL + ' 0.9', LABEL.replace('2.39', 'x'), 'Car'])
-def test_damaged_labels_are_refused_by_name(tmp_path, line):
-    (tmp_path / '000000.txt').write_text(f'{LABEL}\n{line}\n')
-    with pytest.raises(DatasetError, match=r'000000\.txt'):
-        read_boxes(tmp_path / '000000.txt')
-    (tmp_path / '000000.txt').write_text('')
-    assert read_boxes(tmp_path / '000000.txt') == ()

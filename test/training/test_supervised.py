@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -21,6 +22,7 @@ from training.losses import class_weights
 from training.recipes import supervised
 from training.recipes.supervised import SupervisedConfig
 from training.records import read_record
+from training.settings import load_config, plain
 
 WORLD = {'height': 64, 'width': 96, 'density': 3.0}
 
@@ -131,6 +133,31 @@ def test_run_does_not_go_on_in_a_changed_world(config, monkeypatch):
         supervised.check_frames(supervised.build(config), config)
 
 
+def committed(name):
+    path = Path(supervised.__file__).parents[1] / 'configs' / 'supervised' / f'{name}.yaml'
+    return load_config(SupervisedConfig, ['--config_path', str(path)])
+
+
+def test_committed_runs_of_the_modalities_differ_in_nothing_else():
+    runs = [plain(committed(f'world_{modality}')) for modality in ('thermal', 'rgb', 'rgbt')]
+    assert [run['name'] for run in runs] == [f'world_{run["modality"]}' for run in runs]
+    for run in runs:
+        del run['name'], run['modality']
+        for split in ('train', 'validation', 'test'):
+            del run[split]['fields']
+    assert runs[0] == runs[1] == runs[2]
+
+
+@pytest.mark.parametrize('name', ['smoke', 'thermal_seg_s', 'world_rgbt'])
+def test_committed_runs_are_scored_apart_from_what_they_learn_from(name):
+    config = committed(name)
+    assert config.name == name
+    scored = [config.test, *config.preset_splits().values()]
+    seeds = {split.world_seed() for split in scored}
+    assert not seeds & {config.train.world_seed(), config.validation.world_seed()}
+    assert config.preset_splits()['shifted'].config().sensor != config.test.config().sensor
+
+
 def test_unknown_modality_is_refused():
     with pytest.raises(ConfigError, match='modality'):
         SupervisedConfig(modality='depth')
@@ -208,8 +235,6 @@ def test_run_writes_its_record_and_exports_what_it_trained(config, tmp_path):
     assert list(record['metrics']['presets']) == ['fog', 'shifted']
     assert 0.0 <= record['metrics']['presets']['fog']['boundary_f_3px'] <= 1.0
     assert len(record['metrics']['data_digest']['train']) == 64
-    from training.settings import load_config
-
     settings = load_config(SupervisedConfig, arguments)
     folder = tmp_path / 'students' / 'tiny'
     sha256 = export_student(settings, folder)

@@ -6,7 +6,7 @@
 
 A snippet has 30 frames at 17 frames/s and one camera.json, at its labeled frame; in some cities
 one sequence number holds many snippets, so a frame takes the camera with the nearest frame number.
-The car's hood fills the bottom: the loaders of SfMLearner and manydepth cut the lowest quarter off.
+The car's hood fills the bottom: loaders of SfMLearner and manydepth cut the lowest quarter off.
 """
 
 from __future__ import annotations

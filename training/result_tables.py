@@ -9,8 +9,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from kd_perception.world.classes import CLASS_NAMES
+from training.records import mean_and_spread
 
 Summaries = Mapping[str, Mapping[str, Any]]
+
+BASELINE = 'world_thermal'
+"""The run that others of the same seeds are compared with, seed by seed."""
 
 MEANS = {
     'miou_nanmean': 'mIoU',
@@ -34,6 +38,8 @@ below about eight points mean nothing there."""
 def results_section(recipe: str, runs: Summaries) -> str:
     """The section of a recipe: one table over all runs, then one per run."""
     parts = [f'## {recipe}', _NOTES, '### mIoU by what is seen', _comparison(runs)]
+    for name in _paired(runs):
+        parts += [f'### {name} minus {BASELINE}, seed by seed', _differences(runs, name)]
     for name, run in runs.items():
         seeds = ', '.join(str(seed) for seed in run['seeds'])
         parts += [f'### {name}: {run["modality"]}, seeds {seeds}', _run_table(run)]
@@ -66,6 +72,39 @@ def _comparison(runs: Summaries) -> str:
         for row in rows
     ]
     return _table(['', *(f'{name} ({run["modality"]})' for name, run in runs.items())], body)
+
+
+def _paired(runs: Summaries) -> list[str]:
+    """Runs of the family of the baseline that have its seeds."""
+    if BASELINE not in runs:
+        return []
+    family, seeds = BASELINE.split('_')[0], runs[BASELINE]['seeds']
+    return [
+        name
+        for name, run in runs.items()
+        if name != BASELINE and name.startswith(f'{family}_') and run['seeds'] == seeds
+    ]
+
+
+def _differences(runs: Summaries, name: str) -> str:
+    """Mean and spread of the differences in points, where every seed of both runs has a figure."""
+    own, base = evaluations(runs[name]), evaluations(runs[BASELINE])
+    count = len(runs[name]['seeds'])
+    columns = [metric for metric in MEANS if metric != 'miou']
+    body = [
+        [row, *(_difference(own[row].get(m), base[row].get(m), count) for m in columns)]
+        for row in own
+        if row in base
+    ]
+    return _table(['', *(MEANS[metric] for metric in columns)], body)
+
+
+def _difference(own: Any, base: Any, count: int) -> str:
+    if not own or not base or not len(own['values']) == len(base['values']) == count:
+        return '-'
+    pairs = zip(own['values'], base['values'], strict=True)
+    text = _percent(mean_and_spread([first - second for first, second in pairs]))
+    return text if text.startswith('-') else f'+{text}'
 
 
 def _run_table(run: Mapping[str, Any]) -> str:

@@ -103,6 +103,19 @@ def test_tables_show_mean_and_spread_of_every_split(results):
     assert list(evaluations(runs['world_rgbt'])) == ['test', 'night']
 
 
+def test_runs_are_compared_seed_by_seed(results):
+    lines = results_section('supervised', summarize_folder(results)).splitlines()
+    table = lines[lines.index('### world_rgbt minus world_thermal, seed by seed') + 2 :]
+    assert table[0].startswith('|  | mIoU | frequent |')
+    # The seeds of both runs differ by 2 points, their pairs by 25 points each.
+    assert table[3].startswith('| night | +25.0 ± 0.0 | - |')
+
+
+def test_runs_of_other_seeds_are_not_compared(results):
+    (results / 'world_rgbt_seed1.json').unlink()
+    assert 'minus' not in results_section('supervised', summarize_folder(results))
+
+
 def test_one_seed_has_no_spread(tmp_path):
     write_record(tmp_path / 'world_rgb_seed0.json', seen_by('rgb', 0, 0.5))
     assert '| night | 50.0 |' in results_section('x', summarize_folder(tmp_path))

@@ -91,7 +91,10 @@ class _Wardrobe:
 
     def __init__(self, rng: np.random.Generator, climate: Climate, cold: bool) -> None:
         self.rng = rng
-        self.base_c = climate.ground_mix_c + rng.normal(0.0, 0.5) if cold else climate.air_c
+        self.base_c = climate.air_c
+        if cold:
+            towards_road = rng.uniform(0.0, 0.5) * (climate.road_c - climate.air_c)
+            self.base_c += towards_road + rng.normal(0.0, 0.5)
         warmth = SKIN_C + rng.uniform(-1.5, 1.5) - climate.air_c
         self.span_k = 0.03 * warmth if cold else max(warmth, 2.5)
 
@@ -143,11 +146,11 @@ def draw_clothing(
     """
     wardrobe = _Wardrobe(rng, climate, cold)
     summer = rng.uniform() < np.clip((climate.air_c - 14.0) / 12.0, 0.0, 0.9)
-    face = wardrobe.cloth(0.72, 1.0, _varied(rng, _SKIN), 0.5)
+    face = wardrobe.cloth(0.6, 0.96, _varied(rng, _SKIN), 0.5)
     skin = wardrobe.shifted(face, rng.uniform(-0.2, -0.02))
     hand = skin if rng.uniform() < 0.8 else wardrobe.cloth(0.15, 0.4, wardrobe.color())
-    top = wardrobe.cloth(*((0.3, 0.7) if summer else (0.06, 0.42)), wardrobe.color(0.22))
-    bottom = wardrobe.cloth(*((0.3, 0.7) if summer else (0.14, 0.52)), wardrobe.color(0.05))
+    top = wardrobe.cloth(*((0.2, 0.6) if summer else (0.04, 0.34)), wardrobe.color(0.22))
+    bottom = wardrobe.cloth(*((0.2, 0.6) if summer else (0.1, 0.44)), wardrobe.color(0.05))
     sleeve = wardrobe.shifted(top, rng.normal(0.0, 0.06))
     bare_legs = rng.uniform() < (0.4 if summer else 0.08)
     return Clothing(
@@ -161,11 +164,11 @@ def draw_clothing(
         bottom=bottom,
         calf=skin if bare_legs else wardrobe.shifted(bottom, rng.normal(-0.02, 0.08)),
         shoe=wardrobe.cloth(0.02, 0.4, wardrobe.color(0.3), 0.5),
-        fold=wardrobe.shifted(top, rng.uniform(0.15, 0.4)),
+        fold=wardrobe.shifted(top, rng.uniform(0.06, 0.28)),
         coat=bool(not summer and rng.uniform() < 0.25),
         skirt=bool(bare_legs and rng.uniform() < 0.5),
         open_front=bool(rng.uniform() < 0.3),
-        tight_back=bool(rng.uniform() < 0.5),
+        tight_back=bool(rng.uniform() < 0.35),
         long_hair=bool(rng.uniform() < 0.3),
         hat=wardrobe.maybe(1.0 if helmet else 0.22, 0.02, 0.4),
         brim=bool(rng.uniform() < 0.5),
@@ -177,4 +180,4 @@ def draw_clothing(
 
 def _hair_warmth(rng: np.random.Generator) -> tuple[float, float]:
     """Short hair is nearly as warm as skin, thick hair as cool as clothes."""
-    return (0.65, 0.95) if rng.uniform() < 0.4 else (0.25, 0.65)
+    return (0.6, 0.92) if rng.uniform() < 0.4 else (0.15, 0.55)

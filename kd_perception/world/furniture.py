@@ -44,8 +44,8 @@ def draw_cone(rng: np.random.Generator, climate: Climate, instance: int) -> Thin
     high = rng.uniform(0.45, 0.95)
     color = _CONE_COLORS[int(rng.integers(len(_CONE_COLORS)))]
     base_c = _cold(rng, climate.ground_mix_c)
-    plastic = Plain(base_c, color, 0.93, 0.25)
-    band = Plain(base_c - rng.uniform(0.0, 0.6), _WHITE, 0.88, 0.2)
+    plastic = Plain(base_c, color, 0.93, rng.uniform(0.3, 0.8), 14.0, limb_k=rng.uniform(0.0, 0.8))
+    band = Plain(base_c - rng.uniform(0.0, 1.2), _WHITE, 0.86, 0.3)
     foot = Plain(base_c, color if rng.uniform() < 0.5 else _BLACK, 0.95, 0.25)
     wide, top = rng.uniform(0.18, 0.24) * high, 0.045 * high
     parts = [

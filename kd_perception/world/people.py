@@ -138,7 +138,7 @@ class Person:
         if wear.open_front:
             parts.append((bone(0.08, 0.32, (0.022, 0.03), 0.045), wear.fold))
         if wear.tight_back and wear.backpack is None:
-            parts.append((bone(0.14, 0.3, (0.055, 0.02), -0.052), wear.fold))
+            parts.append((bone(0.1, 0.31, (0.066, 0.026), -0.046), wear.fold))
         return parts
 
     def _limbs(self, limbs: Limbs) -> list[Dressed]:

@@ -162,7 +162,7 @@ def draw_pose(rng: np.random.Generator, *, walking: bool | None = None) -> tuple
     """
     if walking is None:
         walking = bool(rng.uniform() < 0.6)
-    if walking or rng.uniform() < 0.5:
+    if walking or rng.uniform() < 0.65:
         return _upright(rng), walking
     draw = rng.uniform()
     if draw < 0.4:

@@ -6,8 +6,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 
+from kd_perception.world.compiling import inlined
 from kd_perception.world.materials.base import Color, Material, Point, Sample, Textures
 
 Segment = tuple[float, float, float, float]
@@ -44,7 +44,7 @@ class Bicycle(Material):
     step_through: bool = False
 
 
-@njit(cache=True, forceinline=True, error_model='numpy')
+@inlined
 def _squared_distance(x: float, h: float, x0: float, h0: float, x1: float, h1: float) -> float:
     dx, dh = x1 - x0, h1 - h0
     along = ((x - x0) * dx + (h - h0) * dh) / (dx * dx + dh * dh)
@@ -52,7 +52,7 @@ def _squared_distance(x: float, h: float, x0: float, h0: float, x1: float, h1: f
     return (x - x0 - along * dx) ** 2 + (h - h0 - along * dh) ** 2
 
 
-@njit(cache=True, forceinline=True, error_model='numpy')
+@inlined
 def _on_frame(material: Bicycle, x: float, h: float, radius_m: float) -> bool:
     limit = radius_m * radius_m
     for k in range(len(FRAME)):
@@ -64,12 +64,13 @@ def _on_frame(material: Bicycle, x: float, h: float, radius_m: float) -> bool:
     return False
 
 
-@njit(cache=True, forceinline=True, error_model='numpy')
+@inlined
 def _from_hub(x: float, h: float) -> float:
-    return np.sqrt((abs(x) - 0.54) ** 2 + (h - 0.34) ** 2)
+    reach_m: float = np.sqrt((abs(x) - 0.54) ** 2 + (h - 0.34) ** 2)
+    return reach_m
 
 
-@njit(cache=True, forceinline=True, error_model='numpy')
+@inlined
 def bicycle_opaque(material: Bicycle, point: Point, textures: Textures) -> bool:
     """Whether a wheel or a tube is at a point; far away thin tubes do not vanish."""
     scale = 0.34 / material.wheel_m
@@ -77,7 +78,7 @@ def bicycle_opaque(material: Bicycle, point: Point, textures: Textures) -> bool:
     return _from_hub(x, h) < 0.35 or _on_frame(material, x, h, 0.025 + 0.4 * point.footprint_m)
 
 
-@njit(cache=True, forceinline=True, error_model='numpy')
+@inlined
 def bicycle_sample(material: Bicycle, point: Point, textures: Textures) -> Sample:
     """What tires, tubes and the space between the spokes are at a point."""
     scale = 0.34 / material.wheel_m

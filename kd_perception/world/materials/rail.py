@@ -6,8 +6,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 
+from kd_perception.world.compiling import inlined
 from kd_perception.world.materials.base import Color, Material, Point, Sample, Textures
 from kd_perception.world.noise import noise
 
@@ -36,7 +36,7 @@ class Rail(Material):
     emissivity: float = 0.75
 
 
-@njit(cache=True, forceinline=True, error_model='numpy')
+@inlined
 def rail_opaque(material: Rail, point: Point, textures: Textures) -> bool:
     """Whether a beam, a post or a bar is at a point; far away thin bars do not vanish."""
     x, below = point.x, material.height_m - point.height
@@ -54,7 +54,7 @@ def rail_opaque(material: Rail, point: Point, textures: Textures) -> bool:
     return below < 0.06 + slack or abs(below - 0.4) < 0.03 + slack
 
 
-@njit(cache=True, forceinline=True, error_model='numpy')
+@inlined
 def rail_sample(material: Rail, point: Point, textures: Textures) -> Sample:
     """What the metal is at a point."""
     grain = noise(textures.noise, 2, point.x, point.height, 20.0, point.footprint_m)

@@ -4,11 +4,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
-from numba import njit
-
+from kd_perception.world.compiling import inlined
 from kd_perception.world.materials.base import Color, Material, Point, Sample, Textures
 from kd_perception.world.noise import noise
+
+PILLAR_M: Final = 1.25
+"""Distance of the pillars between side windows."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +79,7 @@ class CabinGlass(Material):
         roof_m: height of the roof.
         half_width_m: half the width at the belt.
         lean: how far the sides lean inward per meter of height.
-        pillar_z_m: where the middle pillar of the sides stands.
+        pillar_z_m: where one of the pillars of the sides stands.
         glazed_from_m: no side windows behind this z.
         blind_rear: whether the back has no window.
         pillar_k: how much warmer pillars and frames are than the roof.
@@ -99,14 +102,14 @@ class CabinGlass(Material):
     glass_emissivity: float
 
 
-@njit(cache=True, forceinline=True, error_model='numpy')
+@inlined
 def _towards_limb(emissivity: float, facing: float) -> float:
     """Smooth surfaces mirror more where they are seen at a flat angle."""
     away = (1.0 - facing) ** 2
     return max(1.0 - (1.0 - emissivity) * (1.0 + 2.0 * away * away), 0.3)
 
 
-@njit(cache=True, forceinline=True, error_model='numpy')
+@inlined
 def body_paint_sample(material: BodyPaint, point: Point, textures: Textures) -> Sample:
     """What the lower body is at a point."""
     x, h, z = abs(point.x), point.height, point.z
@@ -114,7 +117,9 @@ def body_paint_sample(material: BodyPaint, point: Point, textures: Textures) -> 
     streak = noise(
         textures.noise, material.kind + 1, 0.3 * (point.x + z), h, 22.0, point.footprint_m
     )
-    delta = 0.45 * grain + 0.35 * streak + material.gradient_k * (h - 0.5)
+    delta = (
+        0.45 * grain + (0.35 + 0.3 * material.edge_k) * streak + material.gradient_k * (h - 0.5)
+    )
     red, green, blue = 1.0 * material.color[0], 1.0 * material.color[1], 1.0 * material.color[2]
     glow = 0.0
     side = abs(point.normal_x) > 0.85
@@ -162,14 +167,15 @@ def body_paint_sample(material: BodyPaint, point: Point, textures: Textures) -> 
     return Sample(temperature_c, emissivity, red, green, blue, glow, 0.0)
 
 
-@njit(cache=True, forceinline=True, error_model='numpy')
+@inlined
 def cabin_glass_sample(material: CabinGlass, point: Point, textures: Textures) -> Sample:
     """What roof, pillars and windows are at a point."""
     rise = (point.height - material.belt_m) / (material.roof_m - material.belt_m)
     side = abs(point.normal_x) > 0.6
     glass = abs(point.normal_y) < 0.93 and 0.06 < rise < 0.88
     if side:
-        glass = glass and abs(point.z - material.pillar_z_m) > 0.05
+        beyond = (point.z - material.pillar_z_m + 0.5 * PILLAR_M) % PILLAR_M
+        glass = glass and abs(beyond - 0.5 * PILLAR_M) > 0.05
         glass = glass and point.z > material.glazed_from_m
     else:
         half = material.half_width_m - material.lean * (point.height - material.belt_m)

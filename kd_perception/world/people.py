@@ -131,10 +131,12 @@ class Person:
             (bone(0.08, 0.34, (0.096, 0.066)), wear.top),
             (Bone(shoulders[0], shoulders[1], 0.052 * wide, 0.046 * wide), wear.sleeve),
         ]
-        if wear.coat and hanging:
-            parts.append((bone(-0.25, 0.15, (0.105, 0.088)), wear.top))
-        if wear.skirt and hanging:
-            parts.append((bone(-0.24, 0.1, (0.1, 0.088)), wear.bottom))
+        if hanging and (wear.coat or wear.skirt):
+            # Two bodies side by side end as broad as cloth does.
+            cloth = wear.top if wear.coat else wear.bottom
+            for right in (-0.042 * wide, 0.042 * wide):
+                ends = frame.at(right, -0.27 * h, 0.0), frame.at(right, 0.12 * h, 0.0)
+                parts.append((Bone(*ends, 0.06 * wide, 0.088 * wide), cloth))
         if wear.open_front:
             parts.append((bone(0.08, 0.32, (0.022, 0.03), 0.045), wear.fold))
         if wear.tight_back and wear.backpack is None:

@@ -16,7 +16,7 @@ from kd_perception.world.backdrop import (
 from kd_perception.world.clutter import draw_clutter
 from kd_perception.world.decals import Decal
 from kd_perception.world.light import Lamp
-from kd_perception.world.plants import draw_bush, draw_hedge, draw_tree, draw_tree_line
+from kd_perception.world.plants import draw_bush, draw_hedge, draw_tree_line
 from kd_perception.world.posts import (
     LAMP_REACH_M,
     draw_lights,
@@ -29,6 +29,7 @@ from kd_perception.world.styles import CAMPUS, CAR_PARK, CITY, RURAL, SUBURB
 
 _SIDES = (-1.0, 1.0)
 _TREE_RADIUS_M = 0.4
+_BEYOND_SHARE = 0.4
 _WOOD_SHARE: Final = {CAMPUS: 0.9, CITY: 0.3, SUBURB: 0.7, RURAL: 0.6, CAR_PARK: 0.7}
 
 
@@ -114,26 +115,22 @@ def _add_street_trees(site: Site, side: float) -> None:
             continue
         site.take(u, z, _TREE_RADIUS_M)
         over = a[2] < plan.style.canopy
-        lean = (-side * (1.0 + 2.2 * a[3]), a[4] - 0.5) if over else (0.0, 0.0)
-        bare = rng.uniform() < plan.bare_share
-        tree = draw_tree(rng, site.climate, plan.tree_color, bare=bare, lean=lean)
-        site.put(tree, site.terrain.upright(u, z))
+        turn = (0.0 if side > 0.0 else math.pi) + a[3] - 0.5 if over else 6.3 * a[3]
+        site.put(site.grove.pick(a[4], over=over), site.terrain.upright(u, z, turn))
 
 
 def _add_back_trees(site: Site, side: float) -> None:
     """Trees and bushes beyond the pavement, up to a wood."""
     rng, plan = site.rng, site.plan
-    for _ in range(site.count(plan.style.back_trees, 12)):
-        a, b, c = rng.uniform(size=3).tolist()
+    mean = plan.style.back_trees * (_BEYOND_SHARE if site.beyond else 1.0)
+    for _ in range(site.count(mean, 12)):
+        a, b, c, d = rng.uniform(size=4).tolist()
         u, z = side * (plan.edge_m + 1.5 + 14.0 * a), site.start_m + BLOCK_M * b
         if not _tree_allowed(site, u, z):
             continue
-        if c < 0.35:
-            plant = draw_bush(rng, site.climate, plan.tree_color)
-        else:
-            bare = rng.uniform() < plan.bare_share
-            plant = draw_tree(rng, site.climate, plan.tree_color, bare=bare)
-        site.put(plant, site.terrain.upright(u, z))
+        bush = c < 0.3
+        plant = draw_bush(rng, site.climate, plan.tree_color) if bush else site.grove.pick(d)
+        site.put(plant, site.terrain.upright(u, z, 6.3 * c))
 
 
 def _add_lamps(site: Site, side: float) -> None:

@@ -133,7 +133,7 @@ def _draw_ground(rng: np.random.Generator, climate: Climate, kind: str, style: S
         beyond_c=float(hard_c.get(beyond, climate.pavement_c)),
         road_color=(gray, gray, gray * (0.95 + 0.12 * tint)),
         pavement_color=(stone, stone * (0.92 + 0.08 * tint), stone * (0.8 + 0.2 * tint)),
-        beyond_color=tuple(c * (0.7 + 0.7 * pale) for c in _BEYOND_COLORS[beyond]),  # type: ignore[arg-type]
+        beyond_color=tuple(c * (0.7 + 0.7 * pale) for c in _BEYOND_COLORS[beyond]),
         half_width_m=half,
         strip_m=5.0 if park else 2.2 if strip else 0.0,
         bay_m=2.6 if park else float(rng.choice((0.0, 5.6))) if strip else 0.0,

@@ -16,6 +16,7 @@ from kd_perception.world.shapes import Hull, Sheet, ball, box, cone
 from kd_perception.world.solids import Part, Thing
 
 _LEAF_ABSORPTANCE = 0.4
+_KINDS_OF_TREES = 5
 
 
 @lru_cache(maxsize=64)
@@ -82,7 +83,7 @@ def draw_tree(
         sheets = [_branches(rng, bark, height, 3.0 * a[3] + 0.1 * k) for k in range(2)]
         return Thing((trunk, *sheets), absorptance=_LEAF_ABSORPTANCE)
     leaves = _leaves(climate, color, a[4:10], edge=0.35 + 0.2 * a[10])
-    crown = _crown(rng, leaves, 3 + int(4 * a[11]), spread)
+    crown = _crown(rng, leaves, 3 + int(3 * a[11]), spread)
     raised = [
         part._replace(offset=(x + lean[0], y - height, z + lean[1]))
         for part in crown
@@ -120,6 +121,38 @@ def _branches(rng: np.random.Generator, bark: Plain, height_m: float, yaw: float
         lines.append((0.6 * x, h + 0.6 * up, 0.75 * x, h + 1.4 * up, 0.5 * r))
     material = Strokes(bark.temperature_c, tuple(lines), bark.color)
     return Part(Sheet(2.9, height_m + 4.0), material, yaw=yaw)
+
+
+class Grove:
+    """The trees of one street: a few kinds that come again and again, as along real streets.
+
+    Args:
+        rng: stream.
+        climate: temperatures of the scene.
+        color: of the leaves.
+        bare_share: share of trees without leaves.
+    """
+
+    def __init__(
+        self, rng: np.random.Generator, climate: Climate, color: Color, bare_share: float
+    ) -> None:
+        """Draw the trees."""
+        self._bare_share = bare_share
+        reaches = rng.uniform(1.0, 3.2, _KINDS_OF_TREES).tolist()
+        self._over = [draw_tree(rng, climate, color, lean=(-reach, 0.0)) for reach in reaches]
+        self._upright = [draw_tree(rng, climate, color) for _ in reaches]
+        self._bare = [draw_tree(rng, climate, color, bare=True) for _ in range(3)]
+
+    def pick(self, number: float, *, over: bool = False) -> Thing:
+        """One of the trees.
+
+        Args:
+            number: 0 to 1, decides which.
+            over: whether its crown reaches out to -x.
+        """
+        bare = number < self._bare_share
+        kinds = self._bare if bare else self._over if over else self._upright
+        return kinds[int(number * 997.0) % len(kinds)]
 
 
 def draw_bush(rng: np.random.Generator, climate: Climate, color: Color) -> Thing:

@@ -16,6 +16,7 @@ from kd_perception.world.config import WorldConfig
 from kd_perception.world.decals import Decal
 from kd_perception.world.light import Lamp
 from kd_perception.world.plan import StreetPlan
+from kd_perception.world.plants import Grove
 from kd_perception.world.solids import Placed, Placement, Thing
 from kd_perception.world.terrain import Terrain
 
@@ -63,6 +64,7 @@ class Site:
         climate: temperatures of the street.
         plan: the street.
         terrain: its course.
+        grove: its trees.
         number: position along the street; block 0 starts at z = 0.
         gaze: of a single frame that stands in block 0; None in other blocks and along a drive.
         still: whether the street is that of a single frame.
@@ -73,6 +75,7 @@ class Site:
     climate: Climate
     plan: StreetPlan
     terrain: Terrain
+    grove: Grove
     number: int
     gaze: Gaze | None = None
     still: bool = False
@@ -88,8 +91,12 @@ class Site:
     @property
     def density(self) -> float:
         """Factor on the number of classed things; a single frame shows few of the far ones."""
-        beyond = self.still and self.gaze is None
-        return self.config.density * (_BEYOND_SHARE if beyond else 1.0)
+        return self.config.density * (_BEYOND_SHARE if self.beyond else 1.0)
+
+    @property
+    def beyond(self) -> bool:
+        """Whether the block lies in the distance and will not come nearer."""
+        return self.still and self.gaze is None
 
     def next_instance(self) -> int:
         """An object id that no other thing has; ids of a block are positive and its own."""

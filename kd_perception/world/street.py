@@ -18,7 +18,7 @@ from kd_perception.world.frontage import add_frontage
 from kd_perception.world.inhabitants import add_inhabitants
 from kd_perception.world.materials.ground import Ground
 from kd_perception.world.plan import StreetPlan, draw_plan
-from kd_perception.world.plants import draw_tree_line
+from kd_perception.world.plants import Grove, draw_tree_line
 from kd_perception.world.roadside import add_roadside
 from kd_perception.world.scene import Scene
 from kd_perception.world.site import BLOCK_M, Block, Gaze, Site
@@ -52,6 +52,7 @@ class Street:
         self.plan: Final[StreetPlan] = draw_plan(rng, self.climate)
         level = self.plan.kind == CAR_PARK
         self.terrain: Final[Terrain] = draw_terrain(rng, level=level)
+        self._grove = Grove(rng, self.climate, self.plan.tree_color, self.plan.bare_share)
         self.block = lru_cache(maxsize=8)(self._draw_block)
         self._ground = lru_cache(maxsize=8)(self._draw_ground)
         self._horizon = lru_cache(maxsize=4)(self._draw_horizon)
@@ -93,7 +94,17 @@ class Street:
         rng = np.random.default_rng([*self._key, _BLOCK, number + _NO_BLOCK_BEFORE])
         gaze = self._gaze if number == 0 else None
         still = self._gaze is not None
-        site = Site(rng, self.config, self.climate, self.plan, self.terrain, number, gaze, still)
+        site = Site(
+            rng,
+            self.config,
+            self.climate,
+            self.plan,
+            self.terrain,
+            self._grove,
+            number,
+            gaze,
+            still,
+        )
         add_roadside(site)
         add_inhabitants(site)
         add_frontage(site)

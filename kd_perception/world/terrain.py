@@ -11,6 +11,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 
@@ -110,8 +111,9 @@ class Terrain:
             yaw: 0 to look along the street [rad].
             height_m: above the ground.
         """
-        bend = self.bend(z_m)
-        heading = math.atan(bend)
+        if self.flat and self.straight:
+            return Placement((u_m, -height_m, z_m), yaw)
+        heading = math.atan(self.bend(z_m))
         cosine, sine = math.cos(heading), math.sin(heading)
         world_z = z_m - u_m * sine
         turn = yaw - heading
@@ -160,7 +162,7 @@ class Terrain:
         nodes = self._nodes(near_m, far_m)
         pieces = [self._slab(z0, z1, material(z0, z1)) for z0, z1 in pairwise(nodes)]
         end = nodes[-1]
-        ahead = {'center_0': self.center(end), 'center_1': self.bend(end)}
+        ahead: dict[str, Any] = {'center_0': self.center(end), 'center_1': self.bend(end)}
         horizon = replace(material(end, end + _FAR_M), start_m=end, **ahead)
         shape = Slab(_FAR_SLABS_M, _FAR_SLABS_M)
         level = Placement((0.0, -self.height(end), end))
@@ -180,7 +182,7 @@ class Terrain:
         thing = Thing((Part(Slab(_HALF_WIDTH_M, length), material),))
         return thing.at(Placement((0.0, -self.height(z0), z0), 0.0, pitch))
 
-    def _course(self, z0: float, length_m: float) -> dict[str, float]:
+    def _course(self, z0: float, length_m: float) -> dict[str, Any]:
         """The cubic that has the centerline's place and direction at both ends of a piece."""
         if self.straight:
             return {}

@@ -6,8 +6,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 
+from kd_perception.world.compiling import inlined
 from kd_perception.world.materials.base import Color, Material, Point, Sample, Textures
 from kd_perception.world.noise import hash01, noise
 
@@ -61,7 +61,7 @@ class Facade(Material):
     seed: int = 0
 
 
-@njit(cache=True, inline='always', error_model='numpy')
+@inlined
 def _window(material: Facade, along: float, up: float) -> tuple[float, int, int]:
     """How far inside a window a point is (> 0 inside, -1 to 0 on its frame), and which."""
     if material.spacing_u_m <= 0.0 or up > material.height_m - 0.3:
@@ -81,7 +81,7 @@ def _window(material: Facade, along: float, up: float) -> tuple[float, int, int]
     return min(inside_u, inside_v) / 0.09, column, row
 
 
-@njit(cache=True, inline='always', error_model='numpy')
+@inlined
 def facade_sample(material: Facade, point: Point, textures: Textures) -> Sample:
     """Wall, courses, frames and windows."""
     along = point.x + point.z + material.offset_m

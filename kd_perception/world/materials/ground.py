@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-from numba import njit
 
+from kd_perception.world.compiling import inlined
 from kd_perception.world.materials.base import Color, Material, Point, Sample, Textures
 from kd_perception.world.noise import hash01, noise
 
@@ -88,7 +88,7 @@ class Ground(Material):
     kind: int = 0
 
 
-@njit(cache=True, inline='always', error_model='numpy')
+@inlined
 def _across(material: Ground, x: float, z: float) -> tuple[float, float]:
     """Distance to the right of the centerline, and the street coordinate along it."""
     c1, c2, c3 = material.center_1, material.center_2, material.center_3
@@ -99,7 +99,7 @@ def _across(material: Ground, x: float, z: float) -> tuple[float, float]:
     return u, material.start_m + z + u * slope * cosine
 
 
-@njit(cache=True, inline='always', error_model='numpy')
+@inlined
 def _painted(material: Ground, u: float, v: float) -> bool:
     """Whether a point of the carriageway or the parking strip is painted."""
     half, a = material.half_width_m, abs(u)
@@ -116,7 +116,7 @@ def _painted(material: Ground, u: float, v: float) -> bool:
     return False
 
 
-@njit(cache=True, inline='always', error_model='numpy')
+@inlined
 def _painted_near_crossing(material: Ground, u: float, v: float) -> tuple[bool, bool]:
     """Whether a point lies where a crossing street sets the paint, and whether it has some."""
     half = material.crossing_half_m
@@ -140,7 +140,7 @@ def _painted_near_crossing(material: Ground, u: float, v: float) -> tuple[bool, 
     return True, stop or (ahead > half + 5.6 and a < 0.07)
 
 
-@njit(cache=True, inline='always', error_model='numpy')
+@inlined
 def _asphalt(material: Ground, point: Point, u: float, v: float, textures: Textures) -> float:
     """A relative change of brightness: grain, patches, cracks and the tracks of tires."""
     grain = noise(textures.noise, material.kind, u, v, 22.0, point.footprint_m)
@@ -158,7 +158,7 @@ def _asphalt(material: Ground, point: Point, u: float, v: float, textures: Textu
     return shade
 
 
-@njit(cache=True, inline='always', error_model='numpy')
+@inlined
 def _paving(material: Ground, point: Point, u: float, v: float, textures: Textures) -> float:
     """A relative change of brightness: stones of slightly different kind with joints."""
     grain = noise(textures.noise, material.kind, u, v, 30.0, point.footprint_m)
@@ -169,7 +169,7 @@ def _paving(material: Ground, point: Point, u: float, v: float, textures: Textur
     return shade
 
 
-@njit(cache=True, inline='always', error_model='numpy')
+@inlined
 def _soil(material: Ground, point: Point, u: float, v: float, textures: Textures) -> float:
     """A relative change of brightness: tufts, stones, rows of crops."""
     fine = noise(textures.noise, material.kind + 2, u, v, 35.0, point.footprint_m)
@@ -180,7 +180,7 @@ def _soil(material: Ground, point: Point, u: float, v: float, textures: Textures
     return shade
 
 
-@njit(cache=True, inline='always', error_model='numpy')
+@inlined
 def ground_sample(material: Ground, point: Point, textures: Textures) -> Sample:
     """What lies at a point of the ground."""
     u, v = _across(material, point.x, point.z)

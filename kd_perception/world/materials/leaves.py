@@ -4,11 +4,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
-from numba import njit
+import numpy as np
 
+from kd_perception.world.compiling import inlined
 from kd_perception.world.materials.base import Color, Material, Point, Sample, Textures
-from kd_perception.world.noise import noise
+from kd_perception.world.noise import hash01, noise
+
+_TWIGS_PER_M: Final = 14.0
 
 
 @dataclass(frozen=True)
@@ -38,7 +42,7 @@ class Leaves(Material):
     kind: int = 0
 
 
-@njit(cache=True, inline='always', error_model='numpy')
+@inlined
 def _coarse(material: Leaves, point: Point, textures: Textures) -> float:
     return noise(
         textures.noise,
@@ -50,7 +54,7 @@ def _coarse(material: Leaves, point: Point, textures: Textures) -> float:
     )
 
 
-@njit(cache=True, inline='always', error_model='numpy')
+@inlined
 def _fine(
     material: Leaves, point: Point, textures: Textures, step: int, texels_per_m: float
 ) -> float:
@@ -64,13 +68,23 @@ def _fine(
     )
 
 
-@njit(cache=True, inline='always', error_model='numpy')
+@inlined
+def _speckle(material: Leaves, point: Point) -> float:
+    """Single twigs and gaps: every few centimeters another value, of about unit deviation."""
+    column = int(np.floor((point.x + 0.7 * point.z) * _TWIGS_PER_M))
+    row = int(np.floor((point.height + 0.5 * point.x - 0.4 * point.z) * _TWIGS_PER_M))
+    twigs = point.footprint_m * _TWIGS_PER_M
+    return 3.4 * (hash01(column, row, material.kind) - 0.5) / (1.0 + 0.15 * twigs * twigs)
+
+
+@inlined
 def leaves_sample(material: Leaves, point: Point, textures: Textures) -> Sample:
     """Warm and cool, bright and dark clumps."""
     coarse = _coarse(material, point, textures)
     fine = _fine(material, point, textures, 1, 26.0)
-    leaf = _fine(material, point, textures, 2, 70.0)
-    temperature_c = material.temperature_c + material.clump_k * (0.6 * coarse + fine + 0.8 * leaf)
+    leaf = _fine(material, point, textures, 2, 70.0) + _speckle(material, point)
+    temperature_c = material.temperature_c
+    temperature_c += material.clump_k * (0.5 * coarse + 0.7 * fine + 0.6 * leaf)
     shade = 1.0 + 0.22 * coarse + 0.2 * fine + 0.18 * leaf
     shade *= 1.0 - material.gloom * 0.5 * (1.0 + point.normal_y)
     shade = max(shade, 0.1)
@@ -86,7 +100,7 @@ def leaves_sample(material: Leaves, point: Point, textures: Textures) -> Sample:
     )
 
 
-@njit(cache=True, inline='always', error_model='numpy')
+@inlined
 def leaves_opaque(material: Leaves, point: Point, textures: Textures) -> bool:
     """Within the ragged edge of a crown, below the tops of a tree line."""
     if material.top_m > 0.0:
@@ -95,5 +109,6 @@ def leaves_opaque(material: Leaves, point: Point, textures: Textures) -> bool:
         return point.height < material.top_m + material.relief_m * (0.7 * tops + 0.3 * twigs)
     if material.edge < 0.0:
         return True
-    fray = 0.5 * _coarse(material, point, textures) + _fine(material, point, textures, 1, 26.0)
+    fray = 0.7 * _coarse(material, point, textures) + 0.5 * _speckle(material, point)
+    fray += 0.5 * _fine(material, point, textures, 1, 26.0)
     return point.facing > material.edge + material.ragged * fray

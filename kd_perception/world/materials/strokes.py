@@ -5,8 +5,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from numba import njit
-
+from kd_perception.world.compiling import inlined
 from kd_perception.world.materials.base import Color, Material, Point, Sample, Textures
 from kd_perception.world.noise import noise
 
@@ -41,7 +40,7 @@ class Strokes(Material):
         return self.segments
 
 
-@njit(cache=True, inline='always', error_model='numpy')
+@inlined
 def strokes_sample(material: Strokes, point: Point, textures: Textures) -> Sample:
     """One matter with grain."""
     grain = noise(textures.noise, 2, point.x, point.height, 12.0, point.footprint_m)
@@ -57,7 +56,7 @@ def strokes_sample(material: Strokes, point: Point, textures: Textures) -> Sampl
     )
 
 
-@njit(cache=True, inline='always', error_model='numpy')
+@inlined
 def strokes_opaque(material: Strokes, point: Point, textures: Textures) -> bool:
     """Within the radius of a line."""
     for k in range(material.first, material.first + material.count):

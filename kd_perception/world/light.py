@@ -90,7 +90,7 @@ def exposure(climate: Climate, rng: np.random.Generator) -> float:
     sky = _SKY_LIGHT * climate.ambient * (1.0 + 0.6 * climate.overcast)
     lamps = 0.012 * climate.lamp_light
     level = 0.12 * (0.45 * climate.sun.light + sky + lamps)
-    target = rng.uniform(0.05, 0.14) if climate.night else rng.uniform(0.11, 0.24)
+    target = rng.uniform(0.015, 0.08) if climate.night else rng.uniform(0.1, 0.24)
     return float(target / max(level, 1e-4))
 
 

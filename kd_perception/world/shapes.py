@@ -7,6 +7,7 @@ y = 0 below its center. How rays meet them stands in `casting`.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -55,18 +56,17 @@ class Ellipsoid:
     Args:
         center: meters.
         to_unit: float32 [3, 3], takes offsets from the center to the unit ball.
-        reach_m: largest half axis.
+        reach_m: half its extent along x, y and z.
     """
 
     center: Vector
     to_unit: Array
-    reach_m: float
+    reach_m: Vector
 
     def bounds(self) -> tuple[Vector, Vector]:
-        """The cube around the ball of the largest half axis."""
-        x, y, z = self.center
-        r = self.reach_m
-        return (x - r, y - r, z - r), (x + r, y + r, z + r)
+        """The smallest box along the axes."""
+        (x, y, z), (a, b, c) = self.center, self.reach_m
+        return (x - a, y - b, z - c), (x + a, y + b, z + c)
 
 
 @dataclass(frozen=True)
@@ -166,16 +166,24 @@ def cone(radius_m: float, top_radius_m: float, height_m: float, sides: int = 8) 
 
 def ball(center: Vector, half_axes: Vector) -> Ellipsoid:
     """An upright ellipsoid."""
-    return Ellipsoid(center, np.diag(1.0 / np.array(half_axes)).astype(np.float32), max(half_axes))
+    return Ellipsoid(center, np.diag(1.0 / np.array(half_axes)).astype(np.float32), half_axes)
 
 
 def limb(start: Vector, end: Vector, radius_m: float, overlap: float = 1.2) -> Ellipsoid:
     """An ellipsoid along a line: an arm, a leg, a wheel's axle."""
-    a, b = np.array(start), np.array(end)
-    half = max(float(np.linalg.norm(b - a)) / 2.0, 1e-3)
-    axis = (b - a) / (2.0 * half)
-    along = np.outer(axis, axis)
-    reach = max(half * overlap, radius_m)
-    to_unit = along / (half * overlap) + (np.eye(3) - along) / radius_m
-    center = (a + b) / 2.0
-    return Ellipsoid((center[0], center[1], center[2]), to_unit.astype(np.float32), reach)
+    step = [b - a for a, b in zip(start, end, strict=True)]
+    half = max(math.hypot(*step) / 2.0, 1e-3)
+    axis = [d / (2.0 * half) for d in step]
+    long = half * overlap
+    stretch = 1.0 / long - 1.0 / radius_m
+    to_unit = [
+        [stretch * a * b + (1.0 / radius_m if i == k else 0.0) for k, b in enumerate(axis)]
+        for i, a in enumerate(axis)
+    ]
+    center = [(a + b) / 2.0 for a, b in zip(start, end, strict=True)]
+    reach = [math.sqrt((long * a) ** 2 + radius_m**2 * max(1.0 - a * a, 0.0)) for a in axis]
+    return Ellipsoid(
+        (center[0], center[1], center[2]),
+        np.array(to_unit, np.float32),
+        (reach[0], reach[1], reach[2]),
+    )

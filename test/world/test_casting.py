@@ -186,3 +186,4 @@ def test_bounds_hold_the_form():
         inside = points[side(shape, points)]
         low, high = (np.array(end) for end in shape.bounds())
         assert len(inside) and (inside >= low - 1e-6).all() and (inside <= high + 1e-6).all()
+        np.testing.assert_allclose([inside.min(0), inside.max(0)], [low, high], atol=0.25)

@@ -45,8 +45,11 @@ def ellipsoids(bones: Sequence[Bone]) -> list[Ellipsoid]:
     deep_deep = np.eye(3) - along_along - wide_wide
     to_unit = along_along / half[:, None, None] + wide_wide / girth[:, 0, None, None]
     to_unit += deep_deep / girth[:, 1, None, None]
-    reach = np.maximum(half, girth[:, :2].max(axis=1)).tolist()
+    squares = np.stack([half, girth[:, 0], girth[:, 1]], axis=1)[..., None] ** 2
+    parts = np.stack([axis, across, np.sqrt(np.maximum(deep_deep.diagonal(0, 1, 2), 0.0))], axis=1)
+    reach = np.sqrt((squares * parts**2).sum(axis=1)).tolist()
     maps = to_unit.astype(np.float32)
     return [
-        Ellipsoid((x, y, z), maps[k], reach[k]) for k, (x, y, z) in enumerate(centers.tolist())
+        Ellipsoid((x, y, z), maps[k], (reach[k][0], reach[k][1], reach[k][2]))
+        for k, (x, y, z) in enumerate(centers.tolist())
     ]

@@ -13,6 +13,7 @@ from thing_views import ORIGIN, cool_day, size, view
 
 from kd_perception.world.actors import Rider, Traveler, Walker
 from kd_perception.world.bikes import BICYCLES, MOTOR_BIKES, draw_bike
+from kd_perception.world.bones import Bone, ellipsoids
 from kd_perception.world.classes import (
     PERSON,
     UNLABELED,
@@ -135,3 +136,15 @@ def test_travelers_face_the_way_they_go(speed, climate):
     step = soon - now
     assert ahead @ step / np.linalg.norm(step) == pytest.approx(1.0, abs=0.01)
     assert traveler.decals(2.0)[0].position == pytest.approx(tuple(now))
+
+
+def test_boxes_of_bones_hold_them_tightly():
+    rng = np.random.default_rng(4)
+    ends = rng.uniform(-1.0, 1.0, (12, 2, 3))
+    bones = [Bone(tuple(a), tuple(b), 0.2, 0.1, 1.2) for a, b in ends.tolist()]
+    directions = rng.standard_normal((4000, 3))
+    directions /= np.linalg.norm(directions, axis=1)[:, None]
+    for shape in ellipsoids(bones):
+        surface = directions @ np.linalg.inv(shape.to_unit).T + np.array(shape.center)
+        found = [surface.min(axis=0), surface.max(axis=0)]
+        np.testing.assert_allclose(found, shape.bounds(), atol=0.02)

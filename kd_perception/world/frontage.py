@@ -228,6 +228,6 @@ def _add_ground_marks(site: Site) -> None:
             mark = Decal(position, yaw, half_u, half_z, -0.3, (dark,) * 3, 0.3, climate.wetness)
         else:
             litter = plan.tree_color if plan.kind != CAR_PARK else (0.04, 0.04, 0.04)
-            brown = (1.6 * litter[0] + 0.03, litter[1] + 0.02, litter[2])
-            mark = Decal(position, yaw, 2.0 * half_u, half_z, 0.4, brown, 0.35, softness=0.9)
+            brown = (0.6 * litter[0] + 0.05, 0.5 * litter[1] + 0.03, litter[2])
+            mark = Decal(position, yaw, half_u, 0.6 * half_z, 0.4, brown, 0.3, softness=0.9)
         site.block.decals.append(mark)

@@ -78,7 +78,7 @@ def draw_tree(
     height = 2.0 + 2.6 * a[0] + 0.35 * spread
     girth = 0.09 + 0.24 * a[1] ** 1.5
     bark = _bark(climate, a[2])
-    trunk = Part(_trunk(round(100 * girth), round(10 * height + 10)), bark)
+    trunk = Part(_trunk(round(100 * girth), round(10 * height + 6 * spread)), bark)
     if bare:
         sheets = [_branches(rng, bark, height, 3.0 * a[3] + 0.1 * k) for k in range(2)]
         return Thing((trunk, *sheets), absorptance=_LEAF_ABSORPTANCE)
@@ -97,9 +97,9 @@ def _crown(rng: np.random.Generator, leaves: Leaves, count: int, spread_m: float
     numbers = rng.uniform(size=(count, 5))
     angle = 2.0 * np.pi * (np.arange(count) + numbers[:, 0]) / count
     reach = spread_m * (0.25 + 0.4 * numbers[:, 1])
-    rise = spread_m * (0.45 + 0.9 * numbers[:, 2])
+    rise = spread_m * (0.3 + 1.2 * numbers[:, 2])
     size = spread_m * (0.5 + 0.35 * numbers[:, 3])
-    flat = 0.65 + 0.35 * numbers[:, 4]
+    flat = 0.7 + 0.4 * numbers[:, 4]
     rows = np.stack([reach * np.cos(angle), -rise, reach * np.sin(angle), size, size * flat], 1)
     return [
         Part(ball((0.0, 0.0, 0.0), (r, high, r)), leaves, (x, y, z))

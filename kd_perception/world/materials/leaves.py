@@ -12,7 +12,9 @@ from kd_perception.world.compiling import inlined
 from kd_perception.world.materials.base import Color, Material, Point, Sample, Textures
 from kd_perception.world.noise import hash01, noise
 
-_TWIGS_PER_M: Final = 14.0
+_CLUMPS_PER_M: Final = 3.5
+_TWIGS_PER_M: Final = 12.0
+_LEAVES_PER_M: Final = 35.0
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,7 @@ class Leaves(Material):
 
 @inlined
 def _coarse(material: Leaves, point: Point, textures: Textures) -> float:
+    """Boughs: smooth, of about unit deviation."""
     return noise(
         textures.noise,
         material.kind,
@@ -55,40 +58,30 @@ def _coarse(material: Leaves, point: Point, textures: Textures) -> float:
 
 
 @inlined
-def _fine(
-    material: Leaves, point: Point, textures: Textures, step: int, texels_per_m: float
-) -> float:
-    return noise(
-        textures.noise,
-        material.kind + step,
-        point.x + 0.7 * point.z,
-        point.height + 0.5 * point.x - 0.4 * point.z,
-        texels_per_m,
-        point.footprint_m,
-    )
-
-
-@inlined
-def _speckle(material: Leaves, point: Point) -> float:
-    """Single twigs and gaps: every few centimeters another value, of about unit deviation."""
-    column = int(np.floor((point.x + 0.7 * point.z) * _TWIGS_PER_M))
-    row = int(np.floor((point.height + 0.5 * point.x - 0.4 * point.z) * _TWIGS_PER_M))
-    twigs = point.footprint_m * _TWIGS_PER_M
-    return 3.4 * (hash01(column, row, material.kind) - 0.5) / (1.0 + 0.15 * twigs * twigs)
+def _cells(material: Leaves, point: Point, warp_m: float, cells_per_m: float) -> float:
+    """Clumps, twigs, leaves: another value in every cell of space, of about unit deviation."""
+    column = int(np.floor((point.x + warp_m) * cells_per_m))
+    row = int(np.floor((point.height - warp_m) * cells_per_m))
+    layer = int(np.floor((point.z + 0.7 * warp_m) * cells_per_m))
+    cells = point.footprint_m * cells_per_m
+    value = hash01(column, row + 31 * material.kind, layer)
+    return 3.4 * (value - 0.5) / (1.0 + 0.15 * cells * cells)
 
 
 @inlined
 def leaves_sample(material: Leaves, point: Point, textures: Textures) -> Sample:
     """Warm and cool, bright and dark clumps."""
     coarse = _coarse(material, point, textures)
-    fine = _fine(material, point, textures, 1, 26.0)
-    leaf = _fine(material, point, textures, 2, 70.0) + _speckle(material, point)
+    clump = _cells(material, point, 0.25 * coarse, _CLUMPS_PER_M)
+    twig = _cells(material, point, 0.08 * coarse, _TWIGS_PER_M)
+    leaf = _cells(material, point, 0.0, _LEAVES_PER_M)
+    fine = 0.6 * twig + 0.6 * leaf
     temperature_c = material.temperature_c
-    temperature_c += material.clump_k * (0.5 * coarse + 0.7 * fine + 0.6 * leaf)
-    shade = 1.0 + 0.22 * coarse + 0.2 * fine + 0.18 * leaf
+    temperature_c += material.clump_k * (0.6 * coarse + 0.5 * clump + 0.8 * fine)
+    shade = 1.0 + 0.15 * coarse + 0.15 * clump + 0.25 * fine
     shade *= 1.0 - material.gloom * 0.5 * (1.0 + point.normal_y)
     shade = max(shade, 0.1)
-    yellow = 1.0 + 0.12 * fine
+    yellow = 1.0 + 0.1 * clump
     return Sample(
         temperature_c,
         0.96,
@@ -109,6 +102,7 @@ def leaves_opaque(material: Leaves, point: Point, textures: Textures) -> bool:
         return point.height < material.top_m + material.relief_m * (0.7 * tops + 0.3 * twigs)
     if material.edge < 0.0:
         return True
-    fray = 0.7 * _coarse(material, point, textures) + 0.5 * _speckle(material, point)
-    fray += 0.5 * _fine(material, point, textures, 1, 26.0)
+    coarse = _coarse(material, point, textures)
+    fray = 0.7 * coarse + 0.45 * _cells(material, point, 0.25 * coarse, _CLUMPS_PER_M)
+    fray += 0.45 * _cells(material, point, 0.08 * coarse, _TWIGS_PER_M)
     return point.facing > material.edge + material.ragged * fray

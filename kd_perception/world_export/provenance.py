@@ -18,9 +18,9 @@ _DECIDING = ('Python', 'kd_perception', 'NumPy', 'OpenCV', 'Numba', 'rosbags')
 _README = """\
 # Synthetic street in the layout of {title}
 
-**This is not {title}.** Every pixel is rendered by the procedural world of kd_perception;
-no real image took part. It is meant for tests of loaders, tools and training code. Figures
-reached on it say nothing about the real set and must not stand beside published ones.
+**Not real data.** Every pixel is rendered by the procedural world of kd_perception; no real image
+took part. It is meant for tests of loaders, tools and training code. Figures reached on it say
+nothing about real images and must not stand beside published ones.
 
     {command}
 

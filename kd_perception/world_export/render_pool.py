@@ -13,7 +13,6 @@ from contextlib import contextmanager
 from typing import TypeVar
 
 import cv2
-from tqdm import tqdm
 
 from kd_perception.errors import KdPerceptionError
 from kd_perception.machine import usable_cores
@@ -34,11 +33,6 @@ class RenderError(KdPerceptionError):
 def default_workers(task_count: int) -> int:
     """Return a process per usable core, at most 8, and not more than tasks; at least 1."""
     return max(1, min(usable_cores(), _DEFAULT_WORKERS, task_count))
-
-
-def with_progress(results: Iterator[T], total: int, what: str, *, shown: bool) -> Iterator[T]:
-    """Pass results on and show a progress bar on standard error."""
-    return iter(tqdm(results, what, total, unit='frame', disable=not shown, leave=False))
 
 
 @contextmanager
@@ -67,7 +61,7 @@ def in_order(work: Callable[[T], R], tasks: Sequence[T], *, workers: int) -> Ite
     try:
         yield _results(pool, work, tasks, _AHEAD * workers)
     finally:
-        with _interrupts_held_back():
+        with interrupts_held_back():
             pool.shutdown(cancel_futures=True)
 
 
@@ -77,7 +71,7 @@ def _results(
     waiting: deque[Future[R]] = deque()
     try:
         for task in tasks:
-            with _interrupts_held_back():  # new processes inherit this, and so never see them
+            with interrupts_held_back():  # new processes inherit this, and so never see them
                 waiting.append(pool.submit(work, task))
             if len(waiting) >= ahead:
                 yield waiting.popleft().result()
@@ -90,8 +84,11 @@ def _results(
 
 
 @contextmanager
-def _interrupts_held_back() -> Iterator[None]:
-    """Deliver interrupts at the end of the context."""
+def interrupts_held_back() -> Iterator[None]:
+    """Deliver interrupts (Ctrl-C, a closed terminal) at the end of the context only.
+
+    Processes that are started within never get them.
+    """
     before = signal.pthread_sigmask(signal.SIG_BLOCK, _INTERRUPTS)
     try:
         yield

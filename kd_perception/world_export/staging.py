@@ -11,6 +11,7 @@ from pathlib import Path
 
 from kd_perception.errors import DatasetError
 from kd_perception.files import replace_folder
+from kd_perception.world_export.render_pool import interrupts_held_back
 
 MARK = 'world.json'
 """The file that every export holds; a folder without it is never replaced."""
@@ -64,4 +65,5 @@ def staged_folder(target: Path, *, overwrite: bool) -> Iterator[Path]:
         yield hidden / target.name
         replace_folder(hidden / target.name, target)
     finally:
-        shutil.rmtree(hidden, ignore_errors=True)
+        with interrupts_held_back():  # a second Ctrl-C does not stop the cleaning up
+            shutil.rmtree(hidden, ignore_errors=True)

@@ -57,7 +57,7 @@ def test_each_layout_says_that_it_is_synthetic_and_how_to_make_it_again(
     assert about['synthetic'] is True
     assert sum(about['splits'].values()) == 4
     readme = Path('first/README.md').read_text()
-    assert 'This is not' in readme
+    assert 'Not real data' in readme
     assert about['command'] in readme
     again = shlex.split(about['command'])
     assert again[:4] == ['kd-perception', 'world', layout, 'first']

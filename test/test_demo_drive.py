@@ -20,9 +20,10 @@ from kd_perception.demo.drive import (
 from kd_perception.demo.show import _judge
 from kd_perception.errors import ConfigError
 from kd_perception.evaluation.result import Counts
-from kd_perception.world import WorldConfig, drive_frames
+from kd_perception.world import drive_frames, preset
 
-PLAN = DrivePlan(seed=3, frame_count=5, rate_hz=10.0, world=WorldConfig(height=48, width=64))
+DAY, FOG = (preset(name, height=48, width=64) for name in ('day', 'fog'))
+PLAN = DrivePlan(seed=3, frame_count=5, rate_hz=10.0, legs=(DAY, FOG))
 
 
 def test_recording_holds_the_rendered_drive(tmp_path):
@@ -31,7 +32,7 @@ def test_recording_holds_the_rendered_drive(tmp_path):
         images = list(bag.frames(IMAGE_TOPIC))
         labels = list(bag.frames(LABEL_TOPIC))
         infos = [message.deserialize() for message in bag.messages([CAMERA_INFO_TOPIC])]
-    world = list(drive_frames(PLAN.world, PLAN.seed, PLAN.frame_count, PLAN.rate_hz))
+    world = [*drive_frames(DAY, 3, 3, 10.0), *drive_frames(FOG, 4, 2, 10.0)]
     assert len(images) == len(labels) == len(infos) == len(world) == 5
     for image, label, info, frame in zip(images, labels, infos, world, strict=True):
         np.testing.assert_array_equal(image.image, frame.thermal)
@@ -70,7 +71,15 @@ def test_an_interrupted_recording_is_made_again(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    'wrong', [{'seed': -1}, {'frame_count': 1}, {'frame_count': 9999}, {'rate_hz': 0.5}]
+    'wrong',
+    [
+        {'seed': -1},
+        {'frame_count': 1},
+        {'frame_count': 9999},
+        {'rate_hz': 0.5},
+        {'legs': ()},
+        {'legs': (DAY,) * 6},
+    ],
 )
 def test_wrong_plans_are_refused(wrong):
     with pytest.raises(ConfigError, match='A drive has'):

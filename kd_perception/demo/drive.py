@@ -1,15 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The drive of the demo: a synthetic thermal recording with ground truth, made once."""
+"""The drive of the demo: a synthetic thermal recording with ground truth, made once.
+
+It has legs of equal length, each in a street and a weather of its own.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
-import multiprocessing
-import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from functools import lru_cache, partial
 from importlib.metadata import version
 from inspect import getfile
 from pathlib import Path
@@ -22,10 +22,8 @@ from tqdm import tqdm
 from kd_perception import encodings, world
 from kd_perception.bags import BagWriter, types, writer
 from kd_perception.errors import ConfigError
-from kd_perception.machine import usable_cores
-from kd_perception.world import WorldConfig
-from kd_perception.world.drive import Drive
-from kd_perception.world.render import drive_frame
+from kd_perception.world import Drive, WorldConfig, drive_frame
+from kd_perception.world_export.render_pool import default_workers, in_order
 
 IMAGE_TOPIC = '/thermal/image_raw'
 CAMERA_INFO_TOPIC = '/thermal/camera_info'
@@ -34,7 +32,6 @@ RADIOMETRY_PRESET = 'lepton_10mk'  # the world renders centikelvin
 FRAME_ID = 'thermal_optical_frame'
 
 _START_NS = 1_700_000_000_000_000_000
-_MAX_WORKERS = 8
 
 
 @dataclass(frozen=True)
@@ -45,13 +42,13 @@ class DrivePlan:
         seed: Which drive.
         frame_count: Frames.
         rate_hz: Frames per second.
-        world: Camera and street.
+        legs: Camera, street and weather of each part.
     """
 
     seed: int
     frame_count: int
     rate_hz: float
-    world: WorldConfig
+    legs: tuple[WorldConfig, ...]
 
     def __post_init__(self) -> None:
         """Check the values."""
@@ -60,6 +57,16 @@ class DrivePlan:
                 'A drive has a seed of at least 0, 2 to 3600 frames and 1 to 30 frames per '
                 f'second; got {self.seed}, {self.frame_count} and {self.rate_hz}.'
             )
+        if not 1 <= len(self.legs) <= self.frame_count:
+            raise ConfigError(
+                f'A drive has 1 to {self.frame_count} legs, a frame each at least; '
+                f'got {len(self.legs)}.'
+            )
+
+    @property
+    def leg_frames(self) -> int:
+        """Frames of a leg; the last one may be shorter."""
+        return -(-self.frame_count // len(self.legs))
 
     def key(self) -> str:
         """Return a hash of the plan, and of what the code of the recording consists of.
@@ -68,7 +75,7 @@ class DrivePlan:
         of the libraries that draw and write; not the interpreter or the processor.
         """
         digest = hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode())
-        sources = [*Path(world.__file__).parent.glob('*.py'), Path(__file__)]
+        sources = [*Path(world.__file__).parent.rglob('*.py'), Path(__file__)]
         sources += [Path(getfile(module)) for module in (writer, types, encodings)]
         for source in sorted(sources):
             digest.update(source.read_bytes())
@@ -96,7 +103,9 @@ def make_drive(plan: DrivePlan, path: Path, *, fresh: bool = False, progress: bo
     if not fresh and path.is_dir() and key_file.is_file() and key_file.read_text() == key:
         return False
     key_file.unlink(missing_ok=True)
-    with BagWriter(path, overwrite=True) as bag, _rendered(plan) as frames:
+    indices = range(plan.frame_count)
+    rendered = in_order(partial(_render, plan), indices, workers=default_workers(len(indices)))
+    with BagWriter(path, overwrite=True) as bag, rendered as frames:
         for index, frame in enumerate(
             tqdm(frames, 'drive', plan.frame_count, unit='frame', disable=not progress)
         ):
@@ -118,27 +127,14 @@ def _write_frame(bag: BagWriter, frame: tuple[Any, Any, Any], stamp_ns: int) -> 
     bag.write_image(LABEL_TOPIC, label, stamp_ns=stamp_ns, frame_id=FRAME_ID)
 
 
-@contextmanager
-def _rendered(plan: DrivePlan) -> Iterator[Iterator[tuple[Any, Any, Any]]]:
-    """Render in several processes, in order; they are gone at the end, whatever happens."""
-    workers = min(usable_cores(), _MAX_WORKERS, plan.frame_count)
-    context = multiprocessing.get_context('spawn')  # a forked copy of threads may hang
-    with context.Pool(workers, _start_worker, (plan,)) as pool:
-        yield pool.imap(_render, range(plan.frame_count))
+@lru_cache(maxsize=2)
+def _drive(world: WorldConfig, seed: int) -> Drive:
+    return Drive(world, seed)
 
 
-_worker: tuple[DrivePlan, Drive]
-
-
-def _start_worker(plan: DrivePlan) -> None:
-    global _worker
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends its workers
-    cv2.setNumThreads(1)  # there are as many workers as cores
-    _worker = (plan, Drive(plan.world, plan.seed))
-
-
-def _render(index: int) -> tuple[Any, Any, Any]:
-    """Render one frame; each follows from the drive and the time alone."""
-    plan, drive = _worker
-    frame = drive_frame(drive, index / plan.rate_hz)
-    return frame.thermal, frame.label, frame.camera_matrix
+def _render(plan: DrivePlan, index: int) -> tuple[Any, Any, Any]:
+    """Render one frame; each follows from the plan and the index alone."""
+    leg, frame = divmod(index, plan.leg_frames)
+    drive = _drive(plan.legs[leg], plan.seed + leg)
+    rendered = drive_frame(drive, frame / plan.rate_hz, ('thermal',))
+    return rendered.thermal, rendered.label, rendered.camera_matrix

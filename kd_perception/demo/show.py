@@ -24,8 +24,9 @@ from kd_perception.errors import ConfigError
 from kd_perception.evaluation.command import evaluate_to_folder, summary
 from kd_perception.evaluation.result import Counts
 from kd_perception.resources import student_folder
-from kd_perception.world import WorldConfig
+from kd_perception.world import WorldConfig, preset
 
+ALL_WEATHER = ('day', 'night', 'glare', 'rain', 'fog')
 NAMESPACE = '/thermal'
 NODE_NAME = f'{NAMESPACE}/thermal_seg'
 INPUTS = (IMAGE_TOPIC, CAMERA_INFO_TOPIC, LABEL_TOPIC)
@@ -49,7 +50,7 @@ class DemoConfig:
         rate_hz: Frames per second, 1 to 30.
         seed: Which drive.
         student: Shipped student or bundle folder.
-        world: Camera and street.
+        legs: Camera, street and weather of the parts of the drive, one after the other.
         fresh: Render the drive even if it is there.
     """
 
@@ -58,7 +59,9 @@ class DemoConfig:
     rate_hz: float = 10.0
     seed: int = 7
     student: str = 'thermal_seg_s'
-    world: WorldConfig = field(default_factory=WorldConfig)
+    legs: tuple[WorldConfig, ...] = field(
+        default_factory=lambda: tuple(preset(name) for name in ALL_WEATHER)
+    )
     fresh: bool = False
 
     def __post_init__(self) -> None:
@@ -71,7 +74,7 @@ class DemoConfig:
     def drive_plan(self) -> DrivePlan:
         """Return what is to be rendered."""
         count = round(self.seconds * self.rate_hz)
-        return DrivePlan(self.seed, count, self.rate_hz, self.world)
+        return DrivePlan(self.seed, count, self.rate_hz, self.legs)
 
 
 def show(config: DemoConfig) -> int:

@@ -31,7 +31,7 @@ from kd_perception.demo import DemoConfig, show
 from kd_perception.world import WorldConfig
 if __name__ == '__main__':
     world = WorldConfig(height=96, width=128)
-    config = DemoConfig(Path(sys.argv[1]), float(sys.argv[2]), student=sys.argv[3], world=world)
+    config = DemoConfig(Path(sys.argv[1]), float(sys.argv[2]), student=sys.argv[3], legs=(world,))
     sys.exit(show(config))
 """
 
@@ -148,7 +148,7 @@ def test_domains_in_use_are_not_taken():
 
 @pytest.mark.parametrize('changed', ['writer', 'numpy', 'cv2'])
 def test_what_writes_the_drive_belongs_to_its_key(tmp_path, monkeypatch, changed):
-    plan = DrivePlan(seed=3, frame_count=5, rate_hz=10.0, world=WorldConfig())
+    plan = DrivePlan(seed=3, frame_count=5, rate_hz=10.0, legs=(WorldConfig(),))
     before = plan.key()
     assert plan.key() == before
     if changed == 'writer':

@@ -121,9 +121,9 @@ def _sky_depth_k(rng: np.random.Generator, overcast: float) -> float:
 
 def _road_offset_k(rng: np.random.Generator, night: bool) -> float:
     if night:
-        return float(rng.uniform(-7.0, 0.0))
+        return float(rng.uniform(-5.5, 0.5))
     shaded = rng.uniform() < 0.75
-    return float(rng.uniform(-8.0, -1.5) if shaded else rng.uniform(-1.0, 7.0))
+    return float(rng.uniform(-6.5, -1.0) if shaded else rng.uniform(-1.0, 6.0))
 
 
 def _draw_sun(rng: np.random.Generator, night: bool, glare: bool, overcast: float) -> Sun:

@@ -168,7 +168,7 @@ def _add_distance(site: Site, side: float) -> None:
     a = rng.uniform(size=6).tolist()
     middle = site.start_m + 0.5 * BLOCK_M
     if a[0] < _WOOD_SHARE[plan.kind]:
-        height = 7.0 + 9.0 * a[1]
+        height = 8.0 + 11.0 * a[1]
         row = draw_tree_line(rng, site.climate, plan.tree_color, 24.0, height)
         near = 4.0 if plan.kind == CAR_PARK else 16.0
         u = side * (plan.edge_m + near + 40.0 * a[2] ** 2)

@@ -44,7 +44,7 @@ def _add_parked(site: Site) -> None:
     middle = ground.half_width_m + (0.5 * ground.strip_m if ground.strip_m > 0.0 else -0.9)
     aside = ground.strip_m == 0.0 and rng.uniform() < 0.5
     zone = (plan.curb_m + 1.2, plan.edge_m + 2.5) if aside else (middle - 0.15, middle + 0.2)
-    place = site.spot(((side * zone[0], side * zone[1]),), _CAR_ROOM_M, (7.5, 48.0))
+    place = site.spot(((side * zone[0], side * zone[1]),), _CAR_ROOM_M, (8.0, 48.0))
     if place is None or plan.in_gap(place[1] - 3.0, place[1] + 3.0):
         return
     yaw = (0.0 if side > 0.0 else math.pi) + float(rng.normal(0.0, 0.05))
@@ -84,7 +84,7 @@ def _add_driven(site: Site) -> None:
     """A car on its way, seen from the front or from behind."""
     rng, half = site.rng, site.plan.ground.half_width_m
     side = 1.0 if rng.uniform() < 0.5 else -1.0
-    place = site.spot(((0.42 * side * half, 0.55 * side * half),), 2.6, (8.0, 55.0))
+    place = site.spot(((0.42 * side * half, 0.55 * side * half),), 2.6, (8.5, 55.0))
     if place is None:
         return
     car = draw_car(rng, site.climate, site.next_instance(), moving=True, cold=site.is_cold())
@@ -140,7 +140,7 @@ def _walker(site: Site, who: Person | Animal, u: float, z: float, speed_m_s: flo
 def _add_walker(site: Site) -> None:
     """One person, sometimes with company that goes the same way."""
     rng = site.rng
-    place = site.spot(_person_zones(site), 0.45, (6.0, 50.0))
+    place = site.spot(_person_zones(site), 0.45, (7.0, 50.0))
     if place is None:
         return
     first: Walker | None = None

@@ -139,7 +139,7 @@ def _draw_ground(rng: np.random.Generator, climate: Climate, kind: str, style: S
         bay_m=2.6 if park else float(rng.choice((0.0, 5.6))) if strip else 0.0,
         pavement_m=float(rng.uniform(*style.pavement_m)),
         period_m=2.0 * (half + 5.0) if park else 0.0,
-        reach_m=(half + 5.0) * float(rng.integers(1, 4) * 2 - 1) if park else 0.0,
+        reach_m=(half + 5.0) * float(rng.integers(1, 3) * 2 - 1) if park else 0.0,
         marks=style.marks[int(rng.integers(len(style.marks)))],
         edge_line=kind in (RURAL, CITY) and worn < 0.6,
         zebra=bool(rng.uniform() < 0.7),

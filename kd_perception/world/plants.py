@@ -36,7 +36,7 @@ def _leaves(climate: Climate, color: Color, numbers: list[float], *, edge: float
             min(color[1] * bright, 0.5),
             color[2] * bright,
         ),
-        clump_k=0.25 + 0.65 * clump,
+        clump_k=0.2 + 0.5 * clump,
         ragged=0.2 + 0.25 * ragged,
         edge=edge,
         kind=int(4 * kind),
@@ -74,7 +74,7 @@ def draw_tree(
         lean: how far its crown stands from above its foot (x, z) [m].
     """
     a = rng.uniform(size=14).tolist()
-    spread = 1.4 + 2.6 * a[3] + 0.5 * (abs(lean[0]) + abs(lean[1]))
+    spread = 1.7 + 3.0 * a[3] + 0.5 * (abs(lean[0]) + abs(lean[1]))
     height = 2.0 + 2.6 * a[0] + 0.35 * spread
     girth = 0.09 + 0.24 * a[1] ** 1.5
     bark = _bark(climate, a[2])

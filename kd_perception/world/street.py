@@ -130,8 +130,8 @@ class Street:
         a, b, c = rng.uniform(size=3).tolist()
         z = number * _HORIZON_STEP_M
         rows = [(z, 160.0, 8.0 + 10.0 * a)]
-        if self._gaze is not None and b < 0.7:
-            rows.append((40.0 + 75.0 * c, 45.0, 6.0 + 9.0 * a))
+        if self._gaze is not None and b < 0.85:
+            rows.append((35.0 + 65.0 * c**1.3, 50.0, 8.0 + 12.0 * a))
         return [
             draw_tree_line(rng, self.climate, self.plan.tree_color, half, height).at(
                 self.terrain.upright(0.0, where)

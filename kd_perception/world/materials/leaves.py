@@ -77,7 +77,7 @@ def leaves_sample(material: Leaves, point: Point, textures: Textures) -> Sample:
     leaf = _cells(material, point, 0.0, _LEAVES_PER_M)
     fine = 0.6 * twig + 0.6 * leaf
     temperature_c = material.temperature_c
-    temperature_c += material.clump_k * (0.6 * coarse + 0.5 * clump + 0.8 * fine)
+    temperature_c += material.clump_k * (0.7 * coarse + 0.5 * clump + 0.35 * fine)
     shade = 1.0 + 0.15 * coarse + 0.15 * clump + 0.25 * fine
     shade *= 1.0 - material.gloom * 0.5 * (1.0 + point.normal_y)
     shade = max(shade, 0.1)

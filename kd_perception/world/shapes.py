@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Protocol
 
 import cv2
@@ -103,15 +104,17 @@ class Slab:
         return (-self.half_width_m, 0.0, 0.0), (self.half_width_m, 0.0, self.length_m)
 
 
+_BOX_NORMALS = np.vstack([np.eye(3), -np.eye(3)]).astype(np.float32)
+
+
 def box(half_width_m: float, height_m: float, half_length_m: float, base_m: float = 0.0) -> Hull:
     """A box that stands `base_m` above the ground."""
-    normals = np.vstack([np.eye(3), -np.eye(3)]).astype(np.float32)
     top = base_m + height_m
     offsets = np.array(
         [half_width_m, -base_m, half_length_m, half_width_m, top, half_length_m], np.float32
     )
     low, high = (-half_width_m, -top, -half_length_m), (half_width_m, -base_m, half_length_m)
-    return Hull(normals, offsets, low, high)
+    return Hull(_BOX_NORMALS, offsets, low, high)
 
 
 def prism(
@@ -151,22 +154,29 @@ def prism(
     return Hull(np.array(normals, np.float32), np.array(offsets, np.float32), low, high)
 
 
-def cone(radius_m: float, top_radius_m: float, height_m: float, sides: int = 8) -> Hull:
-    """A truncated pyramid with many sides on the ground."""
+@lru_cache(maxsize=256)
+def _cone_normals(slope: float, sides: int) -> Array:
     angles = 2.0 * np.pi * np.arange(sides) / sides
-    slope = (radius_m - top_radius_m) / height_m
     rows = np.stack([np.cos(angles), np.full(sides, -slope), np.sin(angles)], 1)
     rows /= np.hypot(1.0, slope)
-    normals = np.vstack([rows, [[0, -1, 0], [0, 1, 0]]]).astype(np.float32)
-    sides_at = radius_m / np.hypot(1.0, slope)
-    offsets = np.array([sides_at] * sides + [height_m, 0.0], np.float32)
-    reach = radius_m / np.cos(np.pi / sides)
-    return Hull(normals, offsets, (-reach, -height_m, -reach), (reach, 0.0, reach))
+    return np.vstack([rows, [[0, -1, 0], [0, 1, 0]]]).astype(np.float32)
+
+
+def cone(radius_m: float, top_radius_m: float, height_m: float, sides: int = 8) -> Hull:
+    """A truncated pyramid with many sides on the ground."""
+    slope = (radius_m - top_radius_m) / height_m
+    across = radius_m / math.hypot(1.0, slope)
+    offsets = np.array([across] * sides + [height_m, 0.0], np.float32)
+    reach = radius_m / math.cos(math.pi / sides)
+    low, high = (-reach, -height_m, -reach), (reach, 0.0, reach)
+    return Hull(_cone_normals(slope, sides), offsets, low, high)
 
 
 def ball(center: Vector, half_axes: Vector) -> Ellipsoid:
     """An upright ellipsoid."""
-    return Ellipsoid(center, np.diag(1.0 / np.array(half_axes)).astype(np.float32), half_axes)
+    a, b, c = half_axes
+    to_unit = np.array([[1.0 / a, 0.0, 0.0], [0.0, 1.0 / b, 0.0], [0.0, 0.0, 1.0 / c]], np.float32)
+    return Ellipsoid(center, to_unit, half_axes)
 
 
 def limb(start: Vector, end: Vector, radius_m: float, overlap: float = 1.2) -> Ellipsoid:

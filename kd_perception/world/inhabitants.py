@@ -42,13 +42,16 @@ def _add_parked(site: Site) -> None:
         _park_in_row(site, side)
         return
     middle = ground.half_width_m + (0.5 * ground.strip_m if ground.strip_m > 0.0 else -0.9)
-    aside = ground.strip_m == 0.0 and rng.uniform() < 0.5
-    zone = (plan.curb_m + 1.2, plan.edge_m + 2.5) if aside else (middle - 0.15, middle + 0.2)
+    # A drive leads past, so it needs its lane free.
+    aside = ground.strip_m == 0.0 and (rng.uniform() < 0.5 or not site.still)
+    turned = aside and rng.uniform() < 0.6
+    near = plan.curb_m + (2.6 if turned else 1.2)
+    zone = (near, max(near, plan.edge_m) + 1.5) if aside else (middle - 0.15, middle + 0.2)
     place = site.spot(((side * zone[0], side * zone[1]),), _CAR_ROOM_M, (8.0, 48.0))
     if place is None or plan.in_gap(place[1] - 3.0, place[1] + 3.0):
         return
     yaw = (0.0 if side > 0.0 else math.pi) + float(rng.normal(0.0, 0.05))
-    if aside and rng.uniform() < 0.6:
+    if turned:
         yaw += 0.5 * math.pi * side + float(rng.normal(0.0, 0.2))
     _park(site, *place, yaw)
 
@@ -109,15 +112,18 @@ def _add_crossing_car(site: Site) -> None:
 def _person_zones(site: Site) -> tuple[tuple[float, float], ...]:
     plan = site.plan
     pavement = (plan.curb_m + 0.4, plan.edge_m)
-    road = (-plan.ground.half_width_m, plan.ground.half_width_m)
+    half = plan.ground.half_width_m
+    road = (-half, half) if site.still else (-half, -0.8 * half)
     return (pavement, (-pavement[1], -pavement[0]), road)
 
 
 def _heading(site: Site) -> float:
     """Mostly along the street, either way, sometimes across."""
-    turn = float(site.rng.uniform())
+    turn, sway = float(site.rng.uniform()), float(site.rng.normal())
+    if not site.still:
+        return math.pi * (turn < 0.5) + 0.06 * sway
     base = 0.0 if turn < 0.4 else math.pi if turn < 0.8 else math.pi * (turn * 10.0 % 2.0)
-    return base + float(site.rng.normal(0.0, 0.25))
+    return base + 0.25 * sway
 
 
 def _walker(site: Site, who: Person | Animal, u: float, z: float, speed_m_s: float) -> Walker:
@@ -157,7 +163,9 @@ def _add_walker(site: Site) -> None:
 
 def _add_rider(site: Site) -> None:
     rng, half = site.rng, site.plan.ground.half_width_m
-    place = site.spot(((-half - 0.5, half + 0.5),), 0.9, (6.0, 45.0))
+    edge = (0.85 * half, half + 0.4)
+    zones = ((-half - 0.5, half + 0.5),) if site.still else (edge, (-edge[1], -edge[0]))
+    place = site.spot(zones, 0.9, (6.0, 45.0))
     if place is None:
         return
     u, z = place

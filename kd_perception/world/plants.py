@@ -188,7 +188,7 @@ def draw_tree_line(
     far = Leaves(
         leaves.temperature_c,
         (0.7 * leaves.color[0], 0.7 * leaves.color[1], 0.7 * leaves.color[2]),
-        clump_k=0.35 * leaves.clump_k + 0.1,
+        clump_k=0.5 * leaves.clump_k + 0.1,
         top_m=height_m,
         relief_m=0.28 * height_m,
         gloom=0.3,

@@ -32,7 +32,7 @@ def add_roadside(site: Site) -> None:
         for _ in range(site.count(style.rails * density, 2)):
             _add_rail(site, side)
     for add, mean, most in (
-        (_add_bump, style.bumps, 1),
+        (_add_bump, 0.45 * style.bumps, 1),
         (_add_bikes, style.bikes, 4),
         (_add_cones, 0.5 * style.cones, 3),
         (_add_car_stop, style.stops, 4),
@@ -105,9 +105,10 @@ def _add_bikes(site: Site) -> None:
 def _add_cones(site: Site) -> None:
     """One to four cones in a row; always on hatched ground where the world is `paired`."""
     rng, half = site.rng, site.plan.ground.half_width_m
-    place = site.spot(
-        ((-half - 0.6, half + 0.6), (half - 0.6, site.plan.edge_m)), 0.5, (4.5, 26.0)
-    )
+    # A drive leads past, so it needs its lane free.
+    edge = (0.9 * half, half + 0.6)
+    road = ((-half - 0.6, half + 0.6),) if site.still else (edge, (-edge[1], -edge[0]))
+    place = site.spot((*road, (half - 0.2, site.plan.edge_m)), 0.5, (4.5, 26.0))
     if place is None:
         return
     a, b = rng.uniform(size=2).tolist()

@@ -29,6 +29,8 @@ from kd_perception.world.terrain import Terrain, draw_terrain
 _PLAN, _BLOCK, _HORIZON = 1, 2, 3
 _BEHIND_M, _AHEAD_M = 12.0, 95.0
 _HORIZON_STEP_M = 300.0
+_ROOTS_M = 8.0
+"""How far distant trees reach into the ground, which is only level from some distance on."""
 _NO_BLOCK_BEFORE = 100_000
 
 
@@ -129,12 +131,12 @@ class Street:
         rng = np.random.default_rng([*self._key, _HORIZON, number + _NO_BLOCK_BEFORE])
         a, b, c = rng.uniform(size=3).tolist()
         z = number * _HORIZON_STEP_M
-        rows = [(z, 160.0, 8.0 + 10.0 * a)]
+        rows = [(z, 160.0, 8.0 + 10.0 * a + _ROOTS_M)]
         if self._gaze is not None and b < 0.85:
-            rows.append((35.0 + 65.0 * c**1.3, 50.0, 8.0 + 12.0 * a))
+            rows.append((35.0 + 65.0 * c**1.3, 50.0, 8.0 + 12.0 * a + _ROOTS_M))
         return [
             draw_tree_line(rng, self.climate, self.plan.tree_color, half, height).at(
-                self.terrain.upright(0.0, where)
+                self.terrain.upright(0.0, where, height_m=-_ROOTS_M)
             )
             for where, half, height in rows
         ]

@@ -9,7 +9,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from kd_perception.world.classes import CAR
+from kd_perception.world.classes import BIKE, CAR, COLOR_CONE, PERSON
 from kd_perception.world.climate import draw_climate
 from kd_perception.world.config import WorldConfig
 from kd_perception.world.drive import Drive, Still
@@ -94,6 +94,22 @@ def test_drive_is_a_function_of_seed_and_time():
     ]
     np.testing.assert_array_equal(one.camera(2.0).pose, other.camera(2.0).pose)
     assert not np.array_equal(one.camera(2.0).pose, Drive(CONFIG, 5).camera(2.0).pose)
+
+
+def test_nothing_stands_in_the_way_of_a_drive():
+    found = 0
+    for seed in range(12):
+        drive = Drive(CONFIG, seed)
+        terrain = drive.street.terrain
+        lane_m = [terrain.across(*drive.camera(t).position[[0, 2]]) for t in range(0, 20, 2)]
+        for number in range(4):
+            for thing, place in drive.street.block(number).placed:
+                if thing.label not in (CAR, PERSON, BIKE, COLOR_CONE):
+                    continue
+                u = terrain.across(place.position[0], place.position[2])
+                assert not min(lane_m) - 0.35 < u < max(lane_m) + 0.35
+                found += 1
+    assert found > 50
 
 
 def test_empty_drive_has_no_traffic():

@@ -200,7 +200,7 @@ def ground_sample(material: Ground, point: Point, textures: Textures) -> Sample:
         ruled, painted = _painted_near_crossing(material, folded, v)
         if not ruled:
             painted = _painted(material, folded, v)
-        if painted and shade > -0.2:
+        if painted and shade > -0.3:
             tint = _PAINT * (1.0 + shade)
             return Sample(
                 temperature_c + material.paint_k, 0.93, tint, tint, 0.97 * tint, 0.0, 0.0

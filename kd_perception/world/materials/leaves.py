@@ -15,6 +15,7 @@ from kd_perception.world.noise import hash01, noise
 _CLUMPS_PER_M: Final = 3.5
 _TWIGS_PER_M: Final = 12.0
 _LEAVES_PER_M: Final = 35.0
+_TREE_M: Final = 5.5
 
 
 @dataclass(frozen=True)
@@ -69,17 +70,31 @@ def _cells(material: Leaves, point: Point, warp_m: float, cells_per_m: float) ->
 
 
 @inlined
+def _crown(material: Leaves, point: Point, coarse: float) -> tuple[float, float]:
+    """On a tree line: how much one tree differs (-0.5 to 0.5), how far from its sides (0 to 1)."""
+    place = (point.x + 1.0 * coarse) / _TREE_M
+    tree = int(np.floor(place))
+    side = 2.0 * (place - tree) - 1.0
+    return hash01(tree, 7, material.kind) - 0.5, 1.0 - side * side
+
+
+@inlined
 def leaves_sample(material: Leaves, point: Point, textures: Textures) -> Sample:
     """Warm and cool, bright and dark clumps."""
     coarse = _coarse(material, point, textures)
-    clump = _cells(material, point, 0.25 * coarse, _CLUMPS_PER_M)
+    clump = _cells(material, point, 0.4 * coarse, _CLUMPS_PER_M)
     twig = _cells(material, point, 0.08 * coarse, _TWIGS_PER_M)
     leaf = _cells(material, point, 0.0, _LEAVES_PER_M)
     fine = 0.6 * twig + 0.6 * leaf
     temperature_c = material.temperature_c
-    temperature_c += material.clump_k * (0.7 * coarse + 0.5 * clump + 0.35 * fine)
-    shade = 1.0 + 0.15 * coarse + 0.15 * clump + 0.25 * fine
+    temperature_c += material.clump_k * (0.9 * coarse + 0.25 * clump + 0.4 * fine)
+    shade = 1.0 + 0.18 * coarse + 0.08 * clump + 0.25 * fine
     shade *= 1.0 - material.gloom * 0.5 * (1.0 + point.normal_y)
+    if material.top_m > 0.0:
+        tree, middle = _crown(material, point, coarse)
+        rise = min(2.2 * point.height / material.top_m, 1.0)
+        temperature_c += material.clump_k * (1.5 * tree + middle + 0.7 * rise - 1.2)
+        shade *= (1.0 + 0.6 * tree) * (0.55 + 0.6 * middle) * (0.4 + 0.6 * rise)
     shade = max(shade, 0.1)
     yellow = 1.0 + 0.1 * clump
     return Sample(
@@ -97,9 +112,11 @@ def leaves_sample(material: Leaves, point: Point, textures: Textures) -> Sample:
 def leaves_opaque(material: Leaves, point: Point, textures: Textures) -> bool:
     """Within the ragged edge of a crown, below the tops of a tree line."""
     if material.top_m > 0.0:
-        tops = noise(textures.noise, material.kind + 3, point.x, 0.0, 1.3, 0.0)
-        twigs = noise(textures.noise, material.kind, point.x, point.height, 14.0, 0.0)
-        return point.height < material.top_m + material.relief_m * (0.7 * tops + 0.3 * twigs)
+        boughs = _coarse(material, point, textures)
+        tree, middle = _crown(material, point, boughs)
+        twig = _cells(material, point, 0.08 * boughs, _TWIGS_PER_M)
+        tops = 1.6 * tree + middle - 0.65 + 0.15 * boughs + 0.12 * twig
+        return point.height < material.top_m + material.relief_m * tops
     if material.edge < 0.0:
         return True
     coarse = _coarse(material, point, textures)

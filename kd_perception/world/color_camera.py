@@ -53,9 +53,16 @@ def draw_color_sensor(rng: np.random.Generator, width: int, climate: Climate) ->
         read_noise=float(noise * strain),
         shot_noise=float(noise * strain * 2.0),
         bloom=float(rng.uniform(0.02, 0.08)) * (3.0 if climate.glare else 1.0),
-        veil=float(rng.uniform(0.05, 0.25)) if climate.glare else 0.0,
+        veil=float(rng.uniform(0.2, 1.0)) * _veil(climate),
         vignetting=float(rng.uniform(0.0, 0.3)),
     )
+
+
+def _veil(climate: Climate) -> float:
+    """How much light the worst lens scatters when it is dazzled, as a share of white."""
+    if not climate.glare:
+        return 0.0
+    return 0.05 if climate.night else 0.25
 
 
 def color_image(

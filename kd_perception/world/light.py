@@ -24,7 +24,10 @@ _HEADLIGHT = 6.0
 _HEADLIGHT_DROP_M = 0.5
 _SUN_COLOR = np.array([1.0, 0.96, 0.9])
 _LOW_SUN_COLOR = np.array([1.0, 0.82, 0.6])
+_GRAY_SKY = np.array([0.85, 0.9, 0.95])
+_BLUE_SKY = np.array([0.35, 0.55, 1.0])
 _SUN_DISK = 60.0
+_TYPICAL_DEPTH_M = 20.0
 
 
 class Lamp(NamedTuple):
@@ -87,22 +90,32 @@ def radiance(buffer: GBuffer, climate: Climate, camera: Camera, lamps: Iterable[
 
 def exposure(climate: Climate, rng: np.random.Generator) -> float:
     """Gain of a color camera that has settled on the scene; the same for all its views."""
-    sky = _SKY_LIGHT * climate.ambient * (1.0 + 0.6 * climate.overcast)
-    lamps = 0.012 * climate.lamp_light
-    level = 0.12 * (0.45 * climate.sun.light + sky + lamps)
+    sky = _sky_light(climate)
+    level = 0.12 * (0.45 * climate.sun.light + sky + 0.012 * climate.lamp_light)
+    hidden = 1.0 - np.exp(-3.0 * _TYPICAL_DEPTH_M / climate.visibility_m)
+    level += hidden * (0.6 * float(_fog(climate).mean()) - level)
     target = rng.uniform(0.015, 0.08) if climate.night else rng.uniform(0.1, 0.24)
     return float(target / max(level, 1e-4))
 
 
+def _sky_light(climate: Climate) -> float:
+    """Irradiance of a surface that sees nothing but sky."""
+    return _SKY_LIGHT * climate.ambient * (1.0 + 0.6 * climate.overcast)
+
+
+def _fog(climate: Climate) -> Array:
+    """Radiance of thick fog."""
+    sun = 0.15 * climate.sun.light * _SUN_COLOR
+    fog: Array = 0.9 * _sky_light(climate) * _GRAY_SKY + sun + 0.004 * climate.lamp_light
+    return fog
+
+
 def _light(climate: Climate, camera: Camera, lamps: Iterable[Lamp]) -> _Light:
-    ambient = climate.ambient
-    gray = np.array([0.85, 0.9, 0.95])
-    blue = np.array([0.35, 0.55, 1.0])
-    tint = climate.overcast * gray + (1.0 - climate.overcast) * blue
-    sky = _SKY_LIGHT * ambient * (1.0 + 0.6 * climate.overcast)
+    gray = _GRAY_SKY
+    tint = climate.overcast * gray + (1.0 - climate.overcast) * _BLUE_SKY
+    sky = _sky_light(climate)
     low = climate.glare and not climate.night
     sun_color = climate.sun.light * (_LOW_SUN_COLOR if low else _SUN_COLOR)
-    fog = 0.9 * sky * gray + 0.15 * sun_color + 0.004 * climate.lamp_light
     forward = camera.rotation[:, 2]
     beam = camera.position + np.array([0.0, _HEADLIGHT_DROP_M, 0.0])
     table = [(*lamp.position, lamp.power * climate.lamp_light, *lamp.color) for lamp in lamps]
@@ -117,7 +130,7 @@ def _light(climate: Climate, camera: Camera, lamps: Iterable[Lamp]) -> _Light:
         bounce=0.1 * climate.sun.light + 0.25 * sky,
         lamps=np.array(table, float).reshape(-1, 7),
         headlight=np.array([*beam, *forward, _HEADLIGHT * climate.lamp_light]),
-        fog=fog,
+        fog=_fog(climate),
         fog_per_m=3.0 / climate.visibility_m,
     )
 

@@ -32,7 +32,7 @@ def _bin(rng: np.random.Generator, climate: Climate) -> Thing:
     matter = cold_matter(climate, a, signal_color(a[3], 0.25))
     if a[4] < 0.5:
         return Thing((Part(cone(0.22 + 0.1 * a[5], 0.26, 0.8 + 0.3 * a[4]), matter),))
-    body = Part(box(0.3, 0.95, 0.35, 0.08), matter)
+    body = Part(box(0.3, 1.03, 0.35), matter)
     return Thing((body, Part(box(0.32, 0.07, 0.38, 1.03), matter)))
 
 

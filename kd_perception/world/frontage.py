@@ -14,7 +14,6 @@ from kd_perception.world.backdrop import (
     draw_wall,
 )
 from kd_perception.world.clutter import draw_clutter
-from kd_perception.world.decals import Decal
 from kd_perception.world.light import Lamp
 from kd_perception.world.plants import draw_bush, draw_hedge, draw_tree_line
 from kd_perception.world.posts import (
@@ -45,7 +44,6 @@ def add_frontage(site: Site) -> None:
         _add_distance(site, side)
     _add_wires(site)
     _add_lights(site)
-    _add_ground_marks(site)
 
 
 def _add_fronts(site: Site, side: float, factor: float) -> None:
@@ -203,31 +201,3 @@ def _add_lights(site: Site) -> None:
         for end in (-ahead, ahead):
             light = draw_lights(site.rng, site.climate)
             site.put(light, site.terrain.upright(u, z + end))
-
-
-def _add_ground_marks(site: Site) -> None:
-    """Patches of warmth, repairs, manholes, drains, puddles and fallen leaves."""
-    rng, plan, climate = site.rng, site.plan, site.climate
-    reach = plan.edge_m + 1.0
-    for _ in range(site.count(7.0, 14)):
-        a = rng.uniform(size=8).tolist()
-        u, z = reach * (2.0 * a[0] - 1.0), site.start_m + BLOCK_M * a[1]
-        place = site.terrain.place(u, z, yaw=math.pi * a[2] if a[3] < 0.3 else 0.0)
-        position, yaw = place.position, place.yaw
-        half_u, half_z = 0.2 + 1.6 * a[4] ** 2, 0.3 + 4.0 * a[5] ** 2
-        warm_k = 3.0 * (a[6] - 0.5)
-        dark = 0.03 + 0.05 * a[7]
-        if a[3] < 0.3:
-            mark = Decal(position, yaw, half_u, half_z, warm_k, (dark, dark, dark), 0.35)
-        elif a[3] < 0.5:
-            mark = Decal(position, yaw, half_u, half_z, warm_k, (dark,) * 3, 0.8, softness=0.06)
-        elif a[3] < 0.65:
-            iron = (0.07, 0.065, 0.06)
-            mark = Decal(position, yaw, 0.32, 0.32, 5.0 * a[6] - 1.0, iron, 0.9, softness=0.15)
-        elif a[3] < 0.82 and climate.wetness > 0.25:
-            mark = Decal(position, yaw, half_u, half_z, -0.3, (dark,) * 3, 0.3, climate.wetness)
-        else:
-            litter = plan.tree_color if plan.kind != CAR_PARK else (0.04, 0.04, 0.04)
-            brown = (0.6 * litter[0] + 0.05, 0.5 * litter[1] + 0.03, litter[2])
-            mark = Decal(position, yaw, half_u, 0.6 * half_z, 0.4, brown, 0.3, softness=0.9)
-        site.block.decals.append(mark)

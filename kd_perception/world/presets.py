@@ -28,7 +28,7 @@ _SETTINGS: Final[Mapping[str, Mapping[str, Any]]] = MappingProxyType(
         'hard': {'cold_share': 0.9, 'density': 0.45, 'night_share': 0.6},
         'shifted': {
             'sensor': SensorRanges(
-                blur_share=(0.0042, 0.009), netd_k=(0.18, 0.35), pattern_k=(0.18, 0.4)
+                blur_share=(0.0042, 0.0075), netd_k=(0.18, 0.35), pattern_k=(0.18, 0.4)
             ),
             'focal_share': (0.55, 0.8),
             'camera_height_m': (2.2, 3.2),

@@ -16,6 +16,7 @@ from kd_perception.world.config import WorldConfig
 from kd_perception.world.decals import Decal
 from kd_perception.world.frontage import add_frontage
 from kd_perception.world.inhabitants import add_inhabitants
+from kd_perception.world.marks import add_ground_marks
 from kd_perception.world.materials.ground import Ground
 from kd_perception.world.plan import StreetPlan, draw_plan
 from kd_perception.world.plants import Grove, draw_tree_line
@@ -110,6 +111,7 @@ class Street:
         add_roadside(site)
         add_inhabitants(site)
         add_frontage(site)
+        add_ground_marks(site)
         return site.block
 
     def _draw_ground(self, number: int) -> list[Placed]:

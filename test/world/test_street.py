@@ -203,3 +203,28 @@ def test_blocks_hold_what_lies_in_them():
         for number in (0, 3):
             z = [p.placement.position[2] for p in street(k).block(number).placed]
             assert number * BLOCK_M - 12.0 < np.median(z) < (number + 1) * BLOCK_M + 12.0
+
+
+def test_marks_lie_on_the_ground_of_their_street():
+    warm = 0
+    for k in range(16):
+        terrain, plan = street(k).terrain, street(k).plan
+        for decal in street(k).block(2).decals:
+            x, y, z = decal.position
+            assert -y == pytest.approx(terrain.height(z), abs=0.02)  # one axle of a car
+            assert abs(terrain.across(x, z)) < plan.edge_m + 6.0
+            warm += decal.warming_k > 1.0
+    assert warm > 10
+
+
+def test_arrows_are_painted_in_cities_and_car_parks():
+    def painted(kind):
+        return sum(
+            decal.color[0] > 0.45 and decal.half_width_m < 0.1
+            for k in range(64)
+            if street(k).plan.kind == kind
+            for decal in street(k).block(2).decals
+        )
+
+    assert painted('city') > 0
+    assert painted('campus') == 0

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -115,7 +116,8 @@ def draw_climate(rng: np.random.Generator, config: WorldConfig) -> Climate:
 
 def _sky_depth_k(rng: np.random.Generator, overcast: float) -> float:
     """How far the sky overhead lies below the air: moist air and clouds fill it up."""
-    clear_k = 12.0 + 26.0 * float(rng.uniform()) ** 1.5
+    moisture = float(rng.uniform())
+    clear_k = 12.0 + 26.0 * moisture * math.sqrt(moisture)
     return clear_k * (1.0 - 0.8 * overcast)
 
 

@@ -116,8 +116,8 @@ def draw_climate(rng: np.random.Generator, config: WorldConfig) -> Climate:
 
 def _sky_depth_k(rng: np.random.Generator, overcast: float) -> float:
     """How far the sky overhead lies below the air: moist air and clouds fill it up."""
-    moisture = float(rng.uniform())
-    clear_k = 12.0 + 26.0 * moisture * math.sqrt(moisture)
+    dryness = float(rng.uniform())
+    clear_k = 12.0 + 26.0 * dryness * math.sqrt(dryness)
     return clear_k * (1.0 - 0.8 * overcast)
 
 

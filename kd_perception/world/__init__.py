@@ -7,11 +7,11 @@ their arguments.
 
 from kd_perception.world.classes import CLASS_COLORS, CLASS_NAMES
 from kd_perception.world.config import SensorRanges, WorldConfig
-from kd_perception.world.drive import Drive
 from kd_perception.world.frame import VIEWS, WorldFrame
 from kd_perception.world.presets import PRESETS, preset
 from kd_perception.world.render import drive_frame, drive_frames, render_frame
 from kd_perception.world.splits import SPLITS, split_seed
+from kd_perception.world.streets.drive import Drive
 
 __all__ = [
     'CLASS_COLORS',

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from kd_perception.world.config import WorldConfig
-from kd_perception.world.shapes import Vector
+from kd_perception.world.scenes.shapes import Vector
 
 SKIN_C = 32.5
 _CLEAR_AIR_M = 20_000.0

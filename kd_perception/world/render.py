@@ -10,22 +10,22 @@ import cv2
 import numpy as np
 
 from kd_perception.errors import ConfigError
-from kd_perception.world.camera import Camera
-from kd_perception.world.casting import cast
-from kd_perception.world.color_camera import color_image, draw_color_sensor
 from kd_perception.world.config import WorldConfig
-from kd_perception.world.drive import Drive, Still
 from kd_perception.world.frame import VIEWS, WorldFrame
-from kd_perception.world.lidar import lidar_image
-from kd_perception.world.light import radiance
 from kd_perception.world.materials import Materials, Textures
-from kd_perception.world.saliency import saliency_image
-from kd_perception.world.scene import Scene
-from kd_perception.world.shading import GBuffer, lay_decals, shade
-from kd_perception.world.shadows import SunMap, sun_map
-from kd_perception.world.shapes import Array
-from kd_perception.world.tables import Solids, pack
-from kd_perception.world.thermal import apparent_temperature, thermal_image
+from kd_perception.world.rendering.camera import Camera
+from kd_perception.world.rendering.casting import cast
+from kd_perception.world.rendering.color_camera import color_image, draw_color_sensor
+from kd_perception.world.rendering.lidar import lidar_image
+from kd_perception.world.rendering.light import radiance
+from kd_perception.world.rendering.saliency import saliency_image
+from kd_perception.world.rendering.shading import GBuffer, lay_decals, shade
+from kd_perception.world.rendering.shadows import SunMap, sun_map
+from kd_perception.world.rendering.tables import Solids, pack
+from kd_perception.world.rendering.thermal import apparent_temperature, thermal_image
+from kd_perception.world.scenes.scene import Scene
+from kd_perception.world.scenes.shapes import Array
+from kd_perception.world.streets.drive import Drive, Still
 from kd_perception.world.viewpoint import Viewpoint
 
 _PRESENT_SHARE = 0.0002

@@ -7,11 +7,11 @@ from typing import Protocol
 
 import numpy as np
 
-from kd_perception.world.camera import Camera
 from kd_perception.world.climate import Climate
 from kd_perception.world.config import WorldConfig
-from kd_perception.world.scene import Scene
-from kd_perception.world.thermal import ThermalSensor
+from kd_perception.world.rendering.camera import Camera
+from kd_perception.world.rendering.thermal import ThermalSensor
+from kd_perception.world.scenes.scene import Scene
 
 
 class Viewpoint(Protocol):

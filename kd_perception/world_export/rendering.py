@@ -10,10 +10,10 @@ import numpy as np
 import numpy.typing as npt
 
 from kd_perception.world import WorldConfig, WorldFrame, render_frame
-from kd_perception.world.drive import Drive
 from kd_perception.world.render import drive_frame
 from kd_perception.world.splits import split_seed
-from kd_perception.world.still import Still
+from kd_perception.world.streets.drive import Drive
+from kd_perception.world.streets.still import Still
 from kd_perception.world_export.plan import MAX_DEPTH_M, MAX_FRAMES, ExportPlan, Job
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from kd_perception.bags import BagReader
 from kd_perception.world import CLASS_NAMES
-from kd_perception.world.still import Still
+from kd_perception.world.streets.still import Still
 from kd_perception.world_export import bag, cityscapes, nyu, voc
 from kd_perception.world_export.export import export_world
 from kd_perception.world_export.layouts import LAYOUTS

@@ -6,20 +6,26 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from kd_perception.world.backdrop import (
+from kd_perception.world.climate import draw_climate
+from kd_perception.world.config import WorldConfig
+from kd_perception.world.materials.leaves import Leaves
+from kd_perception.world.streets.styles import STYLES
+from kd_perception.world.things.backdrop import (
     draw_building,
     draw_fence,
     draw_shed,
     draw_tower,
     draw_wall,
 )
-from kd_perception.world.climate import draw_climate
-from kd_perception.world.clutter import draw_clutter, draw_rack
-from kd_perception.world.config import WorldConfig
-from kd_perception.world.materials.leaves import Leaves
-from kd_perception.world.plants import Grove, draw_bush, draw_hedge, draw_tree, draw_tree_line
-from kd_perception.world.posts import draw_lights, draw_street_lamp
-from kd_perception.world.styles import STYLES
+from kd_perception.world.things.clutter import draw_clutter, draw_rack
+from kd_perception.world.things.plants import (
+    Grove,
+    draw_bush,
+    draw_hedge,
+    draw_tree,
+    draw_tree_line,
+)
+from kd_perception.world.things.posts import draw_lights, draw_street_lamp
 
 DAY = draw_climate(np.random.default_rng(1), WorldConfig(night_share=0.0))
 NIGHT = draw_climate(np.random.default_rng(1), WorldConfig(night_share=1.0))

@@ -6,12 +6,22 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from kd_perception.world.camera import NEAR_M, Camera, ParallelCamera, camera_rotation
-from kd_perception.world.casting import cast
 from kd_perception.world.materials.plain import Plain
-from kd_perception.world.shapes import Ellipsoid, Hull, Sheet, Slab, ball, box, cone, limb, prism
-from kd_perception.world.solids import Part, Placement, Thing
-from kd_perception.world.tables import pack
+from kd_perception.world.rendering.camera import NEAR_M, Camera, ParallelCamera, camera_rotation
+from kd_perception.world.rendering.casting import cast
+from kd_perception.world.rendering.tables import pack
+from kd_perception.world.scenes.shapes import (
+    Ellipsoid,
+    Hull,
+    Sheet,
+    Slab,
+    ball,
+    box,
+    cone,
+    limb,
+    prism,
+)
+from kd_perception.world.scenes.solids import Part, Placement, Thing
 
 CAR_PROFILE = [(-2.0, 0.2), (2.0, 0.2), (2.0, 0.7), (1.0, 0.9), (-2.0, 0.9)]
 GRAY = Plain(10.0)

@@ -12,10 +12,10 @@ import pytest
 from kd_perception.world.classes import BIKE, CAR, COLOR_CONE, PERSON
 from kd_perception.world.climate import draw_climate
 from kd_perception.world.config import WorldConfig
-from kd_perception.world.drive import Drive, Still
-from kd_perception.world.terrain import Terrain
-from kd_perception.world.traffic import Lane, Sway, draw_sway
-from kd_perception.world.vehicles import draw_car
+from kd_perception.world.streets.drive import Drive, Still
+from kd_perception.world.streets.terrain import Terrain
+from kd_perception.world.streets.traffic import Lane, Sway, draw_sway
+from kd_perception.world.things.vehicles import draw_car
 
 CONFIG = WorldConfig(height=48, width=64)
 CLIMATE = draw_climate(np.random.default_rng(0), CONFIG)

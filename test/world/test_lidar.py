@@ -6,8 +6,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from kd_perception.world.camera import Camera, camera_rotation
-from kd_perception.world.lidar import BOTTOM_RAD, TOP_RAD, lidar_image
+from kd_perception.world.rendering.camera import Camera, camera_rotation
+from kd_perception.world.rendering.lidar import BOTTOM_RAD, TOP_RAD, lidar_image
 
 SIZE = (240, 320)
 

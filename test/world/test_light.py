@@ -8,19 +8,19 @@ import dataclasses
 import numpy as np
 import pytest
 
-from kd_perception.world.camera import Camera, camera_rotation
-from kd_perception.world.casting import cast
 from kd_perception.world.climate import Sun, draw_climate
-from kd_perception.world.color_camera import ColorSensor, color_image
 from kd_perception.world.config import WorldConfig
-from kd_perception.world.decals import Decal
-from kd_perception.world.light import Lamp, radiance
 from kd_perception.world.materials.plain import Plain
-from kd_perception.world.shading import lay_decals, shade
-from kd_perception.world.shadows import sun_map
-from kd_perception.world.shapes import Slab, box
-from kd_perception.world.solids import Part, Placement, Thing
-from kd_perception.world.tables import pack
+from kd_perception.world.rendering.camera import Camera, camera_rotation
+from kd_perception.world.rendering.casting import cast
+from kd_perception.world.rendering.color_camera import ColorSensor, color_image
+from kd_perception.world.rendering.light import Lamp, radiance
+from kd_perception.world.rendering.shading import lay_decals, shade
+from kd_perception.world.rendering.shadows import sun_map
+from kd_perception.world.rendering.tables import pack
+from kd_perception.world.scenes.decals import Decal
+from kd_perception.world.scenes.shapes import Slab, box
+from kd_perception.world.scenes.solids import Part, Placement, Thing
 
 NOON = Sun((0.0, -1.0, 0.0), 10.0, 1.0)
 NO_SUN = Sun((0.0, -1.0, 0.0), 0.0, 0.0)

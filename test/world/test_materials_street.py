@@ -13,9 +13,9 @@ from kd_perception.world.materials.facade import Facade
 from kd_perception.world.materials.ground import DASHED, NO_MARKS, Ground
 from kd_perception.world.materials.leaves import Leaves
 from kd_perception.world.materials.strokes import Strokes
-from kd_perception.world.shapes import Sheet
-from kd_perception.world.solids import Part, Placement, Thing
-from kd_perception.world.tables import pack
+from kd_perception.world.rendering.tables import pack
+from kd_perception.world.scenes.shapes import Sheet
+from kd_perception.world.scenes.solids import Part, Placement, Thing
 
 
 class Probe:

@@ -15,9 +15,9 @@ from kd_perception.world.materials.base import Material
 from kd_perception.world.materials.bike import Bicycle
 from kd_perception.world.materials.rail import BARS, BEAM, PIPES, Rail
 from kd_perception.world.materials.vehicle import BodyPaint, CabinGlass
-from kd_perception.world.shapes import box
-from kd_perception.world.solids import Part, Placement, Thing
-from kd_perception.world.tables import pack
+from kd_perception.world.rendering.tables import pack
+from kd_perception.world.scenes.shapes import box
+from kd_perception.world.scenes.solids import Part, Placement, Thing
 
 PAINT = BodyPaint(
     base_c=10.0,

@@ -11,18 +11,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from thing_views import ORIGIN, cool_day, size, view
 
-from kd_perception.world.actors import Rider, Traveler, Walker
-from kd_perception.world.bikes import BICYCLES, MOTOR_BIKES, draw_bike
-from kd_perception.world.bones import Bone, ellipsoids
 from kd_perception.world.classes import (
     PERSON,
     UNLABELED,
 )
 from kd_perception.world.climate import SKIN_C, Climate
-from kd_perception.world.people import draw_person
-from kd_perception.world.poses import Pose, draw_pose, skeleton
-from kd_perception.world.solids import Placement
-from kd_perception.world.vehicles import draw_car
+from kd_perception.world.scenes.solids import Placement
+from kd_perception.world.things.actors import Rider, Traveler, Walker
+from kd_perception.world.things.bikes import BICYCLES, MOTOR_BIKES, draw_bike
+from kd_perception.world.things.bones import Bone, ellipsoids
+from kd_perception.world.things.people import draw_person
+from kd_perception.world.things.poses import Pose, draw_pose, skeleton
+from kd_perception.world.things.vehicles import draw_car
 
 
 @pytest.fixture(scope='module')

@@ -15,9 +15,9 @@ from kd_perception.world.config import WorldConfig
 from kd_perception.world.materials.facade import Facade
 from kd_perception.world.materials.ground import Ground
 from kd_perception.world.materials.strokes import Strokes
-from kd_perception.world.site import BLOCK_M, Gaze
-from kd_perception.world.street import Street
-from kd_perception.world.styles import STYLES
+from kd_perception.world.streets.site import BLOCK_M, Gaze
+from kd_perception.world.streets.street import Street
+from kd_perception.world.streets.styles import STYLES
 
 CONFIG = WorldConfig(height=48, width=64)
 GAZE = Gaze(0.0, 0.0, 0.5)

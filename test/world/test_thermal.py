@@ -11,8 +11,8 @@ import pytest
 from kd_perception.preprocessing import RADIOMETRY_PRESETS
 from kd_perception.world.climate import draw_climate
 from kd_perception.world.config import WorldConfig
-from kd_perception.world.shading import GBuffer
-from kd_perception.world.thermal import (
+from kd_perception.world.rendering.shading import GBuffer
+from kd_perception.world.rendering.thermal import (
     ThermalSensor,
     apparent_temperature,
     fixed_pattern,

@@ -9,10 +9,6 @@ import numpy as np
 import pytest
 from thing_views import ORIGIN, cool_day, same, size, view
 
-from kd_perception.world.animals import KINDS as ANIMAL_KINDS
-from kd_perception.world.animals import draw_animal
-from kd_perception.world.bikes import BICYCLES, MOTOR_BIKES, draw_bike
-from kd_perception.world.bodies import KINDS as CAR_KINDS
 from kd_perception.world.classes import (
     BIKE,
     BUMP,
@@ -24,16 +20,20 @@ from kd_perception.world.classes import (
     UNLABELED,
 )
 from kd_perception.world.climate import Climate
-from kd_perception.world.furniture import (
+from kd_perception.world.scenes.solids import Placement
+from kd_perception.world.things.animals import KINDS as ANIMAL_KINDS
+from kd_perception.world.things.animals import draw_animal
+from kd_perception.world.things.bikes import BICYCLES, MOTOR_BIKES, draw_bike
+from kd_perception.world.things.bodies import KINDS as CAR_KINDS
+from kd_perception.world.things.furniture import (
     draw_bump,
     draw_car_stop,
     draw_cone,
     draw_curb_piece,
     draw_guardrail,
 )
-from kd_perception.world.people import draw_person
-from kd_perception.world.solids import Placement
-from kd_perception.world.vehicles import draw_car
+from kd_perception.world.things.people import draw_person
+from kd_perception.world.things.vehicles import draw_car
 
 
 @pytest.fixture(scope='module')

@@ -7,15 +7,15 @@ from dataclasses import replace
 
 import numpy as np
 
-from kd_perception.world.camera import Camera
-from kd_perception.world.casting import cast
 from kd_perception.world.climate import Climate, draw_climate
 from kd_perception.world.config import WorldConfig
-from kd_perception.world.shading import GBuffer, shade
-from kd_perception.world.shadows import sun_map
-from kd_perception.world.shapes import Ellipsoid
-from kd_perception.world.solids import Part, Placed, Placement, Thing
-from kd_perception.world.tables import pack
+from kd_perception.world.rendering.camera import Camera
+from kd_perception.world.rendering.casting import cast
+from kd_perception.world.rendering.shading import GBuffer, shade
+from kd_perception.world.rendering.shadows import sun_map
+from kd_perception.world.rendering.tables import pack
+from kd_perception.world.scenes.shapes import Ellipsoid
+from kd_perception.world.scenes.solids import Part, Placed, Placement, Thing
 
 ORIGIN = Placement((0.0, 0.0, 0.0))
 

@@ -1,0 +1,266 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Visible light: sun, sky, lamps, fog and wet ground, as radiance before the color cameras.
+
+A white sheet in full sun has radiance 1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+import numpy as np
+
+from kd_perception.world.climate import Climate
+from kd_perception.world.compiling import compiled, inlined
+from kd_perception.world.materials.base import Color
+from kd_perception.world.noise import cloud_tiles
+from kd_perception.world.rendering.camera import Camera
+from kd_perception.world.rendering.shading import GBuffer
+from kd_perception.world.scenes.shapes import Array, Vector
+
+_SKY_LIGHT = 0.25
+_HEADLIGHT = 6.0
+_HEADLIGHT_DROP_M = 0.5
+_SUN_COLOR = np.array([1.0, 0.96, 0.9])
+_LOW_SUN_COLOR = np.array([1.0, 0.82, 0.6])
+_GRAY_SKY = np.array([0.85, 0.9, 0.95])
+_BLUE_SKY = np.array([0.35, 0.55, 1.0])
+_SUN_DISK = 60.0
+_TYPICAL_DEPTH_M = 20.0
+
+
+class Lamp(NamedTuple):
+    """A point of light that shines by night.
+
+    Args:
+        position: in the world [m].
+        power: irradiance at one meter; 1 is full sun.
+        color: of its light.
+    """
+
+    position: Vector
+    power: float
+    color: Color
+
+
+class _Light(NamedTuple):
+    """The weather as the kernel needs it.
+
+    Args:
+        sun: direction to the sun.
+        sun_color: irradiance at normal incidence.
+        disk: radiance of the sun's disk.
+        zenith: radiance of the sky overhead.
+        horizon: radiance of the sky at the horizon.
+        cloud: share of clouds.
+        sky: irradiance of a surface that sees nothing but sky.
+        bounce: irradiance from the ground.
+        lamps: position, power and color of lamps [n, 7].
+        headlight: position, direction and power of the camera's own car [7].
+        fog: radiance of thick fog.
+        fog_per_m: extinction.
+    """
+
+    sun: Array
+    sun_color: Array
+    disk: float
+    zenith: Array
+    horizon: Array
+    cloud: float
+    sky: Array
+    bounce: float
+    lamps: Array
+    headlight: Array
+    fog: Array
+    fog_per_m: float
+
+
+def radiance(buffer: GBuffer, climate: Climate, camera: Camera, lamps: Iterable[Lamp]) -> Array:
+    """Linear light that reaches the camera, float32 [height, width, 3]."""
+    light = _light(climate, camera, lamps)
+    image = np.zeros((*buffer.depth_m.shape, 3), np.float32)
+    _radiate(buffer, camera.rays(), light, cloud_tiles(), image)
+    if climate.wetness > 0.0 or buffer.wetness.any():
+        rays = camera.rays()
+        to_pixel = camera.matrix @ camera.rotation.T
+        _reflect(buffer, rays, to_pixel, image.copy(), image)
+    return image
+
+
+def exposure(climate: Climate, rng: np.random.Generator) -> float:
+    """Gain of a color camera that has settled on the scene; the same for all its views."""
+    sky = _sky_light(climate)
+    level = 0.12 * (0.45 * climate.sun.light + sky + 0.012 * climate.lamp_light)
+    hidden = 1.0 - np.exp(-3.0 * _TYPICAL_DEPTH_M / climate.visibility_m)
+    level += hidden * (0.6 * float(_fog(climate).mean()) - level)
+    target = rng.uniform(0.015, 0.08) if climate.night else rng.uniform(0.1, 0.24)
+    return float(target / max(level, 1e-4))
+
+
+def _sky_light(climate: Climate) -> float:
+    """Irradiance of a surface that sees nothing but sky."""
+    return _SKY_LIGHT * climate.ambient * (1.0 + 0.6 * climate.overcast)
+
+
+def _fog(climate: Climate) -> Array:
+    """Radiance of thick fog."""
+    sun = 0.15 * climate.sun.light * _SUN_COLOR
+    fog: Array = 0.9 * _sky_light(climate) * _GRAY_SKY + sun + 0.004 * climate.lamp_light
+    return fog
+
+
+def _light(climate: Climate, camera: Camera, lamps: Iterable[Lamp]) -> _Light:
+    gray = _GRAY_SKY
+    tint = climate.overcast * gray + (1.0 - climate.overcast) * _BLUE_SKY
+    sky = _sky_light(climate)
+    low = climate.glare and not climate.night
+    sun_color = climate.sun.light * (_LOW_SUN_COLOR if low else _SUN_COLOR)
+    forward = camera.rotation[:, 2]
+    beam = camera.position + np.array([0.0, _HEADLIGHT_DROP_M, 0.0])
+    table = [(*lamp.position, lamp.power * climate.lamp_light, *lamp.color) for lamp in lamps]
+    return _Light(
+        sun=np.array(climate.sun.direction),
+        sun_color=sun_color,
+        disk=_SUN_DISK * climate.sun.light if low else 0.0,
+        zenith=1.3 * sky * tint,
+        horizon=1.9 * sky * gray,
+        cloud=climate.overcast,
+        sky=sky * (0.5 * gray + 0.5 * tint),
+        bounce=0.1 * climate.sun.light + 0.25 * sky,
+        lamps=np.array(table, float).reshape(-1, 7),
+        headlight=np.array([*beam, *forward, _HEADLIGHT * climate.lamp_light]),
+        fog=_fog(climate),
+        fog_per_m=3.0 / climate.visibility_m,
+    )
+
+
+@compiled
+def _radiate(buffer: GBuffer, rays: Array, light: _Light, clouds: Array, image: Array) -> None:
+    height, width = buffer.depth_m.shape
+    ray = np.empty(3)
+    place = np.empty(3)
+    total = np.empty(3)
+    for y in range(height):
+        for x in range(width):
+            for i in range(3):
+                ray[i] = rays[3, i] + x * rays[4, i] + y * rays[5, i]
+            length = np.sqrt(ray[0] ** 2 + ray[1] ** 2 + ray[2] ** 2)
+            distance = buffer.depth_m[y, x]
+            if distance == np.inf:
+                _sky_radiance(ray, length, light, clouds, total)
+                haze = np.exp(-light.fog_per_m * 800.0)
+            else:
+                for i in range(3):
+                    place[i] = rays[0, i] + distance * ray[i]
+                _irradiance(buffer, y, x, place, light, total)
+                _surface(buffer, y, x, ray, length, light, clouds, total)
+                haze = np.exp(-light.fog_per_m * distance * length)
+            for i in range(3):
+                image[y, x, i] = total[i] * haze + light.fog[i] * (1.0 - haze)
+
+
+@inlined
+def _irradiance(
+    buffer: GBuffer, y: int, x: int, place: Array, light: _Light, total: Array
+) -> None:
+    """Light that falls on a surface, into `total`."""
+    normal = buffer.normal[y, x]
+    up = 0.5 - 0.5 * normal[1]
+    for i in range(3):
+        total[i] = (
+            light.sun_color[i] * buffer.sun[y, x] + light.sky[i] * up + light.bounce * (1.0 - up)
+        )
+    for k in range(len(light.lamps)):
+        lamp = light.lamps[k]
+        shine = _falloff(lamp[0:3], place, normal) * lamp[3]
+        for i in range(3):
+            total[i] += shine * lamp[4 + i]
+    if light.headlight[6] > 0.0:
+        shine = _falloff(light.headlight[0:3], place, normal) * light.headlight[6]
+        shine *= _beam(light.headlight, place)
+        for i in range(3):
+            total[i] += shine
+
+
+@inlined
+def _falloff(source: Array, place: Array, normal: Array) -> float:
+    """Cosine over squared distance, a little of it on the far side too."""
+    dx, dy, dz = source[0] - place[0], source[1] - place[1], source[2] - place[2]
+    squared = dx * dx + dy * dy + dz * dz + 0.5
+    cosine = (dx * normal[0] + dy * normal[1] + dz * normal[2]) / np.sqrt(squared)
+    shine: float = max(cosine, 0.03) / squared
+    return shine
+
+
+@inlined
+def _beam(headlight: Array, place: Array) -> float:
+    """Share of a headlight's power towards a place: full within a flat cone."""
+    dx, dy, dz = place[0] - headlight[0], place[1] - headlight[1], place[2] - headlight[2]
+    along = dx * headlight[3] + dy * headlight[4] + dz * headlight[5]
+    if along <= 0.1:
+        return 0.0
+    across = np.sqrt(max(dx * dx + dy * dy + dz * dz - along * along, 0.0)) / along
+    share: float = 1.0 / (1.0 + (across / 0.45) ** 4)
+    return share
+
+
+@inlined
+def _surface(
+    buffer: GBuffer, y: int, x: int, ray: Array, length: float, light: _Light, clouds: Array,
+    total: Array,
+) -> None:  # fmt: skip
+    """From the light that falls on a surface to the light that leaves it, in place."""
+    albedo, glow = buffer.albedo[y, x], buffer.glow[y, x]
+    brightest = max(albedo[0], albedo[1], albedo[2], 1e-3)
+    dark = 1.0 - 0.45 * buffer.wetness[y, x]
+    for i in range(3):
+        total[i] = total[i] * albedo[i] * dark + glow * albedo[i] / brightest
+    if buffer.glass[y, x]:
+        normal = buffer.normal[y, x]
+        along = ray[0] * normal[0] + ray[1] * normal[1] + ray[2] * normal[2]
+        # What glass mirrors: sky where the reflected ray goes up, street where it goes down.
+        up = -(ray[1] - 2.0 * along * normal[1]) / length
+        share = 0.12 + 0.5 * (1.0 - abs(along) / length) ** 3
+        for i in range(3):
+            seen = light.horizon[i] if up > 0.0 else 0.3 * light.sky[i]
+            total[i] = (1.0 - share) * total[i] + share * seen
+
+
+@inlined
+def _sky_radiance(ray: Array, length: float, light: _Light, clouds: Array, total: Array) -> None:
+    elevation = max(-ray[1] / length, 0.0)
+    column = int(np.floor(np.arctan2(ray[0], ray[2]) * 90.0)) & 255
+    row = int(np.floor(elevation * 160.0)) & 255
+    cover = min(max(light.cloud + 0.35 * clouds[1, row, column] * (1.0 - light.cloud), 0.0), 1.0)
+    towards = (ray[0] * light.sun[0] + ray[1] * light.sun[1] + ray[2] * light.sun[2]) / length
+    halo = max(towards, 0.0) ** 64
+    disk = 1.0 if towards > 0.9995 else 0.0
+    rise = (1.0 - elevation) ** 4
+    for i in range(3):
+        clear = light.zenith[i] * (1.0 - rise) + light.horizon[i] * rise
+        total[i] = clear * (1.0 - cover) + 0.9 * light.horizon[i] * cover
+        total[i] += light.sun_color[i] * 0.6 * halo * (1.0 - 0.8 * cover) + light.disk * disk
+
+
+@compiled
+def _reflect(buffer: GBuffer, rays: Array, to_pixel: Array, seen: Array, image: Array) -> None:
+    """Wet ground mirrors what stands above it, as far as that is in the image."""
+    height, width = buffer.depth_m.shape
+    for y in range(height):
+        for x in range(width):
+            wet = buffer.wetness[y, x]
+            if wet <= 0.0 or not buffer.ground[y, x]:
+                continue
+            dx = rays[3, 0] + x * rays[4, 0] + y * rays[5, 0]
+            dy = rays[3, 1] + x * rays[4, 1] + y * rays[5, 1]
+            dz = rays[3, 2] + x * rays[4, 2] + y * rays[5, 2]
+            length = np.sqrt(dx * dx + dy * dy + dz * dz)
+            w = to_pixel[2, 0] * dx - to_pixel[2, 1] * dy + to_pixel[2, 2] * dz
+            u = (to_pixel[0, 0] * dx - to_pixel[0, 1] * dy + to_pixel[0, 2] * dz) / w
+            v = (to_pixel[1, 0] * dx - to_pixel[1, 1] * dy + to_pixel[1, 2] * dz) / w
+            column = min(max(int(u + 0.5), 0), width - 1)
+            row = min(max(int(v + 0.5), 0), height - 1)
+            share = wet * (0.03 + 0.85 * (1.0 - min(abs(dy) / length, 1.0)) ** 5)
+            for i in range(3):
+                image[y, x, i] += share * (seen[row, column, i] - image[y, x, i])

@@ -1,0 +1,299 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From hits to the G-buffer: temperature, emissivity, reflectance, normal, sun and shadow."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from kd_perception.world.climate import Climate
+from kd_perception.world.compiling import compiled, inlined
+from kd_perception.world.materials import KINDS, Materials, Point, Sample, Textures, sample
+from kd_perception.world.materials.ground import Ground
+from kd_perception.world.noise import cloud_tiles
+from kd_perception.world.rendering.camera import Lens
+from kd_perception.world.rendering.casting import Hits, local_point
+from kd_perception.world.rendering.shadows import SunMap, sunlight
+from kd_perception.world.rendering.tables import HULL, SLAB, Solids
+from kd_perception.world.scenes.decals import Decal
+from kd_perception.world.scenes.shapes import Array
+
+_GROUND = KINDS.index(Ground)
+_GROUND_SKY_VIEW = 0.8
+
+
+class GBuffer(NamedTuple):
+    """What every pixel sees; float32 [height, width] unless said otherwise.
+
+    Args:
+        depth_m: distance along the optical axis, infinite on sky.
+        temperature_c: surface temperature; of sky its apparent one.
+        emissivity: 0 to 1, 1 on sky.
+        sky_view: share of the reflected hemisphere that is sky.
+        albedo: linear reflectance [height, width, 3].
+        glow: light given off.
+        normal: unit vector in the world [height, width, 3], zero on sky.
+        sun: cosine to the sun where it shines, 0 in shadow.
+        wetness: of the ground, 0 elsewhere.
+        ground: whether it is ground, bool.
+        glass: bool.
+        label: class id, uint8.
+        instance: object id, int32.
+        salient: whether the thing draws the eye, bool.
+    """
+
+    depth_m: Array
+    temperature_c: Array
+    emissivity: Array
+    sky_view: Array
+    albedo: Array
+    glow: Array
+    normal: Array
+    sun: Array
+    wetness: Array
+    ground: Array
+    glass: Array
+    label: Array
+    instance: Array
+    salient: Array
+
+    @classmethod
+    def empty(cls, depth_m: Array) -> GBuffer:
+        """A buffer of black sky."""
+        shape = depth_m.shape
+        zeros = [np.zeros(shape, np.float32) for _ in range(6)]
+        return cls(
+            depth_m=depth_m,
+            temperature_c=zeros[0],
+            emissivity=np.ones(shape, np.float32),
+            sky_view=zeros[1],
+            albedo=np.zeros((*shape, 3), np.float32),
+            glow=zeros[2],
+            normal=np.zeros((*shape, 3), np.float32),
+            sun=zeros[3],
+            wetness=zeros[4],
+            ground=np.zeros(shape, bool),
+            glass=np.zeros(shape, bool),
+            label=np.zeros(shape, np.uint8),
+            instance=np.zeros(shape, np.int32),
+            salient=np.zeros(shape, bool),
+        )
+
+
+class _Sky(NamedTuple):
+    """What the shading kernel needs of the weather."""
+
+    direction: Array
+    warming_k: float
+    air_c: float
+    sky_c: float
+    cloud_k: float
+    wetness: float
+
+
+def shade(
+    hits: Hits,
+    solids: Solids,
+    materials: Materials,
+    textures: Textures,
+    lens: Lens,
+    pixel_angle: float,
+    climate: Climate,
+    sun_map: SunMap,
+) -> GBuffer:
+    """Evaluate materials, sun and shadow where the rays have met something."""
+    buffer = GBuffer.empty(hits.depth_m)
+    sky = _Sky(
+        np.array(climate.sun.direction),
+        climate.sun.warming_k,
+        climate.air_c,
+        climate.sky_c,
+        0.3 + 2.5 * climate.overcast * (1.0 - climate.overcast),
+        climate.wetness,
+    )
+    _shade(
+        hits.part, hits.face, solids, materials, textures, lens.rays(), pixel_angle, sky,
+        sun_map, cloud_tiles(), buffer,
+    )  # fmt: skip
+    return buffer
+
+
+@compiled
+def _shade(
+    part: Array,
+    face: Array,
+    solids: Solids,
+    materials: Materials,
+    textures: Textures,
+    rays: Array,
+    pixel_angle: float,
+    sky: _Sky,
+    sun_map: SunMap,
+    clouds: Array,
+    buffer: GBuffer,
+) -> None:
+    height, width = part.shape
+    local = np.empty((6, 3))
+    world = np.empty(3)
+    normal = np.empty(3)
+    last = -1
+    for y in range(height):
+        for x in range(width):
+            k = part[y, x]
+            for i in range(3):
+                world[i] = rays[3, i] + x * rays[4, i] + y * rays[5, i]
+            if k < 0:
+                buffer.temperature_c[y, x] = _sky_temperature(world, sky, clouds)
+                continue
+            if k != last:
+                _into_local(rays, solids.position[k], solids.rotation[k], local)
+                last = k
+            distance = float(buffer.depth_m[y, x])
+            point = _point(k, face[y, x], solids, local, x, y, distance, pixel_angle)
+            found = sample(solids.kind[k], solids.row[k], materials, point, textures)
+            rotation = solids.rotation[k]
+            for i in range(3):
+                normal[i] = (
+                    rotation[i, 0] * point.normal_x
+                    + rotation[i, 1] * point.normal_y
+                    + rotation[i, 2] * point.normal_z
+                )
+                world[i] = rays[0, i] + x * rays[1, i] + y * rays[2, i] + distance * world[i]
+            lit = 0.0
+            for i in range(3):
+                lit += normal[i] * sky.direction[i]
+            now, long = sunlight(sun_map, world, lit)
+            warming = sky.warming_k * max(lit, 0.0) * long * solids.absorptance[k]
+            buffer.temperature_c[y, x] = found.temperature_c + warming
+            buffer.sun[y, x] = max(lit, 0.0) * now
+            _store(buffer, y, x, found, normal)
+            buffer.label[y, x] = solids.label[k]
+            buffer.instance[y, x] = solids.instance[k]
+            buffer.salient[y, x] = solids.salient[k]
+            if solids.form[k] == SLAB:
+                buffer.ground[y, x] = True
+                buffer.sky_view[y, x] = _GROUND_SKY_VIEW
+                buffer.wetness[y, x] = sky.wetness
+
+
+@inlined
+def _store(buffer: GBuffer, y: int, x: int, found: Sample, normal: Array) -> None:
+    buffer.emissivity[y, x] = found.emissivity
+    buffer.sky_view[y, x] = 0.5 - 0.5 * normal[1]
+    buffer.albedo[y, x, 0] = found.red
+    buffer.albedo[y, x, 1] = found.green
+    buffer.albedo[y, x, 2] = found.blue
+    buffer.glow[y, x] = found.glow
+    buffer.glass[y, x] = found.glass > 0.5
+    for i in range(3):
+        buffer.normal[y, x, i] = normal[i]
+
+
+@inlined
+def _into_local(rays: Array, position: Array, rotation: Array, local: Array) -> None:
+    for i in range(6):
+        x, y, z = rays[i, 0], rays[i, 1], rays[i, 2]
+        if i == 0:
+            x, y, z = x - position[0], y - position[1], z - position[2]
+        for j in range(3):
+            local[i, j] = rotation[0, j] * x + rotation[1, j] * y + rotation[2, j] * z
+
+
+@inlined
+def _point(
+    k: int,
+    face: int,
+    solids: Solids,
+    local: Array,
+    x: int,
+    y: int,
+    distance: float,
+    pixel_angle: float,
+) -> Point:
+    form = solids.form[k]
+    if form != HULL:
+        return local_point(form, solids.size[k], local, x, y, distance, pixel_angle)
+    plane = solids.planes[solids.first_plane[k] + face]
+    dx = local[3, 0] + x * local[4, 0] + y * local[5, 0]
+    dy = local[3, 1] + x * local[4, 1] + y * local[5, 1]
+    dz = local[3, 2] + x * local[4, 2] + y * local[5, 2]
+    length = np.sqrt(dx * dx + dy * dy + dz * dz)
+    facing = abs(plane[0] * dx + plane[1] * dy + plane[2] * dz) / length
+    return Point(
+        local[0, 0] + x * local[1, 0] + y * local[2, 0] + distance * dx,
+        -(local[0, 1] + x * local[1, 1] + y * local[2, 1] + distance * dy),
+        local[0, 2] + x * local[1, 2] + y * local[2, 2] + distance * dz,
+        plane[0],
+        plane[1],
+        plane[2],
+        facing,
+        distance * pixel_angle,
+    )
+
+
+@inlined
+def _sky_temperature(direction: Array, sky: _Sky, clouds: Array) -> Any:
+    """Colder with elevation, clouds in between."""
+    flat = np.sqrt(direction[0] ** 2 + direction[2] ** 2)
+    elevation = max(-direction[1] / flat, 0.0)
+    column = int(np.floor(np.arctan2(direction[0], direction[2]) * 90.0)) & 255
+    row = int(np.floor(elevation * 160.0)) & 255
+    warming = (sky.air_c - sky.sky_c) * np.exp(-7.0 * elevation)
+    return sky.sky_c + warming + sky.cloud_k * clouds[0, row, column]
+
+
+def lay_decals(buffer: GBuffer, decals: Iterable[Decal], lens: Lens) -> None:
+    """Change temperature, color and wetness of the ground where decals lie."""
+    rows = [
+        (
+            *d.position,
+            *(np.cos(d.yaw), np.sin(d.yaw), d.half_width_m, d.half_length_m, d.warming_k),
+            *(*d.color, d.blend, d.wetness, d.softness, d.stripe_m),
+        )
+        for d in decals
+    ]
+    if not rows:
+        return
+    table = np.array(rows)
+    windows = lens.windows(_decal_corners(table))[1]
+    _lay(buffer, table, windows, lens.rays())
+
+
+def _decal_corners(table: Array) -> Array:
+    """Eight corners (four of them twice) of every decal with its soft edge."""
+    cosine, sine = table[:, 3:4], table[:, 4:5]
+    reach = 1.0 + table[:, 13:14]
+    across = table[:, 5:6] * reach * np.array([[-1.0, 1, -1, 1, -1, 1, -1, 1]])
+    along = table[:, 6:7] * reach * np.array([[-1.0, -1, 1, 1, -1, -1, 1, 1]])
+    x = table[:, 0:1] + cosine * across - sine * along
+    z = table[:, 2:3] + sine * across + cosine * along
+    # Ground that rises or falls beneath the decal still lies within.
+    y = table[:, 1:2] + np.array([[-0.3, -0.3, -0.3, -0.3, 0.3, 0.3, 0.3, 0.3]])
+    return np.stack([x, np.broadcast_to(y, x.shape), z], axis=-1)
+
+
+@compiled
+def _lay(buffer: GBuffer, table: Array, windows: Array, rays: Array) -> None:
+    for k in range(len(table)):
+        decal = table[k]
+        cosine, sine = decal[3], decal[4]
+        for y in range(windows[k, 0], windows[k, 1]):
+            for x in range(windows[k, 2], windows[k, 3]):
+                if not buffer.ground[y, x]:
+                    continue
+                d = buffer.depth_m[y, x]
+                wx = rays[0, 0] + d * (rays[3, 0] + x * rays[4, 0] + y * rays[5, 0]) - decal[0]
+                wz = rays[0, 2] + d * (rays[3, 2] + x * rays[4, 2] + y * rays[5, 2]) - decal[2]
+                across, along = cosine * wx + sine * wz, cosine * wz - sine * wx
+                outside = max(abs(across) / decal[5], abs(along) / decal[6])
+                share = min(max((1.0 + 0.5 * decal[13] - outside) / decal[13], 0.0), 1.0)
+                if decal[14] > 0.0 and (across + along) % decal[14] < 0.5 * decal[14]:
+                    continue
+                buffer.temperature_c[y, x] += decal[7] * share
+                for i in range(3):
+                    color = buffer.albedo[y, x, i]
+                    buffer.albedo[y, x, i] = color + decal[11] * share * (decal[8 + i] - color)
+                wet = buffer.wetness[y, x]
+                buffer.wetness[y, x] = wet + share * max(decal[12] - wet, 0.0)

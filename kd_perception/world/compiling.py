@@ -19,21 +19,27 @@ from numba import config, njit
 Function = TypeVar('Function', bound=Callable[..., Any])
 
 
+# Counting references to the arrays of a table takes longer than what is done with a pixel, so the
+# code of pixels does without; it must not make arrays.
+_UNCOUNTED: dict[str, Any] = {'_nrt': False, 'fastmath': {'contract', 'arcp', 'nsz'}}
+
+
 def compiled(function: Function) -> Function:
     """Compile a function that is called from Python."""
-    return _compile(function)
+    return _compile(function, {})
+
+
+def kernel(function: Function) -> Function:
+    """Compile a loop over pixels, called from Python; it must not make arrays."""
+    return _compile(function, _UNCOUNTED)
 
 
 def inlined(function: Function) -> Function:
-    """Compile a function that compiled code calls per pixel.
-
-    Passing a table to a function costs more than what most of them do with it, so it becomes part
-    of its caller.
-    """
-    return _compile(function, forceinline=True)
+    """Compile what a kernel does with a pixel; it becomes part of the kernel."""
+    return _compile(function, {'forceinline': True, **_UNCOUNTED})
 
 
-def _compile(function: Function, **options: bool) -> Function:
+def _compile(function: Function, options: dict[str, Any]) -> Function:
     try:
         with _own_cache():
             made = njit(cache=True, error_model='numpy', **options)(function)

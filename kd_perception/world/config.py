@@ -20,7 +20,7 @@ class SensorRanges:
         pattern_k: fixed pattern of columns, pixels and corners [K].
     """
 
-    blur_share: Range = (0.0007, 0.003)
+    blur_share: Range = (0.0012, 0.0036)
     netd_k: Range = (0.02, 0.15)
     pattern_k: Range = (0.01, 0.15)
 

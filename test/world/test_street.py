@@ -9,12 +9,12 @@ from functools import lru_cache
 import numpy as np
 import pytest
 
-from kd_perception.world import inhabitants
 from kd_perception.world.classes import BIKE, CAR, COLOR_CONE, CURVE, PERSON
 from kd_perception.world.config import WorldConfig
 from kd_perception.world.materials.facade import Facade
 from kd_perception.world.materials.ground import Ground
 from kd_perception.world.materials.strokes import Strokes
+from kd_perception.world.streets import inhabitants
 from kd_perception.world.streets.site import BLOCK_M, Gaze
 from kd_perception.world.streets.street import Street
 from kd_perception.world.streets.styles import STYLES

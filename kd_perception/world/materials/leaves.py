@@ -119,6 +119,8 @@ def leaves_opaque(material: Leaves, point: Point, textures: Textures) -> bool:
         return point.height < material.top_m + material.relief_m * tops
     if material.edge < 0.0:
         return True
+    if point.facing > material.edge + 2.0 * material.ragged:
+        return True  # crowns fray at their edge only
     coarse = _coarse(material, point, textures)
     fray = 0.7 * coarse + 0.45 * _cells(material, point, 0.25 * coarse, _CLUMPS_PER_M)
     fray += 0.45 * _cells(material, point, 0.08 * coarse, _TWIGS_PER_M)

@@ -8,15 +8,17 @@ met. Rays are linear in column and row, in the part's own coordinates too.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from kd_perception.world.compiling import compiled, inlined
+from kd_perception.world.compiling import inlined, kernel
 from kd_perception.world.materials import Materials, Point, Textures, opaque
 from kd_perception.world.rendering.camera import NEAR_M, Lens
 from kd_perception.world.rendering.tables import ELLIPSOID, HULL, SHEET, Solids
 from kd_perception.world.scenes.shapes import Array
+
+Triple = tuple[float, float, float]
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,14 @@ class Hits:
     depth_m: Array
     part: Array
     face: Array
+
+
+class Scratch(NamedTuple):
+    """Room for one part: its rays, those in the space of a ball, how rays meet planes."""
+
+    local: Array
+    unit: Array
+    planes: Array
 
 
 def cast(
@@ -53,14 +63,16 @@ def cast(
     if len(solids.form):
         nearest_m, windows = lens.windows(solids.corners)
         order = np.argsort(nearest_m, kind='stable')
+        most = int(solids.plane_count.max())
+        scratch = Scratch(np.empty((6, 3)), np.empty((6, 3)), np.empty((most, 6)))
         _cast(
             solids, materials, textures, order, nearest_m, windows, lens.rays(), pixel_angle,
-            hits.depth_m, hits.part, hits.face,
+            scratch, hits.depth_m, hits.part, hits.face,
         )  # fmt: skip
     return hits
 
 
-@compiled
+@kernel
 def _cast(
     solids: Solids,
     materials: Materials,
@@ -70,66 +82,84 @@ def _cast(
     windows: Array,
     rays: Array,
     pixel_angle: float,
+    scratch: Scratch,
     depth: Array,
     part: Array,
     face: Array,
 ) -> None:
-    for k in order:
+    local = scratch.local
+    for place in range(len(order)):
+        k = order[place]
         window = windows[k]
         if window[0] >= window[1] or window[2] >= window[3]:
             continue
         # The margin is for rounding.
         nearest = max(0.999 * nearest_m[k], NEAR_M)
-        local = _local_rays(rays, solids.position[k], solids.rotation[k])
+        into_local(rays, solids, k, local)
         form = solids.form[k]
         if form == HULL:
             first = solids.first_plane[k]
             planes = solids.planes[first : first + solids.plane_count[k]]
-            _cast_hull(k, planes, local, window, nearest, depth, part, face)
+            _meet_planes(planes, local, scratch.planes)
+            _cast_hull(k, len(planes), scratch.planes, window, nearest, depth, part, face)
         else:
             _cast_other(
-                k, form, solids, materials, textures, local, window, nearest, pixel_angle,
+                k, form, solids, materials, textures, scratch, window, nearest, pixel_angle,
                 depth, part,
             )  # fmt: skip
 
 
-@compiled
-def _local_rays(rays: Array, position: Array, rotation: Array) -> Array:
-    """Rays in a part's own coordinates: rows as in `Lens.rays`."""
-    local = np.empty((6, 3))
+@inlined
+def into_local(rays: Array, solids: Solids, k: int, local: Array) -> None:
+    """Rays in a part's own coordinates, into `local`: rows as in `Lens.rays`."""
+    turn = solids.rotation
     for i in range(6):
         x, y, z = rays[i, 0], rays[i, 1], rays[i, 2]
         if i == 0:
-            x, y, z = x - position[0], y - position[1], z - position[2]
+            x -= solids.position[k, 0]
+            y -= solids.position[k, 1]
+            z -= solids.position[k, 2]
         for j in range(3):
-            local[i, j] = rotation[0, j] * x + rotation[1, j] * y + rotation[2, j] * z
-    return local
+            local[i, j] = turn[k, 0, j] * x + turn[k, 1, j] * y + turn[k, 2, j] * z
 
 
-@compiled
+@inlined
+def along_ray(rays: Array, i: int, x: int, y: int) -> Triple:
+    """Row i of the rays at a pixel: 0 for the origin, 3 for the direction."""
+    return (
+        rays[i, 0] + x * rays[i + 1, 0] + y * rays[i + 2, 0],
+        rays[i, 1] + x * rays[i + 1, 1] + y * rays[i + 2, 1],
+        rays[i, 2] + x * rays[i + 1, 2] + y * rays[i + 2, 2],
+    )
+
+
+@kernel
+def _meet_planes(planes: Array, local: Array, met: Array) -> None:
+    """How far rays start before planes, and how fast they come nearer.
+
+    Both change linearly from pixel to pixel: rows of (room, per column, per row; slope, per
+    column, per row).
+    """
+    for p in range(len(planes)):
+        a, b, c = planes[p, 0], planes[p, 1], planes[p, 2]
+        for i in range(3):
+            met[p, i] = -(a * local[i, 0] + b * local[i, 1] + c * local[i, 2])
+            met[p, 3 + i] = a * local[3 + i, 0] + b * local[3 + i, 1] + c * local[3 + i, 2]
+        met[p, 0] += planes[p, 3]
+
+
+@kernel
 def _cast_hull(
     k: int,
-    planes: Array,
-    local: Array,
+    count: int,
+    met: Array,
     window: Array,
     nearest: float,
     depth: Array,
     part: Array,
     face: Array,
 ) -> None:
-    """Clip rays by one plane after the other.
-
-    Along a row both the room before a plane and the slope towards it change linearly.
-    """
-    count = len(planes)
-    room = np.empty((count, 3))
-    slope = np.empty((count, 3))
-    for p in range(count):
-        a, b, c = planes[p, 0], planes[p, 1], planes[p, 2]
-        for i in range(3):
-            room[p, i] = -(a * local[i, 0] + b * local[i, 1] + c * local[i, 2])
-            slope[p, i] = a * local[3 + i, 0] + b * local[3 + i, 1] + c * local[3 + i, 2]
-        room[p, 0] += planes[p, 3]
+    """Clip rays by one plane after the other."""
     for y in range(window[0], window[1]):
         for x in range(window[2], window[3]):
             limit = depth[y, x]
@@ -137,8 +167,8 @@ def _cast_hull(
                 continue
             entry, leave, front = -np.inf, limit, -1
             for p in range(count):
-                r = room[p, 0] + x * room[p, 1] + y * room[p, 2]
-                s = slope[p, 0] + x * slope[p, 1] + y * slope[p, 2]
+                r = met[p, 0] + x * met[p, 1] + y * met[p, 2]
+                s = met[p, 3] + x * met[p, 4] + y * met[p, 5]
                 if s < 0.0:
                     # r / s > entry without a division
                     if r < entry * s:
@@ -160,14 +190,14 @@ def _cast_hull(
                 face[y, x] = front
 
 
-@compiled
+@kernel
 def _cast_other(
     k: int,
     form: int,
     solids: Solids,
     materials: Materials,
     textures: Textures,
-    local: Array,
+    scratch: Scratch,
     window: Array,
     nearest: float,
     pixel_angle: float,
@@ -175,8 +205,10 @@ def _cast_other(
     part: Array,
 ) -> None:
     """Ellipsoids, sheets and slabs, some of which let rays through."""
-    size = solids.size[k]
-    unit = _unit_rays(local, size) if form == ELLIPSOID else local
+    first, second = solids.size[k, 0], solids.size[k, 1]
+    local, unit = scratch.local, scratch.unit
+    if form == ELLIPSOID:
+        _unit_rays(local, solids.size[k], unit)
     clear = solids.clear[k]
     kind, row = solids.kind[k], solids.row[k]
     for y in range(window[0], window[1]):
@@ -187,41 +219,34 @@ def _cast_other(
             if form == ELLIPSOID:
                 distance = _meet_ball(unit, x, y)
             elif form == SHEET:
-                distance = _meet_sheet(local, size, x, y)
+                distance = _meet_sheet(local, first, second, x, y)
             else:
-                distance = _meet_slab(local, size, x, y)
+                distance = _meet_slab(local, first, second, x, y)
             if not NEAR_M < distance < limit:
                 continue
             if clear:
-                point = local_point(form, size, local, x, y, distance, pixel_angle)
+                point = local_point(solids, k, 0, local, x, y, distance, pixel_angle)
                 if not opaque(kind, row, materials, point, textures):
                     continue
             depth[y, x] = distance
             part[y, x] = k
 
 
-@compiled
-def _unit_rays(local: Array, size: Array) -> Array:
-    """Rays in the space where an ellipsoid is the unit ball."""
-    unit = np.empty((6, 3))
+@kernel
+def _unit_rays(local: Array, size: Array, unit: Array) -> None:
+    """Rays in the space where an ellipsoid is the unit ball, into `unit`."""
     for i in range(6):
         x, y, z = local[i, 0], local[i, 1], local[i, 2]
         if i == 0:
             x, y, z = x - size[0], y - size[1], z - size[2]
         for j in range(3):
             unit[i, j] = size[3 + 3 * j] * x + size[4 + 3 * j] * y + size[5 + 3 * j] * z
-    return unit
-
-
-@inlined
-def _along(rays: Array, i: int, axis: int, x: int, y: int) -> Any:
-    return rays[i, axis] + x * rays[i + 1, axis] + y * rays[i + 2, axis]
 
 
 @inlined
 def _meet_ball(unit: Array, x: int, y: int) -> Any:
-    ox, oy, oz = _along(unit, 0, 0, x, y), _along(unit, 0, 1, x, y), _along(unit, 0, 2, x, y)
-    dx, dy, dz = _along(unit, 3, 0, x, y), _along(unit, 3, 1, x, y), _along(unit, 3, 2, x, y)
+    ox, oy, oz = along_ray(unit, 0, x, y)
+    dx, dy, dz = along_ray(unit, 3, x, y)
     a = dx * dx + dy * dy + dz * dz
     b = ox * dx + oy * dy + oz * dz
     discriminant = b * b - a * (ox * ox + oy * oy + oz * oz - 1.0)
@@ -231,48 +256,68 @@ def _meet_ball(unit: Array, x: int, y: int) -> Any:
 
 
 @inlined
-def _meet_sheet(local: Array, size: Array, x: int, y: int) -> Any:
-    distance = -_along(local, 0, 2, x, y) / _along(local, 3, 2, x, y)
-    across = _along(local, 0, 0, x, y) + distance * _along(local, 3, 0, x, y)
-    up = -_along(local, 0, 1, x, y) - distance * _along(local, 3, 1, x, y)
-    return distance if abs(across) <= size[0] and 0.0 <= up <= size[1] else -1.0
+def _meet_sheet(local: Array, half_width_m: float, height_m: float, x: int, y: int) -> Any:
+    ox, oy, oz = along_ray(local, 0, x, y)
+    dx, dy, dz = along_ray(local, 3, x, y)
+    distance = -oz / dz
+    up = -oy - distance * dy
+    inside = abs(ox + distance * dx) <= half_width_m and 0.0 <= up <= height_m
+    return distance if inside else -1.0
 
 
 @inlined
-def _meet_slab(local: Array, size: Array, x: int, y: int) -> Any:
-    down = _along(local, 3, 1, x, y)
-    if down <= 0.0:
+def _meet_slab(local: Array, half_width_m: float, length_m: float, x: int, y: int) -> Any:
+    ox, oy, oz = along_ray(local, 0, x, y)
+    dx, dy, dz = along_ray(local, 3, x, y)
+    if dy <= 0.0:
         return -1.0
-    distance = -_along(local, 0, 1, x, y) / down
-    across = _along(local, 0, 0, x, y) + distance * _along(local, 3, 0, x, y)
-    along = _along(local, 0, 2, x, y) + distance * _along(local, 3, 2, x, y)
-    return distance if abs(across) <= size[0] and 0.0 <= along <= size[1] else -1.0
+    distance = -oy / dy
+    along = oz + distance * dz
+    inside = abs(ox + distance * dx) <= half_width_m and 0.0 <= along <= length_m
+    return distance if inside else -1.0
 
 
 @inlined
 def local_point(
-    form: int, size: Array, local: Array, x: int, y: int, distance: float, pixel_angle: float
+    solids: Solids,
+    k: int,
+    face: int,
+    local: Array,
+    x: int,
+    y: int,
+    distance: float,
+    pixel_angle: float,
 ) -> Point:
-    """The point of a part (no hull) that a ray meets at a distance."""
-    dx, dy, dz = _along(local, 3, 0, x, y), _along(local, 3, 1, x, y), _along(local, 3, 2, x, y)
-    px = _along(local, 0, 0, x, y) + distance * dx
-    py = _along(local, 0, 1, x, y) + distance * dy
-    pz = _along(local, 0, 2, x, y) + distance * dz
-    nx, ny, nz = 0.0, 0.0, 0.0
-    if form == ELLIPSOID:
-        ux, uy, uz = px - size[0], py - size[1], pz - size[2]
-        a = size[3] * ux + size[4] * uy + size[5] * uz
-        b = size[6] * ux + size[7] * uy + size[8] * uz
-        c = size[9] * ux + size[10] * uy + size[11] * uz
-        nx = size[3] * a + size[6] * b + size[9] * c
-        ny = size[4] * a + size[7] * b + size[10] * c
-        nz = size[5] * a + size[8] * b + size[11] * c
-        scale = 1.0 / np.sqrt(nx * nx + ny * ny + nz * nz + 1e-18)
-        nx, ny, nz = nx * scale, ny * scale, nz * scale
-    elif form == SHEET:
-        nz = -1.0 if dz > 0.0 else 1.0
-    else:
-        ny = -1.0
+    """The point of a part that a ray meets at a distance, on a face of a hull."""
+    ox, oy, oz = along_ray(local, 0, x, y)
+    dx, dy, dz = along_ray(local, 3, x, y)
+    px, py, pz = ox + distance * dx, oy + distance * dy, oz + distance * dz
+    nx, ny, nz = _normal(solids, k, face, px, py, pz, dz)
     length = np.sqrt(dx * dx + dy * dy + dz * dz)
     facing = abs(nx * dx + ny * dy + nz * dz) / length
     return Point(px, -py, pz, nx, ny, nz, facing, distance * pixel_angle)
+
+
+@inlined
+def _normal(
+    solids: Solids, k: int, face: int, px: float, py: float, pz: float, dz: float
+) -> Triple:
+    """Outward normal of a part at a point on it, towards the ray for a sheet."""
+    form = solids.form[k]
+    if form == HULL:
+        row = solids.first_plane[k] + face
+        return solids.planes[row, 0], solids.planes[row, 1], solids.planes[row, 2]
+    if form == SHEET:
+        return 0.0, 0.0, (-1.0 if dz > 0.0 else 1.0)
+    if form == ELLIPSOID:
+        s = solids.size
+        ux, uy, uz = px - s[k, 0], py - s[k, 1], pz - s[k, 2]
+        a = s[k, 3] * ux + s[k, 4] * uy + s[k, 5] * uz
+        b = s[k, 6] * ux + s[k, 7] * uy + s[k, 8] * uz
+        c = s[k, 9] * ux + s[k, 10] * uy + s[k, 11] * uz
+        nx = s[k, 3] * a + s[k, 6] * b + s[k, 9] * c
+        ny = s[k, 4] * a + s[k, 7] * b + s[k, 10] * c
+        nz = s[k, 5] * a + s[k, 8] * b + s[k, 11] * c
+        scale = 1.0 / np.sqrt(nx * nx + ny * ny + nz * nz + 1e-18)
+        return nx * scale, ny * scale, nz * scale
+    return 0.0, -1.0, 0.0

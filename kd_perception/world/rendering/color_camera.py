@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from kd_perception.world.climate import Climate
-from kd_perception.world.compiling import compiled
+from kd_perception.world.compiling import kernel
 from kd_perception.world.noise import normal_noise
 from kd_perception.world.rendering.light import exposure
 from kd_perception.world.scenes.shapes import Array
@@ -119,7 +119,7 @@ def _gamma_curve() -> Array:
     return (255.0 * linear ** (1.0 / 2.2)).astype(np.float32)
 
 
-@compiled
+@kernel
 def _develop(
     radiance: Array, noise: Array, read: float, shot: float, vignetting: float, curve: Array,
     image: Array,

@@ -12,10 +12,11 @@ from typing import NamedTuple
 import numpy as np
 
 from kd_perception.world.climate import Climate
-from kd_perception.world.compiling import compiled, inlined
+from kd_perception.world.compiling import inlined, kernel
 from kd_perception.world.materials.base import Color
 from kd_perception.world.noise import cloud_tiles
 from kd_perception.world.rendering.camera import Camera
+from kd_perception.world.rendering.casting import Triple, along_ray
 from kd_perception.world.rendering.shading import GBuffer
 from kd_perception.world.scenes.shapes import Array, Vector
 
@@ -27,6 +28,7 @@ _LOW_SUN_COLOR = np.array([1.0, 0.82, 0.6])
 _GRAY_SKY = np.array([0.85, 0.9, 0.95])
 _BLUE_SKY = np.array([0.35, 0.55, 1.0])
 _SUN_DISK = 60.0
+_SKY_PATH_M = 800.0
 _TYPICAL_DEPTH_M = 20.0
 
 
@@ -56,8 +58,8 @@ class _Light(NamedTuple):
         cloud: share of clouds.
         sky: irradiance of a surface that sees nothing but sky.
         bounce: irradiance from the ground.
-        lamps: position, power and color of lamps [n, 7].
-        headlight: position, direction and power of the camera's own car [7].
+        lamps: position, power and color of lamps [n, 7]; none by day.
+        headlights: position, power and direction of the camera's own car [n, 7]; none by day.
         fog: radiance of thick fog.
         fog_per_m: extinction.
     """
@@ -71,7 +73,7 @@ class _Light(NamedTuple):
     sky: Array
     bounce: float
     lamps: Array
-    headlight: Array
+    headlights: Array
     fog: Array
     fog_per_m: float
 
@@ -118,7 +120,9 @@ def _light(climate: Climate, camera: Camera, lamps: Iterable[Lamp]) -> _Light:
     sun_color = climate.sun.light * (_LOW_SUN_COLOR if low else _SUN_COLOR)
     forward = camera.rotation[:, 2]
     beam = camera.position + np.array([0.0, _HEADLIGHT_DROP_M, 0.0])
-    table = [(*lamp.position, lamp.power * climate.lamp_light, *lamp.color) for lamp in lamps]
+    lit = climate.lamp_light
+    table = [(*lamp.position, lamp.power * lit, *lamp.color) for lamp in lamps if lit]
+    own = [(*beam, _HEADLIGHT * lit, *forward)] if lit else []
     return _Light(
         sun=np.array(climate.sun.direction),
         sun_color=sun_color,
@@ -129,64 +133,64 @@ def _light(climate: Climate, camera: Camera, lamps: Iterable[Lamp]) -> _Light:
         sky=sky * (0.5 * gray + 0.5 * tint),
         bounce=0.1 * climate.sun.light + 0.25 * sky,
         lamps=np.array(table, float).reshape(-1, 7),
-        headlight=np.array([*beam, *forward, _HEADLIGHT * climate.lamp_light]),
+        headlights=np.array(own, float).reshape(-1, 7),
         fog=_fog(climate),
         fog_per_m=3.0 / climate.visibility_m,
     )
 
 
-@compiled
+@kernel
 def _radiate(buffer: GBuffer, rays: Array, light: _Light, clouds: Array, image: Array) -> None:
     height, width = buffer.depth_m.shape
-    ray = np.empty(3)
-    place = np.empty(3)
-    total = np.empty(3)
     for y in range(height):
         for x in range(width):
-            for i in range(3):
-                ray[i] = rays[3, i] + x * rays[4, i] + y * rays[5, i]
-            length = np.sqrt(ray[0] ** 2 + ray[1] ** 2 + ray[2] ** 2)
-            distance = buffer.depth_m[y, x]
+            ray = along_ray(rays, 3, x, y)
+            length = np.sqrt(ray[0] * ray[0] + ray[1] * ray[1] + ray[2] * ray[2])
+            distance = float(buffer.depth_m[y, x])
             if distance == np.inf:
-                _sky_radiance(ray, length, light, clouds, total)
-                haze = np.exp(-light.fog_per_m * 800.0)
+                total = _sky_radiance(ray, length, light, clouds)
+                path = _SKY_PATH_M
             else:
-                for i in range(3):
-                    place[i] = rays[0, i] + distance * ray[i]
-                _irradiance(buffer, y, x, place, light, total)
-                _surface(buffer, y, x, ray, length, light, clouds, total)
-                haze = np.exp(-light.fog_per_m * distance * length)
-            for i in range(3):
-                image[y, x, i] = total[i] * haze + light.fog[i] * (1.0 - haze)
+                origin = along_ray(rays, 0, x, y)
+                place = (
+                    origin[0] + distance * ray[0],
+                    origin[1] + distance * ray[1],
+                    origin[2] + distance * ray[2],
+                )
+                normal = (buffer.normal[y, x, 0], buffer.normal[y, x, 1], buffer.normal[y, x, 2])
+                total = _irradiance(float(buffer.sun[y, x]), place, normal, light)
+                total = _leaving(buffer, y, x, normal, ray, length, light, total)
+                path = distance * length
+            haze = np.exp(-light.fog_per_m * path)
+            image[y, x, 0] = total[0] * haze + light.fog[0] * (1.0 - haze)
+            image[y, x, 1] = total[1] * haze + light.fog[1] * (1.0 - haze)
+            image[y, x, 2] = total[2] * haze + light.fog[2] * (1.0 - haze)
 
 
 @inlined
-def _irradiance(
-    buffer: GBuffer, y: int, x: int, place: Array, light: _Light, total: Array
-) -> None:
-    """Light that falls on a surface, into `total`."""
-    normal = buffer.normal[y, x]
+def _irradiance(sun: float, place: Triple, normal: Triple, light: _Light) -> Triple:
+    """Light that falls on a surface."""
     up = 0.5 - 0.5 * normal[1]
-    for i in range(3):
-        total[i] = (
-            light.sun_color[i] * buffer.sun[y, x] + light.sky[i] * up + light.bounce * (1.0 - up)
-        )
+    bounce = light.bounce * (1.0 - up)
+    red = light.sun_color[0] * sun + light.sky[0] * up + bounce
+    green = light.sun_color[1] * sun + light.sky[1] * up + bounce
+    blue = light.sun_color[2] * sun + light.sky[2] * up + bounce
     for k in range(len(light.lamps)):
-        lamp = light.lamps[k]
-        shine = _falloff(lamp[0:3], place, normal) * lamp[3]
-        for i in range(3):
-            total[i] += shine * lamp[4 + i]
-    if light.headlight[6] > 0.0:
-        shine = _falloff(light.headlight[0:3], place, normal) * light.headlight[6]
-        shine *= _beam(light.headlight, place)
-        for i in range(3):
-            total[i] += shine
+        shine = _falloff(light.lamps, k, place, normal) * light.lamps[k, 3]
+        red += shine * light.lamps[k, 4]
+        green += shine * light.lamps[k, 5]
+        blue += shine * light.lamps[k, 6]
+    for k in range(len(light.headlights)):
+        shine = _falloff(light.headlights, k, place, normal) * light.headlights[k, 3]
+        shine *= _beam(light.headlights, k, place)
+        red, green, blue = red + shine, green + shine, blue + shine
+    return red, green, blue
 
 
 @inlined
-def _falloff(source: Array, place: Array, normal: Array) -> float:
+def _falloff(sources: Array, k: int, place: Triple, normal: Triple) -> float:
     """Cosine over squared distance, a little of it on the far side too."""
-    dx, dy, dz = source[0] - place[0], source[1] - place[1], source[2] - place[2]
+    dx, dy, dz = sources[k, 0] - place[0], sources[k, 1] - place[1], sources[k, 2] - place[2]
     squared = dx * dx + dy * dy + dz * dz + 0.5
     cosine = (dx * normal[0] + dy * normal[1] + dz * normal[2]) / np.sqrt(squared)
     shine: float = max(cosine, 0.03) / squared
@@ -194,56 +198,67 @@ def _falloff(source: Array, place: Array, normal: Array) -> float:
 
 
 @inlined
-def _beam(headlight: Array, place: Array) -> float:
+def _beam(headlights: Array, k: int, place: Triple) -> float:
     """Share of a headlight's power towards a place: full within a flat cone."""
-    dx, dy, dz = place[0] - headlight[0], place[1] - headlight[1], place[2] - headlight[2]
-    along = dx * headlight[3] + dy * headlight[4] + dz * headlight[5]
+    dx = place[0] - headlights[k, 0]
+    dy = place[1] - headlights[k, 1]
+    dz = place[2] - headlights[k, 2]
+    along = dx * headlights[k, 4] + dy * headlights[k, 5] + dz * headlights[k, 6]
     if along <= 0.1:
         return 0.0
-    across = np.sqrt(max(dx * dx + dy * dy + dz * dz - along * along, 0.0)) / along
-    share: float = 1.0 / (1.0 + (across / 0.45) ** 4)
+    across = max(dx * dx + dy * dy + dz * dz - along * along, 0.0) / (along * along)
+    share: float = 1.0 / (1.0 + (across / 0.2) ** 2)
     return share
 
 
 @inlined
-def _surface(
-    buffer: GBuffer, y: int, x: int, ray: Array, length: float, light: _Light, clouds: Array,
-    total: Array,
-) -> None:  # fmt: skip
-    """From the light that falls on a surface to the light that leaves it, in place."""
-    albedo, glow = buffer.albedo[y, x], buffer.glow[y, x]
-    brightest = max(albedo[0], albedo[1], albedo[2], 1e-3)
+def _leaving(
+    buffer: GBuffer,
+    y: int,
+    x: int,
+    normal: Triple,
+    ray: Triple,
+    length: float,
+    light: _Light,
+    falling: Triple,
+) -> Triple:
+    """The light that leaves a surface: reflected, given off, and mirrored by glass."""
+    r, g, b = buffer.albedo[y, x, 0], buffer.albedo[y, x, 1], buffer.albedo[y, x, 2]
     dark = 1.0 - 0.45 * buffer.wetness[y, x]
-    for i in range(3):
-        total[i] = total[i] * albedo[i] * dark + glow * albedo[i] / brightest
+    glow = buffer.glow[y, x] / max(r, g, b, 1e-3)
+    red = r * (falling[0] * dark + glow)
+    green = g * (falling[1] * dark + glow)
+    blue = b * (falling[2] * dark + glow)
     if buffer.glass[y, x]:
-        normal = buffer.normal[y, x]
         along = ray[0] * normal[0] + ray[1] * normal[1] + ray[2] * normal[2]
         # What glass mirrors: sky where the reflected ray goes up, street where it goes down.
-        up = -(ray[1] - 2.0 * along * normal[1]) / length
+        up = 2.0 * along * normal[1] - ray[1] > 0.0
         share = 0.12 + 0.5 * (1.0 - abs(along) / length) ** 3
-        for i in range(3):
-            seen = light.horizon[i] if up > 0.0 else 0.3 * light.sky[i]
-            total[i] = (1.0 - share) * total[i] + share * seen
+        red += share * ((light.horizon[0] if up else 0.3 * light.sky[0]) - red)
+        green += share * ((light.horizon[1] if up else 0.3 * light.sky[1]) - green)
+        blue += share * ((light.horizon[2] if up else 0.3 * light.sky[2]) - blue)
+    return red, green, blue
 
 
 @inlined
-def _sky_radiance(ray: Array, length: float, light: _Light, clouds: Array, total: Array) -> None:
+def _sky_radiance(ray: Triple, length: float, light: _Light, clouds: Array) -> Triple:
     elevation = max(-ray[1] / length, 0.0)
     column = int(np.floor(np.arctan2(ray[0], ray[2]) * 90.0)) & 255
     row = int(np.floor(elevation * 160.0)) & 255
     cover = min(max(light.cloud + 0.35 * clouds[1, row, column] * (1.0 - light.cloud), 0.0), 1.0)
     towards = (ray[0] * light.sun[0] + ray[1] * light.sun[1] + ray[2] * light.sun[2]) / length
-    halo = max(towards, 0.0) ** 64
-    disk = 1.0 if towards > 0.9995 else 0.0
+    halo = 0.6 * (1.0 - 0.8 * cover) * max(towards, 0.0) ** 64
+    disk = light.disk if towards > 0.9995 else 0.0
     rise = (1.0 - elevation) ** 4
-    for i in range(3):
-        clear = light.zenith[i] * (1.0 - rise) + light.horizon[i] * rise
-        total[i] = clear * (1.0 - cover) + 0.9 * light.horizon[i] * cover
-        total[i] += light.sun_color[i] * 0.6 * halo * (1.0 - 0.8 * cover) + light.disk * disk
+    clear, low = (1.0 - cover) * (1.0 - rise), (1.0 - cover) * rise + 0.9 * cover
+    return (
+        clear * light.zenith[0] + low * light.horizon[0] + halo * light.sun_color[0] + disk,
+        clear * light.zenith[1] + low * light.horizon[1] + halo * light.sun_color[1] + disk,
+        clear * light.zenith[2] + low * light.horizon[2] + halo * light.sun_color[2] + disk,
+    )
 
 
-@compiled
+@kernel
 def _reflect(buffer: GBuffer, rays: Array, to_pixel: Array, seen: Array, image: Array) -> None:
     """Wet ground mirrors what stands above it, as far as that is in the image."""
     height, width = buffer.depth_m.shape

@@ -9,14 +9,14 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from kd_perception.world.climate import Climate
-from kd_perception.world.compiling import compiled, inlined
+from kd_perception.world.compiling import inlined, kernel
 from kd_perception.world.materials import KINDS, Materials, Point, Sample, Textures, sample
 from kd_perception.world.materials.ground import Ground
 from kd_perception.world.noise import cloud_tiles
 from kd_perception.world.rendering.camera import Lens
-from kd_perception.world.rendering.casting import Hits, local_point
+from kd_perception.world.rendering.casting import Hits, Triple, along_ray, into_local, local_point
 from kd_perception.world.rendering.shadows import SunMap, sunlight
-from kd_perception.world.rendering.tables import HULL, SLAB, Solids
+from kd_perception.world.rendering.tables import SLAB, Solids
 from kd_perception.world.scenes.decals import Decal
 from kd_perception.world.scenes.shapes import Array
 
@@ -85,7 +85,9 @@ class GBuffer(NamedTuple):
 class _Sky(NamedTuple):
     """What the shading kernel needs of the weather."""
 
-    direction: Array
+    sun_x: float
+    sun_y: float
+    sun_z: float
     warming_k: float
     air_c: float
     sky_c: float
@@ -106,7 +108,7 @@ def shade(
     """Evaluate materials, sun and shadow where the rays have met something."""
     buffer = GBuffer.empty(hits.depth_m)
     sky = _Sky(
-        np.array(climate.sun.direction),
+        *climate.sun.direction,
         climate.sun.warming_k,
         climate.air_c,
         climate.sky_c,
@@ -115,12 +117,12 @@ def shade(
     )
     _shade(
         hits.part, hits.face, solids, materials, textures, lens.rays(), pixel_angle, sky,
-        sun_map, cloud_tiles(), buffer,
+        sun_map, cloud_tiles(), np.empty((6, 3)), buffer,
     )  # fmt: skip
     return buffer
 
 
-@compiled
+@kernel
 def _shade(
     part: Array,
     face: Array,
@@ -132,42 +134,31 @@ def _shade(
     sky: _Sky,
     sun_map: SunMap,
     clouds: Array,
+    local: Array,
     buffer: GBuffer,
 ) -> None:
+    # Numbers in tuples, no slices: a view of an array costs more than all that is done with it.
     height, width = part.shape
-    local = np.empty((6, 3))
-    world = np.empty(3)
-    normal = np.empty(3)
     last = -1
     for y in range(height):
         for x in range(width):
             k = part[y, x]
-            for i in range(3):
-                world[i] = rays[3, i] + x * rays[4, i] + y * rays[5, i]
             if k < 0:
-                buffer.temperature_c[y, x] = _sky_temperature(world, sky, clouds)
+                direction = along_ray(rays, 3, x, y)
+                buffer.temperature_c[y, x] = _sky_temperature(direction, sky, clouds)
                 continue
             if k != last:
-                _into_local(rays, solids.position[k], solids.rotation[k], local)
+                into_local(rays, solids, k, local)
                 last = k
             distance = float(buffer.depth_m[y, x])
-            point = _point(k, face[y, x], solids, local, x, y, distance, pixel_angle)
+            point = local_point(solids, k, face[y, x], local, x, y, distance, pixel_angle)
             found = sample(solids.kind[k], solids.row[k], materials, point, textures)
-            rotation = solids.rotation[k]
-            for i in range(3):
-                normal[i] = (
-                    rotation[i, 0] * point.normal_x
-                    + rotation[i, 1] * point.normal_y
-                    + rotation[i, 2] * point.normal_z
-                )
-                world[i] = rays[0, i] + x * rays[1, i] + y * rays[2, i] + distance * world[i]
-            lit = 0.0
-            for i in range(3):
-                lit += normal[i] * sky.direction[i]
-            now, long = sunlight(sun_map, world, lit)
-            warming = sky.warming_k * max(lit, 0.0) * long * solids.absorptance[k]
+            normal = _turned(solids, k, point)
+            lit = max(normal[0] * sky.sun_x + normal[1] * sky.sun_y + normal[2] * sky.sun_z, 0.0)
+            now, long = sunlight(sun_map, _place(rays, x, y, distance), lit)
+            warming = sky.warming_k * lit * long * solids.absorptance[k]
             buffer.temperature_c[y, x] = found.temperature_c + warming
-            buffer.sun[y, x] = max(lit, 0.0) * now
+            buffer.sun[y, x] = lit * now
             _store(buffer, y, x, found, normal)
             buffer.label[y, x] = solids.label[k]
             buffer.instance[y, x] = solids.instance[k]
@@ -179,7 +170,29 @@ def _shade(
 
 
 @inlined
-def _store(buffer: GBuffer, y: int, x: int, found: Sample, normal: Array) -> None:
+def _place(rays: Array, x: int, y: int, distance: float) -> Triple:
+    origin, direction = along_ray(rays, 0, x, y), along_ray(rays, 3, x, y)
+    return (
+        origin[0] + distance * direction[0],
+        origin[1] + distance * direction[1],
+        origin[2] + distance * direction[2],
+    )
+
+
+@inlined
+def _turned(solids: Solids, k: int, point: Point) -> Triple:
+    """The normal in world axes."""
+    nx, ny, nz = point.normal_x, point.normal_y, point.normal_z
+    turn = solids.rotation
+    return (
+        turn[k, 0, 0] * nx + turn[k, 0, 1] * ny + turn[k, 0, 2] * nz,
+        turn[k, 1, 0] * nx + turn[k, 1, 1] * ny + turn[k, 1, 2] * nz,
+        turn[k, 2, 0] * nx + turn[k, 2, 1] * ny + turn[k, 2, 2] * nz,
+    )
+
+
+@inlined
+def _store(buffer: GBuffer, y: int, x: int, found: Sample, normal: Triple) -> None:
     buffer.emissivity[y, x] = found.emissivity
     buffer.sky_view[y, x] = 0.5 - 0.5 * normal[1]
     buffer.albedo[y, x, 0] = found.red
@@ -187,56 +200,15 @@ def _store(buffer: GBuffer, y: int, x: int, found: Sample, normal: Array) -> Non
     buffer.albedo[y, x, 2] = found.blue
     buffer.glow[y, x] = found.glow
     buffer.glass[y, x] = found.glass > 0.5
-    for i in range(3):
-        buffer.normal[y, x, i] = normal[i]
+    buffer.normal[y, x, 0] = normal[0]
+    buffer.normal[y, x, 1] = normal[1]
+    buffer.normal[y, x, 2] = normal[2]
 
 
 @inlined
-def _into_local(rays: Array, position: Array, rotation: Array, local: Array) -> None:
-    for i in range(6):
-        x, y, z = rays[i, 0], rays[i, 1], rays[i, 2]
-        if i == 0:
-            x, y, z = x - position[0], y - position[1], z - position[2]
-        for j in range(3):
-            local[i, j] = rotation[0, j] * x + rotation[1, j] * y + rotation[2, j] * z
-
-
-@inlined
-def _point(
-    k: int,
-    face: int,
-    solids: Solids,
-    local: Array,
-    x: int,
-    y: int,
-    distance: float,
-    pixel_angle: float,
-) -> Point:
-    form = solids.form[k]
-    if form != HULL:
-        return local_point(form, solids.size[k], local, x, y, distance, pixel_angle)
-    plane = solids.planes[solids.first_plane[k] + face]
-    dx = local[3, 0] + x * local[4, 0] + y * local[5, 0]
-    dy = local[3, 1] + x * local[4, 1] + y * local[5, 1]
-    dz = local[3, 2] + x * local[4, 2] + y * local[5, 2]
-    length = np.sqrt(dx * dx + dy * dy + dz * dz)
-    facing = abs(plane[0] * dx + plane[1] * dy + plane[2] * dz) / length
-    return Point(
-        local[0, 0] + x * local[1, 0] + y * local[2, 0] + distance * dx,
-        -(local[0, 1] + x * local[1, 1] + y * local[2, 1] + distance * dy),
-        local[0, 2] + x * local[1, 2] + y * local[2, 2] + distance * dz,
-        plane[0],
-        plane[1],
-        plane[2],
-        facing,
-        distance * pixel_angle,
-    )
-
-
-@inlined
-def _sky_temperature(direction: Array, sky: _Sky, clouds: Array) -> Any:
+def _sky_temperature(direction: Triple, sky: _Sky, clouds: Array) -> Any:
     """Colder with elevation, clouds in between."""
-    flat = np.sqrt(direction[0] ** 2 + direction[2] ** 2)
+    flat = np.sqrt(direction[0] * direction[0] + direction[2] * direction[2])
     elevation = max(-direction[1] / flat, 0.0)
     column = int(np.floor(np.arctan2(direction[0], direction[2]) * 90.0)) & 255
     row = int(np.floor(elevation * 160.0)) & 255
@@ -274,7 +246,7 @@ def _decal_corners(table: Array) -> Array:
     return np.stack([x, np.broadcast_to(y, x.shape), z], axis=-1)
 
 
-@compiled
+@kernel
 def _lay(buffer: GBuffer, table: Array, windows: Array, rays: Array) -> None:
     for k in range(len(table)):
         decal = table[k]

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -11,12 +11,12 @@ from kd_perception.world.climate import Climate
 from kd_perception.world.compiling import inlined
 from kd_perception.world.materials import Materials, Textures
 from kd_perception.world.rendering.camera import Camera, ParallelCamera
-from kd_perception.world.rendering.casting import cast
+from kd_perception.world.rendering.casting import Triple, cast
 from kd_perception.world.rendering.tables import SLAB, Solids
 from kd_perception.world.scenes.shapes import Array
 
-_PIXELS = 640
-_PIXEL_M = 0.12
+_PIXELS = 512
+_PIXEL_M = 0.14
 _AHEAD_M = 30.0
 _ABOVE_M = 120.0
 _BIAS_M = 0.2
@@ -71,33 +71,43 @@ def _without_ground(solids: Solids) -> Solids:
 
 
 @inlined
-def sunlight(sun: SunMap, world: Array, cosine: float) -> tuple[float, float]:
+def _on_map(sun: SunMap, i: int, world: Triple) -> Any:
+    x, y, z = world
+    turn = sun.to_map
+    return turn[i, 0] * x + turn[i, 1] * y + turn[i, 2] * z + turn[i, 3]
+
+
+@inlined
+def sunlight(sun: SunMap, world: Triple, cosine: float) -> tuple[float, float]:
     """How far the sun shines on a point, 0 to 1: now, and for long.
 
     Things on their way do not shade for long.
     """
     if cosine <= 0.0 or sun.depth_m.shape[0] == 0:
         return 0.0, 0.0
-    place = np.empty(3)
-    for i in range(3):
-        place[i] = (
-            sun.to_map[i, 0] * world[0]
-            + sun.to_map[i, 1] * world[1]
-            + sun.to_map[i, 2] * world[2]
-            + sun.to_map[i, 3]
-        )
-    left, top = int(np.floor(place[0])), int(np.floor(place[1]))
+    column_at = _on_map(sun, 0, world)
+    row_at = _on_map(sun, 1, world)
+    left, top = int(np.floor(column_at)), int(np.floor(row_at))
     rows, columns = sun.depth_m.shape
     if not (0 <= top < rows - 1 and 0 <= left < columns - 1):
         return 1.0, 1.0
     # At grazing light a pixel of the map spans much depth.
-    reach = place[2] - _BIAS_M - _PIXEL_M * min(1.0 / max(cosine, 0.05), 8.0)
-    now, long = 0.0, 0.0
-    for row in range(top, top + 2):
-        for column in range(left, left + 2):
-            share = 1.0 - abs(place[0] - column)
-            share *= 1.0 - abs(place[1] - row)
-            lit = sun.depth_m[row, column] >= reach
-            now += share if lit else 0.0
-            long += share if lit or sun.moving[row, column] else 0.0
-    return now, long
+    reach = _on_map(sun, 2, world) - _BIAS_M - _PIXEL_M * min(1.0 / max(cosine, 0.05), 8.0)
+    depth, moving = sun.depth_m, sun.moving
+    a, b = depth[top, left] >= reach, depth[top, left + 1] >= reach
+    c, d = depth[top + 1, left] >= reach, depth[top + 1, left + 1] >= reach
+    if a and b and c and d:
+        return 1.0, 1.0
+    right, down = column_at - left, row_at - top
+    now = _blend(a, b, c, d, right, down)
+    a, b = a or moving[top, left], b or moving[top, left + 1]
+    c, d = c or moving[top + 1, left], d or moving[top + 1, left + 1]
+    return now, _blend(a, b, c, d, right, down)
+
+
+@inlined
+def _blend(a: bool, b: bool, c: bool, d: bool, right: float, down: float) -> float:
+    """Bilinear mean of four corners."""
+    upper = (1.0 - right) * a + right * b
+    lower = (1.0 - right) * c + right * d
+    return (1.0 - down) * upper + down * lower

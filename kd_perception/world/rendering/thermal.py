@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from kd_perception.world.climate import Climate
-from kd_perception.world.compiling import compiled
+from kd_perception.world.compiling import kernel
 from kd_perception.world.config import Range, SensorRanges
 from kd_perception.world.noise import normal_noise
 from kd_perception.world.rendering.shading import GBuffer
@@ -77,7 +77,7 @@ def apparent_temperature(buffer: GBuffer, climate: Climate, sensor: ThermalSenso
     return apparent
 
 
-@compiled
+@kernel
 def _apparent(
     buffer: GBuffer, air_c: float, sky_c: float, extinction_per_m: float, apparent: Array
 ) -> None:

@@ -146,7 +146,7 @@ def _walker(site: Site, who: Person | Animal, u: float, z: float, speed_m_s: flo
 def _add_walker(site: Site) -> None:
     """One person, sometimes with company that goes the same way."""
     rng = site.rng
-    place = site.spot(_person_zones(site), 0.45, (7.0, 50.0))
+    place = site.spot(_person_zones(site), 0.45, (8.5, 50.0))
     if place is None:
         return
     first: Walker | None = None
@@ -165,7 +165,7 @@ def _add_rider(site: Site) -> None:
     rng, half = site.rng, site.plan.ground.half_width_m
     edge = (0.85 * half, half + 0.4)
     zones = ((-half - 0.5, half + 0.5),) if site.still else (edge, (-edge[1], -edge[0]))
-    place = site.spot(zones, 0.9, (6.0, 45.0))
+    place = site.spot(zones, 0.9, (7.5, 45.0))
     if place is None:
         return
     u, z = place

@@ -95,7 +95,8 @@ class _Wardrobe:
         if cold:
             towards_road = rng.uniform(0.0, 0.5) * (climate.road_c - climate.air_c)
             self.base_c += towards_road + rng.normal(0.0, 0.5)
-        warmth = SKIN_C + rng.uniform(-1.5, 1.5) - climate.air_c
+        # Skin in the open is cooler than at rest indoors, the more the wind blows.
+        warmth = rng.uniform(0.6, 1.0) * (SKIN_C + rng.uniform(-1.5, 1.5) - climate.air_c)
         self.span_k = 0.03 * warmth if cold else max(warmth, 2.5)
 
     def cloth(self, low: float, high: float, color: Color, folds: float = 1.0) -> Plain:

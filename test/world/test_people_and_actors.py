@@ -78,7 +78,7 @@ def test_faces_are_the_warmest_and_clothes_vary(climate):
         assert np.all(seen.label[seen.instance == 3] == PERSON)
     span = SKIN_C - climate.air_c
     assert np.median(spreads) > 0.15 * span
-    assert climate.air_c + 0.7 * span < np.median(warmest) < SKIN_C + 5.0
+    assert climate.air_c + 0.5 * span < np.median(warmest) < SKIN_C + 5.0
 
 
 def test_cold_persons_are_as_cold_as_the_street(climate):

@@ -16,10 +16,11 @@ from kd_perception.world.materials import Materials, Textures
 from kd_perception.world.rendering.camera import Camera
 from kd_perception.world.rendering.casting import cast
 from kd_perception.world.rendering.color_camera import color_image, draw_color_sensor
+from kd_perception.world.rendering.decal_layer import lay_decals
 from kd_perception.world.rendering.lidar import lidar_image
 from kd_perception.world.rendering.light import radiance
 from kd_perception.world.rendering.saliency import saliency_image
-from kd_perception.world.rendering.shading import GBuffer, lay_decals, shade
+from kd_perception.world.rendering.shading import GBuffer, shade
 from kd_perception.world.rendering.shadows import SunMap, sun_map
 from kd_perception.world.rendering.tables import Solids, pack
 from kd_perception.world.rendering.thermal import apparent_temperature, thermal_image

@@ -14,8 +14,9 @@ from kd_perception.world.materials.plain import Plain
 from kd_perception.world.rendering.camera import Camera, camera_rotation
 from kd_perception.world.rendering.casting import cast
 from kd_perception.world.rendering.color_camera import ColorSensor, color_image
+from kd_perception.world.rendering.decal_layer import lay_decals
 from kd_perception.world.rendering.light import Lamp, radiance
-from kd_perception.world.rendering.shading import lay_decals, shade
+from kd_perception.world.rendering.shading import shade
 from kd_perception.world.rendering.shadows import sun_map
 from kd_perception.world.rendering.tables import pack
 from kd_perception.world.scenes.decals import Decal

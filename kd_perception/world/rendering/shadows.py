@@ -11,7 +11,8 @@ from kd_perception.world.climate import Climate
 from kd_perception.world.compiling import inlined
 from kd_perception.world.materials import Materials, Textures
 from kd_perception.world.rendering.camera import Camera, ParallelCamera
-from kd_perception.world.rendering.casting import Triple, cast
+from kd_perception.world.rendering.casting import cast
+from kd_perception.world.rendering.rays import Triple
 from kd_perception.world.rendering.tables import SLAB, Solids
 from kd_perception.world.scenes.shapes import Array
 

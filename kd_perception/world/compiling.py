@@ -9,6 +9,7 @@ of any of them never meets code of another version.
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -56,14 +57,26 @@ def _sources_digest() -> str:
     return digest.hexdigest()[:16]
 
 
-_FOLDER = f'world-{_sources_digest()}'
+def _cache_folder() -> Path:
+    """Where the user wants it, else beside the sources, else in the user's cache."""
+    beside = Path(__file__).parent / '__pycache__'
+    if config.CACHE_DIR:
+        root = Path(config.CACHE_DIR)
+    elif os.access(beside if beside.is_dir() else beside.parent, os.W_OK):
+        root = beside
+    else:
+        root = Path(os.environ.get('XDG_CACHE_HOME') or Path.home() / '.cache') / 'kd_perception'
+    return root / f'world-{_sources_digest()}'
+
+
+_FOLDER = str(_cache_folder())
 
 
 @contextmanager
 def _own_cache() -> Iterator[None]:
-    """Let numba keep what is declared meanwhile in our folder, under the user's one if set."""
+    """Let numba keep in our folder what is declared meanwhile."""
     before = config.CACHE_DIR
-    config.CACHE_DIR = str(Path(before or Path(__file__).parent / '__pycache__') / _FOLDER)
+    config.CACHE_DIR = _FOLDER
     try:
         yield
     finally:

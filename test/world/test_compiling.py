@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Compiled code is kept for the next process, and never for other sources."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from kd_perception.world import compiling
+
+LOOP = """
+from package.compiling import kernel
+from package.point import value
+
+@kernel
+def fill(array):
+    for i in range(len(array)):
+        array[i] = value(i)
+"""
+POINT = """
+from package.compiling import inlined
+
+@inlined
+def value(i):
+    return FACTOR * i
+"""
+PROGRAM = """
+import numpy as np
+from package.loop import fill
+array = np.zeros(3)
+fill(array)
+print(array[2], sum(fill.stats.cache_hits.values()))
+"""
+
+
+def run(folder: Path, factor: int, **environment: str) -> tuple[float, int]:
+    """Value and cache hits of a process that uses a kernel of two modules."""
+    package = folder / 'package'
+    package.mkdir(exist_ok=True)
+    shutil.copy(compiling.__file__, package)
+    (package / 'loop.py').write_text(LOOP)
+    point = package / 'point.py'
+    point.write_text(POINT.replace('FACTOR', str(factor)))
+    # Numba would not see the edit by the time of the file that holds the loop.
+    os.utime(package / 'loop.py', (1e9, 1e9))
+    output = subprocess.run(
+        [sys.executable, '-c', PROGRAM],
+        cwd=folder,
+        env={**os.environ, 'PYTHONPATH': str(folder), **environment},
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.split()
+    return float(output[0]), int(output[1])
+
+
+def test_second_process_finds_what_the_first_compiled(tmp_path):
+    assert run(tmp_path, 3) == (6.0, 0)
+    assert run(tmp_path, 3) == (6.0, 1)
+
+
+def test_edit_of_another_module_is_not_missed(tmp_path):
+    assert run(tmp_path, 3) == (6.0, 0)
+    assert run(tmp_path, 4) == (8.0, 0)
+    assert run(tmp_path, 3) == (6.0, 1), 'what was compiled of the first version is still there'
+
+
+def test_folder_of_the_user_is_respected(tmp_path):
+    chosen = tmp_path / 'chosen'
+    run(tmp_path, 3, NUMBA_CACHE_DIR=str(chosen))
+    assert list(chosen.glob('world-*/*/*.nbc'))
+    assert not (tmp_path / 'package' / '__pycache__').exists() or not list(
+        (tmp_path / 'package' / '__pycache__').glob('world-*')
+    )
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason='root may write everywhere')
+def test_read_only_installation_uses_the_users_cache(tmp_path):
+    run(tmp_path, 3)
+    shutil.rmtree(tmp_path / 'package' / '__pycache__')
+    (tmp_path / 'package').chmod(0o555)
+    try:
+        hits = [run_only(tmp_path) for _ in range(2)]
+    finally:
+        (tmp_path / 'package').chmod(0o755)
+    assert hits == [0, 1]
+
+
+def run_only(folder: Path) -> int:
+    output = subprocess.run(
+        [sys.executable, '-B', '-c', PROGRAM],
+        env={**os.environ, 'PYTHONPATH': str(folder), 'XDG_CACHE_HOME': str(folder / 'cache')},
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.split()
+    return int(output[1])

@@ -80,11 +80,32 @@ def test_hue_turns_by_no_more_than_told():
     assert (others[:, 1] > 0.05).any()
 
 
-def test_views_changed_by_equal_streams_stay_comparable():
-    one, two = image(1), image(1)[:, ::-1].copy()
-    config = PhotometricConfig(noise_share=0.0, blur_share=0.0)
-    a, b = (augment_rgb(x, np.random.default_rng(4), config) for x in (one, two))
-    np.testing.assert_allclose(a[:, ::-1], b, atol=1e-4)
+@given(seed=SEEDS)
+def test_saturation_keeps_the_luma(seed):
+    colors = 0.4 + 0.2 * image(seed)  # nothing is clipped
+    changed = photometric.change_saturation(colors, np.random.default_rng(seed), STRONG)
+    luma = [x @ np.array([0.299, 0.587, 0.114]) for x in (colors, changed)]
+    np.testing.assert_allclose(*luma, atol=1e-5)
+
+
+@given(seed=SEEDS)
+def test_contrast_moves_levels_from_or_to_middle_gray(seed):
+    source = image(seed)
+    changed = photometric.change_contrast(source, np.random.default_rng(seed), STRONG)
+    inside = (changed > 0.0) & (changed < 1.0) & (np.abs(source - 0.5) > 0.05)
+    factors = (changed[inside] - 0.5) / (source[inside] - 0.5)
+    assert np.exp(-STRONG.contrast) - 1e-3 < factors.min()
+    assert factors.max() < np.exp(STRONG.contrast) + 1e-3
+    assert np.ptp(factors) < 1e-3
+
+
+@given(seed=SEEDS)
+def test_views_of_different_content_are_changed_alike_by_equal_streams(seed):
+    one, two = image(seed), image(seed + 1) ** 3
+    two[:, :20] = one[:, :20]  # what both cameras see
+    a, b = (augment_rgb(x, np.random.default_rng(seed), STRONG) for x in (one, two))
+    # The blur of 2 px reaches 8 px.
+    np.testing.assert_allclose(a[:, :12], b[:, :12], atol=1e-5)
 
 
 @pytest.mark.parametrize('values', [{'color_share': 1.5}, {'noise': -0.1}, {'blur_px': -1.0}])

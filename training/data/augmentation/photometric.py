@@ -3,7 +3,8 @@
 
 Images are float32 [height, width, 3] in the order red, green, blue, 0 to 1, and stay in that
 range. The views of a stereo pair or a video must be changed alike, or photometric losses learn the
-change: give each the same stream, `np.random.default_rng(one_seed)`.
+change: give each the same stream, `np.random.default_rng(one_seed)`. What is drawn and what a
+color becomes never depend on the rest of the image, but for the blur, which mixes neighbors.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ Rng = np.random.Generator
 F32 = np.float32
 
 _LUMA = np.array([0.299, 0.587, 0.114], F32)
+_MIDDLE = F32(0.5)
 
 
 @dataclass(frozen=True)
@@ -31,7 +33,7 @@ class PhotometricConfig:
     Args:
         color_share: how often brightness, contrast, saturation, hue and gamma change, 0 to 1.
         brightness: largest logarithm of the factor on all levels.
-        contrast: largest logarithm of the factor about the mean level.
+        contrast: largest logarithm of the factor about middle gray.
         saturation: largest logarithm of the factor about the gray image.
         hue_deg: largest turn of the color circle.
         gamma: largest logarithm of the exponent.
@@ -106,9 +108,11 @@ def change_brightness(rgb: Array, rng: Rng, config: PhotometricConfig) -> Array:
 
 
 def change_contrast(rgb: Array, rng: Rng, config: PhotometricConfig) -> Array:
-    """Stretch or squeeze the levels about their mean."""
-    mean = np.array(cv2.mean(rgb)[:3], F32) @ _LUMA
-    return _clip(mean + (rgb - mean) * _factor(rng, config.contrast))
+    """Stretch or squeeze the levels about middle gray.
+
+    Not about the image's own mean, which other views of the same scene do not share.
+    """
+    return _clip(_MIDDLE + (rgb - _MIDDLE) * _factor(rng, config.contrast))
 
 
 def change_saturation(rgb: Array, rng: Rng, config: PhotometricConfig) -> Array:

@@ -109,7 +109,7 @@ def add_column_pattern(kelvin: Array, rng: Rng, config: SensorConfig) -> Array:
 
 def hide_corners(gray: Array, label: Array, rng: Rng, config: SensorConfig) -> tuple[Array, Array]:
     """Blacken corners, as registration to another camera does; their label is unknown."""
-    if rng.uniform() > config.corner_share:
+    if not _happens(config.corner_share, rng):
         return gray, label
     height, width = gray.shape
     kept = np.ones(gray.shape, np.uint8)

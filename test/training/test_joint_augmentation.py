@@ -184,6 +184,27 @@ def test_view_sizes_zoom_and_turn_as_told():
     assert draw_view(np.random.default_rng(0), flips, SIZE).linear[0, 0] < 0.0
 
 
+def test_view_is_unknown_outside_of_the_frame():
+    config = JointConfig(height=128, width=160, scale_low=0.5, scale_high=0.5)
+    view = augment_sample(sample_of(), np.random.default_rng(1), config)
+    assert 0.7 < (view.label == 255).mean() < 0.9
+
+
+def test_focus_brings_things_into_view():
+    label = np.zeros((480, 640), np.uint8)
+    label[50:90, 40:52], label[60:85, 90:130] = 2, 1
+    shares = []
+    for focus_share in (0.0, 1.0):
+        config = JointConfig(height=64, width=96, scale_low=1.0, focus_share=focus_share)
+        labels = [
+            augment_sample(Sample(label=label), np.random.default_rng(seed), config).label
+            for seed in range(40)
+        ]
+        shares.append(np.mean([np.isin(view, (1, 2)).any() for view in labels]))
+    assert shares[1] > 0.95
+    assert shares[0] < 0.6
+
+
 def test_focus_ignores_what_is_not_known():
     label = np.full((480, 640), 255, np.uint8)
     label[400:, 600:] = 3

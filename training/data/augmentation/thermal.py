@@ -16,12 +16,11 @@ import numpy as np
 import numpy.typing as npt
 
 from kd_perception.errors import ShapeError
-from kd_perception.uncertainty import IGNORE_INDEX
 from kd_perception.world.classes import CAR, PERSON
 from training.data.augmentation.cameras import camera_image
 from training.data.augmentation.clutter import add_clutter
 from training.data.augmentation.config import AugmentationConfig
-from training.data.augmentation.joint import draw_view, warp_image
+from training.data.augmentation.joint import augment_sample
 from training.data.augmentation.photometric import augment_rgb
 from training.data.augmentation.sample import Sample
 from training.data.augmentation.sensor import (
@@ -57,7 +56,9 @@ def augment(
         Network input float32 [crop height, crop width] in 0 to 1, and its label (uint8, 255 where
         nothing is known).
     """
-    return _another_camera(*random_view(thermal, label, rng, config), rng, config)
+    sample = Sample(thermal=kelvin_from_thermal(thermal), label=label)
+    view = augment_sample(sample, rng, config.view)
+    return _another_camera(view.thermal, view.label, rng, config)
 
 
 def augment_pair(
@@ -81,14 +82,10 @@ def augment_pair(
     Raises:
         ShapeError: images of different sizes, or a thermal image of another type.
     """
-    Sample(thermal=thermal, rgb=rgb, label=label)  # Refuses images of different sizes.
-    matrix, scale = _place(label, rng, config)
-    size = (config.height, config.width)
-    kelvin = warp_image(kelvin_from_thermal(thermal), matrix, size, scale)
-    target = _warp_label(label, matrix, size)
-    gray, target = _another_camera(kelvin, target, rng, config)
-    color = warp_image(rgb, matrix, size, scale).astype(F32) / F32(255.0)
-    color = augment_rgb(color, rng, config.rgb)
+    sample = Sample(thermal=kelvin_from_thermal(thermal), rgb=rgb, label=label)
+    view = augment_sample(sample, rng, config.view)
+    gray, target = _another_camera(view.thermal, view.label, rng, config)
+    color = augment_rgb(view.rgb.astype(F32) / F32(255.0), rng, config.rgb)
     return gray, np.ascontiguousarray(color.transpose(2, 0, 1)), target
 
 
@@ -108,37 +105,6 @@ def kelvin_from_thermal(thermal: Array) -> Array:
         low_k = F32(283.15 - GRAY_SPAN_K / 2)
         return low_k + thermal.astype(F32) * F32(GRAY_SPAN_K / 255.0)
     raise ShapeError(f'a thermal image must be uint8 or uint16, received {thermal.dtype}')
-
-
-def random_view(
-    thermal: Array, label: Array, rng: Rng, config: AugmentationConfig
-) -> tuple[Array, Array]:
-    """Zoom, stretch, rotate, flip and crop; labels are unknown outside the frame.
-
-    Returns:
-        Temperatures in kelvin above absolute zero (float32) and labels, both of crop size.
-    """
-    matrix, scale = _place(label, rng, config)
-    size = (config.height, config.width)
-    kelvin = warp_image(kelvin_from_thermal(thermal), matrix, size, scale)
-    return kelvin, _warp_label(label, matrix, size)
-
-
-def _place(label: Array, rng: Rng, config: AugmentationConfig) -> tuple[Array, float]:
-    """Matrix [2, 3] of frame pixels to crop pixels, and its zoom."""
-    size = (label.shape[0], label.shape[1])
-    linear, center, scale = draw_view(rng, config.view, size, label)
-    # Up to half a pixel of zoom off from `view_matrix`, which no label can tell; kept because
-    # committed runs were trained with it and must come out the same bit for bit.
-    shift = np.array([config.width / 2, config.height / 2]) - linear @ center
-    return np.column_stack([linear, shift]), scale
-
-
-def _warp_label(label: Array, matrix: Array, size: tuple[int, int]) -> Array:
-    warped: Array = cv2.warpAffine(
-        label, matrix, size[::-1], flags=cv2.INTER_NEAREST, borderValue=(IGNORE_INDEX,)
-    )
-    return warped
 
 
 def _another_camera(

@@ -55,7 +55,10 @@ def confidence_from_logits(logits: Array, temperature: float = 1.0) -> Confidenc
 
 
 def negative_log_likelihood(logits: Array, labels: Array, temperature: float = 1.0) -> float:
-    """Mean negative log likelihood over the labeled pixels [nat].
+    """Mean negative log likelihood over the labeled pixels [nat]; `fit_temperature` minimizes it.
+
+    From logits, so that no probability is too small for its logarithm; where probabilities are
+    all there is, `kd_perception.metrics.NegativeLogLikelihood` floors them.
 
     Args:
         logits: (N, C).

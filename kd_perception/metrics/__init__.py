@@ -3,7 +3,9 @@
 
 Every metric is an :class:`Accumulator`: ``update`` adds pixels or an image, ``merge`` adds another
 accumulator (of another process or another part of the split), and only ``compute`` divides. So a
-figure never depends on how a split was cut into images, batches or processes.
+figure never depends on how a split was cut into batches or processes. Figures of pixels do not
+depend on how it was cut into images either; boundary F, depth errors and the sparsification of
+depth are means over images, as their papers define them, and do.
 """
 
 from kd_perception.metrics.accumulator import Accumulator

@@ -128,6 +128,8 @@ class CalibrationBins(Accumulator):
 class NegativeLogLikelihood(Accumulator):
     """Mean of -ln(probability given to what turned out to be true) [nat].
 
+    For probabilities as they are published; `kd_perception.uncertainty` has that of logits.
+
     Args:
         floor: Probabilities below count as this, so that one zero does not make it infinite.
 

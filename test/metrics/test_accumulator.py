@@ -37,8 +37,12 @@ KINDS = {
 }
 
 
-def add_image(metric, seed):
-    """Add the random image of a seed, whatever the metric takes."""
+PIXEL_KINDS = ('calibration', 'confusion', 'edge', 'nll', 'pseudo_labels', 'sparsification')
+"""Means over pixels; the others are means over images."""
+
+
+def image_of(metric, seed):
+    """The random image of a seed, whatever the metric takes."""
     random = np.random.default_rng(seed)
     shape = tuple(random.integers(1, 7, 2))
     unit = random.random((3, *shape), np.float32)
@@ -55,13 +59,13 @@ def add_image(metric, seed):
         PseudoLabelMatrix: ids,
         Sparsification: (unit[0], flags),
     }
-    metric.update(*arguments[type(metric)])
+    return arguments[type(metric)]
 
 
 def gathered(make, seeds):
     metric = make()
     for seed in seeds:
-        add_image(metric, seed)
+        metric.update(*image_of(metric, seed))
     return metric
 
 
@@ -107,6 +111,19 @@ def test_any_cut_and_any_order_give_the_whole(name, data):
         merged.merge(part)
     for other in (merged, reduced, gathered(KINDS[name], data.draw(st.permutations(seeds)))):
         assert_same(other, whole)
+
+
+@pytest.mark.parametrize('name', KINDS)
+def test_pixels_pool_and_image_means_do_not(name):
+    whole, cut = KINDS[name](), KINDS[name]()
+    for seed in range(8):
+        image = image_of(whole, seed)
+        whole.update(*image)
+        for rows in (slice(0, 1), slice(1, None)):
+            if len(image[0][rows]):
+                cut.update(*(part[rows] for part in image))
+    pooled = np.allclose(flat(whole.compute()), flat(cut.compute()), rtol=1e-9, equal_nan=True)
+    assert pooled == (name in PIXEL_KINDS)
 
 
 @pytest.mark.parametrize('name', KINDS)

@@ -9,6 +9,7 @@ from hypothesis.extra import numpy as hnp
 
 from kd_perception.errors import ShapeError
 from kd_perception.metrics import CalibrationBins, NegativeLogLikelihood
+from kd_perception.uncertainty import negative_log_likelihood
 
 CONFIDENCE = st.integers(1, 80).flatmap(
     lambda size: st.tuples(
@@ -92,6 +93,15 @@ def test_nll_agrees_with_a_loop_in_any_cut(pixels):
         nll.update(np.array([value]))
     expected = sum(-math.log(max(value, 1e-12)) for value in probability.tolist())
     assert nll.compute() == pytest.approx(expected / probability.size, abs=1e-9)
+
+
+def test_nll_of_probabilities_is_that_of_their_logits():
+    rng = np.random.default_rng(0)
+    logits, labels = rng.normal(0, 3, (200, 5)), rng.integers(0, 5, 200)
+    probabilities = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    nll = NegativeLogLikelihood()
+    nll.update(probabilities[np.arange(200), labels])
+    assert nll.nll == pytest.approx(negative_log_likelihood(logits, labels), rel=1e-9)
 
 
 @given(CONFIDENCE)

@@ -3,15 +3,15 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from kd_perception.errors import ConfigError
+from kd_perception.files import unfinished_files, write_atomically
 
 LATEST = 'latest.pt'
 
@@ -20,20 +20,13 @@ def save_checkpoint(folder: Path, state: Mapping[str, Any]) -> None:
     """Replace the latest checkpoint by `state`; a kill at any moment leaves the old or the new.
 
     Args:
-        folder: of the run; made if absent.
+        folder: of the run, which one process at a time may write; made if absent.
         state: tensors, numbers, text, and dicts and lists of these.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=folder, suffix='.tmp')
-    try:
-        with os.fdopen(handle, 'wb') as file:
-            torch.save(dict(state), file)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(name, folder / LATEST)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
+    for left in unfinished_files(folder / LATEST):  # a run of this folder was killed
+        left.unlink(missing_ok=True)
+    write_atomically(folder / LATEST, partial(torch.save, dict(state)))
 
 
 def load_checkpoint(folder: Path, *, fingerprint: str) -> dict[str, Any] | None:

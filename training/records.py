@@ -4,9 +4,7 @@
 from __future__ import annotations
 
 import json
-import os
 import platform
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +12,8 @@ from typing import Any
 import cv2
 import numpy as np
 import torch
+
+from kd_perception.files import write_atomically
 
 SCHEMA = 1
 
@@ -32,12 +32,8 @@ def write_record(path: Path, record: dict[str, Any]) -> None:
     """Write a record atomically, keys in the given order."""
     path.parent.mkdir(parents=True, exist_ok=True)
     document = {'schema': SCHEMA, **record}
-    handle, name = tempfile.mkstemp(dir=path.parent, suffix='.tmp')
-    with os.fdopen(handle, 'w', encoding='utf-8') as file:
-        json.dump(document, file, indent=2, ensure_ascii=False)
-        file.write('\n')
-    Path(name).chmod(0o644)
-    os.replace(name, path)
+    text = json.dumps(document, indent=2, ensure_ascii=False) + '\n'
+    write_atomically(path, lambda file: file.write(text.encode()))
 
 
 def read_record(path: Path) -> dict[str, Any]:

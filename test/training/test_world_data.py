@@ -117,6 +117,39 @@ def test_failed_write_leaves_nothing(tmp_path, monkeypatch):
     assert not list(tmp_path.rglob('*.tmp'))
 
 
+def test_what_a_killed_renderer_left_is_removed(tmp_path):
+    split = split_of(5)
+    folder = tmp_path / split.key()
+    folder.mkdir()
+    names = ('thermal_000003_000005.npy', 'label_000000_000003.npy', 'description.json')
+    for name in names:
+        (folder / f'{name}.k1ll3d.tmp').write_bytes(b'half')
+    later = folder / 'rgb_000000_000003.npy.k1ll3d.tmp'  # may be at work: not in this split
+    later.write_bytes(b'half')
+    load_world(split, tmp_path)
+    assert list(folder.glob('*.tmp')) == [later]
+
+
+def test_files_can_be_read_by_other_users(tmp_path):
+    files = list(load_world(split_of(2), tmp_path).folder.glob('*.*'))
+    assert len(files) == 3
+    assert {path.stat().st_mode & 0o777 for path in files} == {0o644}
+
+
+def test_a_short_last_chunk_is_rendered_again_in_a_full_one(tmp_path, monkeypatch):
+    short = load_world(split_of(5), tmp_path)
+    rendered = []
+
+    def watched(config, seed, index, views):
+        rendered.append(index)
+        return render_frame(config, seed, index, views)
+
+    monkeypatch.setattr(rendering, 'render_frame', watched)
+    data = load_world(split_of(8), tmp_path)
+    assert rendered == [3, 4, 5, 6, 7]
+    np.testing.assert_array_equal(data[4].thermal, short[4].thermal)
+
+
 def test_two_processes_give_the_same_data(tmp_path):
     # Spawned renderers import the module anew: chunk borders come with the chunks, not from it.
     alone = load_world(split_of(7, 'thermal', 'rgb', 'label'), tmp_path / 'alone')

@@ -4,11 +4,7 @@
 from __future__ import annotations
 
 import json
-import multiprocessing
-import os
-import tempfile
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Iterator
 from contextlib import contextmanager
 from fcntl import LOCK_EX, LOCK_NB, LOCK_UN, lockf
 from functools import partial
@@ -21,7 +17,9 @@ import numpy.typing as npt
 from tqdm import tqdm
 
 from kd_perception.errors import DatasetError
+from kd_perception.files import unfinished_files, write_atomically
 from kd_perception.world.render import render_frame
+from kd_perception.world_export.render_pool import in_order
 from training.data.world_fields import encode, views_of
 
 if TYPE_CHECKING:
@@ -32,6 +30,8 @@ Chunk = tuple[int, int]
 
 DESCRIPTION = 'description.json'
 _LOCK = 'lock'
+_DESCRIPTION_PLACE = 2**40
+"""Byte of the lock file that stands for the description; chunks have that of their first frame."""
 
 
 def chunk_path(folder: Path, name: str, chunk: Chunk) -> Path:
@@ -47,45 +47,43 @@ def render_missing(folder: Path, split: WorldSplit, processes: int) -> None:
     Args:
         folder: of the split; made if absent.
         split: what to render.
-        processes: renderers at a time, >= 1.
+        processes: renderers at a time, 1 to 64.
 
     Raises:
         DatasetError: a renderer found other code of the world than this process has loaded.
+        RenderError: a renderer was killed.
     """
     missing = [c for c in split.chunks() if _missing_fields(folder, split, c)]
     if not missing:
         return
     folder.mkdir(parents=True, exist_ok=True)
-    text = json.dumps(split.description(), indent=2) + '\n'
-    _write(folder / DESCRIPTION, lambda file: file.write(text.encode()))
+    _describe(folder, split)
     done = split.count - sum(last - first for first, last in missing)
     bar = tqdm(
         total=split.count, initial=done, desc=f'world {split.preset} {split.split}', unit='frame'
     )
-    with bar, _mapping(processes) as run:
+    with bar:
         for wait in (False, True):
             render = partial(_render_chunk, folder, split, folder.name, wait)
             busy = []
-            for chunk, rendered in run(render, missing):
-                bar.update(chunk[1] - chunk[0] if rendered else 0)
-                busy += [] if rendered else [chunk]
+            with in_order(render, missing, workers=processes) as results:
+                for chunk, rendered in results:
+                    bar.update(chunk[1] - chunk[0] if rendered else 0)
+                    busy += [] if rendered else [chunk]
             missing = busy
 
 
-Mapping = Callable[[Callable[[Chunk], Any], Iterable[Chunk]], Iterable[Any]]
+def _describe(folder: Path, split: WorldSplit) -> None:
+    path, text = folder / DESCRIPTION, json.dumps(split.description(), indent=2) + '\n'
+    with _locked(folder / _LOCK, _DESCRIPTION_PLACE, wait=True):
+        _remove_unfinished(path)
+        write_atomically(path, lambda file: file.write(text.encode()))
 
 
-@contextmanager
-def _mapping(processes: int) -> Iterator[Mapping]:
-    if processes == 1:
-        yield map
-        return
-    # Unlike multiprocessing.Pool, an executor ends when a renderer dies, and says so.
-    executor = ProcessPoolExecutor(processes, multiprocessing.get_context('spawn'))
-    try:
-        yield executor.map
-    finally:
-        executor.shutdown(cancel_futures=True)
+def _remove_unfinished(path: Path) -> None:
+    """Remove what a killed renderer left. Whoever holds the lock of a file is alone with it."""
+    for left in unfinished_files(path):
+        left.unlink(missing_ok=True)
 
 
 def _missing_fields(folder: Path, split: WorldSplit, chunk: Chunk) -> list[str]:
@@ -109,6 +107,8 @@ def _render_chunk(
 
 
 def _render(folder: Path, split: WorldSplit, chunk: Chunk, names: list[str]) -> None:
+    for name in names:
+        _remove_unfinished(chunk_path(folder, name, chunk))
     config, seed, views = split.config(), split.world_seed(), views_of(names)
     columns: dict[str, list[Array]] = {name: [] for name in names}
     for index in range(*chunk):
@@ -116,12 +116,15 @@ def _render(folder: Path, split: WorldSplit, chunk: Chunk, names: list[str]) -> 
         for name, column in columns.items():
             column.append(encode(name, getattr(frame, name)))
     for name, column in columns.items():
-        _write(chunk_path(folder, name, chunk), partial(np.save, arr=np.stack(column)))
+        write_atomically(chunk_path(folder, name, chunk), partial(np.save, arr=np.stack(column)))
 
 
 @contextmanager
 def _locked(path: Path, place: int, *, wait: bool) -> Iterator[bool]:
-    """Hold one byte of a lock file, so that a lock ends when its process does, however it ends."""
+    """Hold one byte of a lock file, so that a lock ends when its process does, however it ends.
+
+    Such a lock keeps other processes out, but no other thread of this process.
+    """
     with open(path, 'ab') as file:
         try:
             lockf(file, LOCK_EX if wait else LOCK_EX | LOCK_NB, 1, place)
@@ -132,16 +135,3 @@ def _locked(path: Path, place: int, *, wait: bool) -> Iterator[bool]:
             yield True
         finally:
             lockf(file, LOCK_UN, 1, place)
-
-
-def _write(path: Path, write: Callable[[Any], Any]) -> None:
-    handle, name = tempfile.mkstemp(dir=path.parent, suffix='.tmp')
-    try:
-        with os.fdopen(handle, 'wb') as file:
-            write(file)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(name, path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise

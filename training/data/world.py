@@ -1,12 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The synthetic world as a data set: rendered once, cached in chunks, memory-mapped.
+"""The synthetic world as a data set: rendered, cached in chunks, memory-mapped.
 
 A folder of the cache belongs to one seed of one world, and is named by a hash of that and of the
-code that renders it: an edit of the world makes a new folder, an edit of its comments does not.
-In it there is one file per field and chunk. A field that is asked for later is added to what is
-there. A file is written under a temporary name and renamed, so a killed renderer leaves whole
-files only and the next run goes on where it stopped. Any number of processes may render the same
-split: each chunk has a lock that ends with its holder, and its bits depend on its frames alone.
+code that renders it: an edit of the world makes a new folder; an edit of its comments, or moving
+its functions to other modules, does not. In it there is one file per field and chunk. A field that
+is asked for later is added to what is there. A frame is rendered once, with one exception: when
+more frames are asked for later, those of a last chunk that was short are rendered again in a full
+one. A file is written under a temporary name and renamed, so a killed renderer leaves whole files,
+and one of that name, which whoever writes the file next removes; the next run goes on where it
+stopped. Any number of processes may render the same split, but not threads of one process: each
+chunk has a lock that ends with the process that holds it, and its bits depend on its frames alone.
 
     python -m training.data.world --split train --seed 0 --count 3000 --processes 2 \
         --fields thermal rgb label
@@ -159,7 +162,7 @@ def load_world(split: WorldSplit, cache: Path, *, processes: int = 1) -> WorldDa
     Args:
         split: what to render.
         cache: folder of all splits.
-        processes: renderers at a time, >= 1.
+        processes: renderers at a time, 1 to 64.
     """
     folder = cache / split.key()
     render_missing(folder, split, processes)
@@ -176,7 +179,7 @@ def main(arguments: Iterable[str] | None = None) -> None:
     parser.add_argument('--world', type=json.loads, default={}, help='JSON, as {"height": 240}')
     parser.add_argument('--fields', nargs='+', choices=FIELDS, default=SEGMENTATION_FIELDS)
     parser.add_argument('--cache', type=Path, default=Path('runs/world'))
-    parser.add_argument('--processes', type=int, default=1)
+    parser.add_argument('--processes', '--workers', type=int, default=1)
     own = vars(parser.parse_args(None if arguments is None else list(arguments)))
     cache, processes = own.pop('cache'), own.pop('processes')
     data = load_world(WorldSplit(**own), cache, processes=processes)

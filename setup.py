@@ -52,10 +52,12 @@ EXTRAS_REQUIRE = {
     ],
     'training': [
         'draccus',
+        'h5py',
         'onnx',
         'onnxscript',
         'pillow',
         'safetensors',
+        'scipy',
         'torch',
     ],
     # colcon looks for pytest under this very name; tests_require would give zero tests.

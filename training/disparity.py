@@ -13,28 +13,41 @@ def disparity_from_depth(depth_m: Tensor, focal_px: Tensor, baseline_m: Tensor) 
     """Disparity of a rectified pair in pixels: left column minus right column of a point.
 
     Args:
-        depth_m: [batch, ...]; where it is 0 or less (sky, no measurement) the disparity is 0.
-        focal_px: of both cameras, [batch].
-        baseline_m: [batch].
+        depth_m: [batch, ...]; where it is no positive number (sky, no measurement, NaN) the
+            disparity is 0, which stands for infinitely far or unknown.
+        focal_px: of both cameras, [batch]; negative after a flip, and so is the disparity then.
+        baseline_m: [batch]; how far the right camera stands along +X of the left one.
     """
-    shape = (-1,) + (1,) * (depth_m.dim() - 1)
-    known = depth_m > 0.0
-    product = (focal_px * baseline_m).reshape(shape)
-    return torch.where(known, product / torch.where(known, depth_m, 1.0), 0.0)
+    return _quotient(_product(focal_px, baseline_m, depth_m), depth_m, depth_m > 0.0)
 
 
 def depth_from_disparity(
     disparity_px: Tensor, focal_px: Tensor, baseline_m: Tensor, offset_px: float = 0.0
 ) -> Tensor:
-    """Depth in meters, 0 where the disparity is no positive number of pixels.
+    """Depth in meters, the inverse of `disparity_from_depth`, also of a mirrored pair.
+
+    A point in front of both cameras has a disparity, the offset included, of the sign of focal
+    length times baseline. Where it has not, is 0 (infinitely far) or NaN, the depth is 0: none.
 
     Args:
         disparity_px: [batch, ...].
-        focal_px: of both cameras, [batch].
+        focal_px: of both cameras, [batch]; negative after a flip.
         baseline_m: [batch].
-        offset_px: right minus left principal column (`doffs` of the Middlebury pairs).
+        offset_px: right minus left principal column (`doffs` of the Middlebury pairs); a flip
+            negates it, too.
     """
-    return disparity_from_depth(disparity_px + offset_px, focal_px, baseline_m)
+    shifted_px = disparity_px + offset_px
+    product = _product(focal_px, baseline_m, shifted_px)
+    return _quotient(product, shifted_px, torch.sign(product) * shifted_px > 0.0)
+
+
+def _product(focal_px: Tensor, baseline_m: Tensor, like: Tensor) -> Tensor:
+    return (focal_px * baseline_m).reshape((-1,) + (1,) * (like.dim() - 1))
+
+
+def _quotient(product: Tensor, divisor: Tensor, known: Tensor) -> Tensor:
+    """0 where not known, with gradients that are finite there."""
+    return torch.where(known, product / torch.where(known, divisor, 1.0), 0.0)
 
 
 def depth_from_sigmoid(

@@ -5,7 +5,8 @@ Everything is batch first and keeps pixel centers at whole numbers, as the intri
 this package do. The *target* is the view whose depth is known, the *source* the view that is
 looked up. Poses are named `b_from_a`: they take points of frame a to frame b. For a stereo pair
 the right view is brought to the left by `stereo_pose(baseline_m)`, for video by
-`source_from_target`, and the way back by `inverse_pose` of it with the other view's depth.
+`source_from_target`, and the way back by `inverse_pose` of it with the other view's depth (see
+`training.poses`).
 
 Coordinates are computed in float32 (or float64 where that is given) even under autocast, because
 bfloat16 counts pixels in steps of four beyond column 512.
@@ -24,27 +25,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from kd_perception.errors import ConfigError
-from training.disparity import depth_from_disparity, depth_from_sigmoid, disparity_from_depth
-from training.poses import inverse_pose, pose_from_motion, stereo_pose
 from training.tensor_checks import at_least_float32, check_shape
-
-__all__ = [
-    'Padding',
-    'Warped',
-    'back_project',
-    'depth_from_disparity',
-    'depth_from_sigmoid',
-    'disparity_from_depth',
-    'in_view',
-    'inverse_pose',
-    'pixel_grid',
-    'pose_from_motion',
-    'project',
-    'sample',
-    'stereo_pose',
-    'transform_points',
-    'warp',
-]
 
 Padding = Literal['zeros', 'border']
 

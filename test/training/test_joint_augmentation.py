@@ -19,7 +19,9 @@ from training.data.augmentation.joint import (
     view_sample,
 )
 from training.data.augmentation.sample import Sample
-from training.geometry import disparity_from_depth, stereo_pose, warp
+from training.disparity import disparity_from_depth
+from training.geometry import warp
+from training.poses import stereo_pose
 
 SIZE = (96, 128)
 MATRIX = np.array([[90.0, 0.0, 63.0], [0.0, 95.0, 48.5], [0.0, 0.0, 1.0]])

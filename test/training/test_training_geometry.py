@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""View synthesis: closed forms, gradients and shapes."""
+"""View synthesis: closed forms and shapes."""
 
 from __future__ import annotations
 
-import cv2
 import numpy as np
 import pytest
 import torch
@@ -14,18 +13,13 @@ from kd_perception.errors import ConfigError, ShapeError
 from training.geometry import (
     NEAR_M,
     back_project,
-    depth_from_disparity,
-    depth_from_sigmoid,
-    disparity_from_depth,
-    inverse_pose,
     pixel_grid,
-    pose_from_motion,
     project,
     sample,
-    stereo_pose,
     transform_points,
     warp,
 )
+from training.poses import inverse_pose, pose_from_motion, stereo_pose
 
 MATRIX = torch.tensor([[[40.0, 0.0, 23.5], [0.0, 42.0, 15.5], [0.0, 0.0, 1.0]]])
 SIZE = (32, 48)
@@ -137,73 +131,12 @@ def test_source_of_another_size_and_matrix_is_looked_up_in_its_own_pixels():
     assert torch.allclose(warped, image[..., ::2, ::2], atol=1e-4)
 
 
-@given(axis_angle=st.tuples(*[st.floats(-2.0, 2.0)] * 3), shift=st.tuples(*[st.floats(-9, 9)] * 3))
-def test_pose_is_a_rotation_and_its_inverse_undoes_it(axis_angle, shift):
-    pose = pose_from_motion(
-        torch.tensor([axis_angle], dtype=torch.float64), torch.tensor([shift]).double()
-    )
-    expected = cv2.Rodrigues(np.array(axis_angle))[0]
-    np.testing.assert_allclose(pose[0, :3, :3].numpy(), expected, atol=1e-9)
-    np.testing.assert_allclose(pose[0, :3, 3].numpy(), shift, atol=1e-6)
-    np.testing.assert_allclose((inverse_pose(pose) @ pose)[0].numpy(), np.eye(4), atol=1e-9)
-
-
 def test_there_and_back_returns_every_point():
     points = back_project(plane(4.0), torch.linalg.inv(MATRIX))
     pose = pose_from_motion(torch.tensor([[0.1, -0.3, 0.2]]), torch.tensor([[1.0, 2.0, -0.5]]))
     there = transform_points(points, pose)
     assert not torch.allclose(there, points, atol=0.1)
     assert torch.allclose(transform_points(there, inverse_pose(pose)), points, atol=1e-5)
-
-
-def test_gradients_of_depth_motion_and_matrix_are_right():
-    generator = torch.Generator().manual_seed(0)
-    image = smooth_image((8, 10), 2, dtype=torch.float64)
-    # Away from whole pixels, where bilinear look-up has a kink.
-    depth_m = 4.0 + torch.rand(1, 1, 5, 6, dtype=torch.float64, generator=generator)
-    motion = torch.tensor([[0.02, -0.03, 0.01]]).double()
-    shift = torch.tensor([[0.11, 0.07, 0.31]]).double()
-    matrix = torch.tensor([[[6.0, 0, 3.1], [0, 6.5, 2.2], [0, 0, 1.0]]]).double()
-
-    def synthesize(image, depth_m, motion, shift, matrix):
-        return warp(image, depth_m, pose_from_motion(motion, shift), matrix).image
-
-    inputs = [x.requires_grad_() for x in (image, depth_m, motion, shift, matrix)]
-    assert torch.autograd.gradcheck(synthesize, inputs)
-
-
-def test_gradient_of_no_motion_and_of_unseen_points_is_finite():
-    motion = torch.zeros(1, 3, requires_grad=True)
-    shift = torch.tensor([[0.1, 0.0, -5.0]], requires_grad=True)
-    depth_m = plane(5.0)
-    depth_m[..., :20] = 0.0
-    depth_m[..., 20:30] = 9.0
-    depth_m.requires_grad_()
-    warp(smooth_image(), depth_m, pose_from_motion(motion, shift), MATRIX).image.sum().backward()
-    for leaf in (motion, shift, depth_m):
-        assert torch.isfinite(leaf.grad).all()
-    assert motion.grad.abs().sum() > 0.0
-    assert depth_m.grad[..., 20:30].abs().sum() > 0.0
-
-
-def test_descent_on_the_photometric_error_finds_depth_and_motion():
-    left, truth = smooth_image(), 5.0
-    right = warp(left, plane(truth), stereo_pose(torch.tensor([-0.5])), MATRIX).image
-    guess = torch.tensor(6.5, requires_grad=True)
-    shift = torch.tensor([[-0.3, 0.0, 0.0]], requires_grad=True)
-    known = [
-        (guess, lambda: (guess * plane(1.0), stereo_pose(torch.tensor([0.5]))), truth),
-        (shift, lambda: (plane(truth), pose_from_motion(torch.zeros(1, 3), shift)), -0.5),
-    ]
-    for leaf, arguments, expected in known:
-        optimizer = torch.optim.Adam([leaf], lr=0.02)
-        for _ in range(250):
-            image, valid = warp(right, *arguments(), MATRIX)
-            loss = ((image - left).abs() * valid).sum() / valid.sum()
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-        assert leaf.detach().reshape(-1)[0].item() == pytest.approx(expected, rel=0.03)
 
 
 def test_autocast_does_not_coarsen_coordinates():
@@ -214,33 +147,6 @@ def test_autocast_does_not_coarsen_coordinates():
         coarse = warp(image, depth_m.bfloat16(), shift_pose(x=0.4), matrix)
     assert torch.equal(coarse.valid, exact.valid)
     assert torch.allclose(coarse.image, exact.image, atol=1e-5)
-
-
-@given(depth_m=st.floats(0.1, 100.0), focal=st.floats(-900.0, 1500.0).filter(lambda f: abs(f) > 1))
-def test_disparity_and_depth_undo_each_other(depth_m, focal):
-    focal_px, baseline_m = torch.tensor([focal], dtype=torch.float64), torch.tensor([0.5]).double()
-    depth = torch.tensor([[depth_m]], dtype=torch.float64)
-    disparity_px = disparity_from_depth(depth, focal_px, baseline_m)
-    assert disparity_px.item() == pytest.approx(focal * 0.5 / depth_m, rel=1e-6)
-    if focal > 0:
-        back = depth_from_disparity(disparity_px - 3.0, focal_px, baseline_m, offset_px=3.0)
-        assert back.item() == pytest.approx(depth_m, rel=1e-6)
-
-
-def test_unknown_depth_has_no_disparity_and_finite_gradient():
-    depth_m = torch.tensor([[0.0, -1.0, 2.0]], requires_grad=True)
-    disparity_px = disparity_from_depth(depth_m, torch.tensor([100.0]), torch.tensor([0.5]))
-    assert disparity_px.tolist() == [[0.0, 0.0, 25.0]]
-    disparity_px.sum().backward()
-    assert depth_m.grad.tolist() == [[0.0, 0.0, -12.5]]
-
-
-def test_network_output_spans_the_depths():
-    depth_m = depth_from_sigmoid(torch.tensor([0.0, 0.5, 1.0]), min_depth_m=0.5, max_depth_m=80.0)
-    expected = [80.0, 1.0 / (0.5 / 80.0 + 0.5 / 0.5), 0.5]
-    assert depth_m.tolist() == pytest.approx(expected, rel=1e-5)
-    with pytest.raises(ConfigError, match='min < max'):
-        depth_from_sigmoid(torch.zeros(1), min_depth_m=2.0, max_depth_m=1.0)
 
 
 def test_wrong_shapes_and_settings_are_named():

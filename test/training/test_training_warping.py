@@ -8,7 +8,9 @@ import numpy as np
 import torch
 
 from kd_perception.world import preset, render_frame
-from training.geometry import depth_from_disparity, inverse_pose, stereo_pose, warp
+from training.disparity import depth_from_disparity
+from training.geometry import warp
+from training.poses import inverse_pose, stereo_pose
 
 
 def tensor_from_image(image):

@@ -15,6 +15,8 @@ ROOT = Path(__file__).resolve().parents[2]
 
 RENDER = '''"""Renders."""
 
+from math import pi
+
 from street.color import shade  # colors
 from street.parts import WHEEL
 
@@ -23,12 +25,26 @@ def render(x):
     """Make a frame."""
     from street import late
     # The sum.
-    return shade(x) + WHEEL + late.LATE
+    return shade(x) + WHEEL + late.LATE + pi
 '''
+COLOR = """from typing import Any
+GAIN = 2
+Number = Any
+
+
+def shade(x: Number, tint=0):
+    return GAIN * x + tint
+
+
+def tint(x):
+    return x
+"""
 FILES = {
     'render.py': RENDER,
-    'color.py': 'def shade(x):\n    return 2 * x\n',
-    'parts.py': 'from street import deep\nWHEEL = deep.DEEP\n"""A wheel."""\n',
+    'color.py': COLOR,
+    'dark.py': 'GAIN = 1\n\n\ndef shade(x):\n    return 0 * x\n',
+    'parts.py': 'from street import dark, deep\nGAIN = 1\nWHEEL = GAIN * deep.DEEP\n'
+    '"""A wheel."""\n',
     'deep.py': 'DEEP = 1\n',
     'late.py': 'LATE = 3\n',
     'unused.py': 'UNUSED = 4\n',
@@ -41,6 +57,7 @@ def digest(folder, changes=None):
     package = folder / 'street'
     package.mkdir(exist_ok=True)
     for name, text in {**FILES, **(changes or {})}.items():
+        (package / name).parent.mkdir(exist_ok=True)
         (package / name).write_text(text)
     code = 'from training.data.source_digest import source_digest as d; print(d("street.render"))'
     path = f'import sys; sys.path[:0] = [{str(ROOT)!r}, {str(folder)!r}]; '
@@ -59,7 +76,16 @@ def original(tmp_path_factory):
     'changes',
     [
         {'render.py': RENDER.replace('+ WHEEL', '- WHEEL')},
-        {'color.py': FILES['color.py'].replace('2', '2.0')},
+        {'color.py': COLOR.replace('2', '2.0')},
+        {'render.py': RENDER.replace('street.color', 'street.dark')},
+        {'render.py': RENDER.replace('street.color', 'street.dark').replace('dark', 'color', 1)}
+        | {'color.py': FILES['dark.py'], 'dark.py': COLOR},
+        {'render.py': RENDER.replace('from math import pi', 'from cmath import pi')},
+        # The values of two constants of one name are exchanged; the set of values stays the same.
+        {
+            'color.py': COLOR.replace('GAIN = 2', 'GAIN = 1'),
+            'parts.py': FILES['parts.py'].replace('GAIN = 1', 'GAIN = 2'),
+        },
         {'deep.py': 'DEEP = 2\n'},
         {'late.py': 'LATE = 4\n'},
         {'parts.py': FILES['parts.py'].replace('WHEEL', 'WHEEL = WIDE')},
@@ -76,13 +102,33 @@ def test_it_follows_every_statement_that_is_imported(tmp_path, original, changes
         {'render.py': RENDER.replace('"""Make a frame."""', '"""Make one\n\n    frame."""')},
         {'render.py': RENDER.replace('"""Renders."""\n', '')},
         {'parts.py': FILES['parts.py'].replace('A wheel', 'Wheels')},
-        {'color.py': 'def shade(\n    x\n):\n\n    return (2 * x)\n'},
+        {'color.py': COLOR.replace('(x: Number, tint=0)', '(\n    x: Number, tint=0\n)')},
+        {'color.py': "__all__ = ['shade']\n" + COLOR},
+        {'color.py': COLOR.replace('import Any', 'import TYPE_CHECKING, Any, Final')},
+        {'color.py': '\n'.join(reversed(COLOR.split('\n\n\n')))},
         {'unused.py': 'UNUSED = 5\n'},
         {'__init__.py': 'NAME = 1\n'},
     ],
 )
 def test_it_does_not_follow_texts_and_layout(tmp_path, original, changes):
     assert digest(tmp_path, changes) == original
+
+
+MOVED = {
+    'render.py': RENDER.replace('street.color', 'street.paint.shades'),
+    'color.py': '',
+    'paint/shades.py': 'from typing import Any\nfrom street.paint.gain import GAIN\nNumber = Any\n'
+    'def shade(x: Number, tint=0):\n    return GAIN * x + tint\n',
+    'paint/gain.py': 'from typing import Any\nNumber = Any\nGAIN = 2\n',
+    'parts.py': 'from street.paint import tints\n' + FILES['parts.py'],
+    'paint/tints.py': 'def tint(x):\n    return x\n',
+}
+
+
+def test_it_does_not_follow_definitions_to_other_modules(tmp_path, original):
+    assert digest(tmp_path, MOVED) == original
+    edited = MOVED['paint/gain.py'].replace('GAIN = 2', 'GAIN = 3')
+    assert digest(tmp_path, MOVED | {'paint/gain.py': edited}) != original
 
 
 def test_renderer_depends_on_no_other_part_of_the_package():

@@ -17,9 +17,10 @@ from kd_perception.world import WorldConfig, render_frame
 from kd_perception.world.splits import SPLITS, split_seed
 from training.data import rendering
 from training.data import world as world_data
+from training.data.field_storage import decode, encode
 from training.data.rendering import chunk_path
 from training.data.world import WorldSplit, load_world, main
-from training.data.world_fields import FIELDS, WorldSample, decode, encode, views_of
+from training.data.world_fields import FIELDS, WorldSample, views_of
 
 SMALL = {'height': 64, 'width': 96}
 WORLD = WorldConfig(**SMALL)

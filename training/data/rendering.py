@@ -20,7 +20,8 @@ from kd_perception.errors import DatasetError
 from kd_perception.files import unfinished_files, write_atomically
 from kd_perception.world.render import render_frame
 from kd_perception.world_export.render_pool import in_order
-from training.data.world_fields import encode, views_of
+from training.data.field_storage import encode
+from training.data.world_fields import views_of
 
 if TYPE_CHECKING:
     from training.data.world import WorldSplit

@@ -34,9 +34,10 @@ from kd_perception.errors import ConfigError
 from kd_perception.world.config import WorldConfig
 from kd_perception.world.presets import preset
 from kd_perception.world.splits import SPLITS, split_seed
+from training.data.field_storage import decode
 from training.data.rendering import Chunk, chunk_path, render_missing
 from training.data.source_digest import source_digest
-from training.data.world_fields import FIELDS, WorldSample, check_fields, decode
+from training.data.world_fields import FIELDS, WorldSample, check_fields
 
 Array = npt.NDArray[Any]
 
@@ -45,7 +46,7 @@ SEGMENTATION_FIELDS = ('thermal', 'label')
 
 # Taken at import: an edit that happens while a process runs is not what that process renders by.
 _SOURCES = tuple(
-    source_digest(name) for name in ('kd_perception.world.render', 'training.data.world_fields')
+    source_digest(name) for name in ('kd_perception.world.render', 'training.data.field_storage')
 )
 
 

@@ -1,10 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the cache can hold of a rendered frame, and how each field is stored.
-
-Depths are stored as the KITTI data set stores them: uint16 of 1/256 m, 0 where there is none. That
-halves their size, is within 2 mm everywhere (float16 would be 3 cm off at 60 m) and reaches 255 m.
-Everything else is stored as it is rendered.
-"""
+"""What the cache can hold of a rendered frame."""
 
 from __future__ import annotations
 
@@ -12,7 +7,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import numpy.typing as npt
 
 from kd_perception.errors import ConfigError
@@ -20,9 +14,6 @@ from kd_perception.world.frame import VIEWS
 
 Array = npt.NDArray[Any]
 
-DEPTH_STEPS_PER_M = 256.0
-
-DEPTH_FIELDS = ('depth_m', 'lidar_m')
 VIEW_OF_FIELD = {
     'thermal': 'thermal',
     'rgb': 'rgb',
@@ -38,7 +29,9 @@ VIEW_OF_FIELD = {
 class WorldSample:
     """A cached frame; fields as `WorldFrame` has them, None those that were not asked for.
 
-    Arrays but depths are read-only views of the files.
+    Arrays but depths are read-only views of the files. `augmentation.Sample` is another thing on
+    purpose: it holds only what a new view can be made of, while tags, poses and the stereo baseline
+    are of the frame as it was rendered, and a crop or a mirrored view would make them wrong.
     """
 
     thermal: Array | None = None
@@ -79,25 +72,3 @@ def views_of(fields: Iterable[str]) -> tuple[str, ...]:
     """The views that must be rendered for these fields."""
     needed = {VIEW_OF_FIELD[name] for name in fields if name in VIEW_OF_FIELD}
     return tuple(view for view in VIEWS if view in needed)
-
-
-def encode(name: str, value: Any) -> Array:
-    """A field as it is stored.
-
-    Raises:
-        ConfigError: a depth that the format cannot hold.
-    """
-    array = np.asarray(value)
-    if name not in DEPTH_FIELDS:
-        return array
-    steps = np.rint(array * DEPTH_STEPS_PER_M)
-    if not (array >= 0.0).all() or steps.max(initial=0.0) > 65535.0:
-        raise ConfigError(f'{name} must be 0 to 255 m to be stored; lower max_depth_m')
-    return steps.astype(np.uint16)
-
-
-def decode(name: str, stored: Array) -> Array:
-    """A field as it was rendered, from what was stored."""
-    if name not in DEPTH_FIELDS:
-        return stored
-    return stored.astype(np.float32) / np.float32(DEPTH_STEPS_PER_M)

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -76,8 +76,16 @@ class Climate:
         return 0.5 * (self.air_c + self.road_c)
 
 
+def turned(climate: Climate, heading_rad: float) -> Climate:
+    """The same weather with the sun moved around to the right, so that a low one dazzles there."""
+    x, y, z = climate.sun.direction
+    cosine, sine = float(np.cos(heading_rad)), float(np.sin(heading_rad))
+    direction = (cosine * x + sine * z, y, cosine * z - sine * x)
+    return replace(climate, sun=replace(climate.sun, direction=direction))
+
+
 def draw_climate(rng: np.random.Generator, config: WorldConfig) -> Climate:
-    """Draw weather and temperatures of a scene."""
+    """Draw weather and temperatures of a scene; a low sun stands over +Z, see `turned`."""
     night = bool(rng.uniform() < config.night_share)
     glare = bool(rng.uniform() < config.glare_share)
     rain = rng.uniform(0.3, 1.0) if rng.uniform() < config.rain_share else 0.0
@@ -131,7 +139,7 @@ def _road_offset_k(rng: np.random.Generator, night: bool) -> float:
 def _draw_sun(rng: np.random.Generator, night: bool, glare: bool, overcast: float) -> Sun:
     azimuth, elevation = rng.uniform(-np.pi, np.pi), rng.uniform(0.35, 1.1)
     if glare:
-        azimuth, elevation = rng.normal(0.0, 0.2), rng.uniform(0.08, 0.3)
+        azimuth, elevation = rng.normal(0.0, 0.15), rng.uniform(0.06, 0.22)
     flat = np.cos(elevation)
     direction = (
         float(np.sin(azimuth) * flat),

@@ -120,33 +120,31 @@ def _see(moment: _Moment, camera: Camera, viewpoint: Viewpoint) -> GBuffer:
 
 def _frame(viewpoint: Viewpoint, time_s: float, views: Sequence[str]) -> WorldFrame:
     config, camera = viewpoint.config, viewpoint.camera(time_s)
-    fine = camera.scaled(config.supersampling)
     now = _moment(viewpoint, time_s)
-    buffer = _see(now, fine, viewpoint)
+    truth = _see(now, camera, viewpoint)
     earlier = viewpoint.camera(time_s - config.interval_s)
     later = viewpoint.camera(time_s + config.interval_s)
-    images = {name: _image(name, viewpoint, time_s, views, now, buffer) for name in VIEWS[:-1]}
-    point = slice(None, None, config.supersampling)
-    depth_m, glass = buffer.depth_m[point, point], buffer.glass[point, point]
-    label, instance = buffer.label[point, point], buffer.instance[point, point]
-    sky = ~np.isfinite(depth_m)
+    images = {
+        name: _image(name, viewpoint, time_s, now, truth) if name in views else None
+        for name in VIEWS[:-1]
+    }
+    sky = ~np.isfinite(truth.depth_m)
+    cut_m = np.minimum(truth.depth_m, np.float32(config.max_depth_m))
     lidar_m = None
     if 'lidar' in views:
         rng = viewpoint.noise_stream('lidar', time_s)
-        lidar_m = lidar_image(depth_m, glass, camera, config.max_depth_m, rng)
-    counts = np.bincount(label.ravel(), minlength=9)[1:9]
+        lidar_m = lidar_image(truth.depth_m, truth.glass, camera, config.max_depth_m, rng)
+    counts = np.bincount(truth.label.ravel(), minlength=9)[1:9]
     return WorldFrame(
-        label=np.ascontiguousarray(label),
-        instance=np.ascontiguousarray(instance),
-        depth_m=np.where(
-            sky, np.float32(0.0), np.minimum(depth_m, np.float32(config.max_depth_m))
-        ),
+        label=truth.label,
+        instance=truth.instance,
+        depth_m=np.where(sky, np.float32(0.0), cut_m),
         sky=sky,
-        glass=np.ascontiguousarray(glass),
+        glass=truth.glass,
         saliency=saliency_image(
-            buffer.salient[point, point], instance, viewpoint.noise_stream('saliency', time_s)
+            truth.salient, truth.instance, viewpoint.noise_stream('saliency', time_s)
         ),
-        tags=counts >= max(_PRESENT_SHARE * label.size, 1.0),
+        tags=counts >= max(_PRESENT_SHARE * truth.label.size, 1.0),
         camera_matrix=camera.matrix,
         camera_pose=camera.pose,
         previous_from_camera=np.linalg.inv(earlier.pose) @ camera.pose,
@@ -158,42 +156,54 @@ def _frame(viewpoint: Viewpoint, time_s: float, views: Sequence[str]) -> WorldFr
     )
 
 
-def _image(
+def _image(name: str, viewpoint: Viewpoint, time_s: float, now: _Moment, truth: GBuffer) -> Array:
+    """One of the images; `truth` is what the camera itself sees at one sample per pixel."""
+    if name == 'thermal':
+        return _thermal(viewpoint, time_s, now, truth)
+    if name == 'rgb':
+        return _color(name, viewpoint, time_s, now, viewpoint.camera(time_s), truth)
+    if name == 'right':
+        camera = viewpoint.camera(time_s).moved(viewpoint.config.baseline_m)
+        return _color(name, viewpoint, time_s, now, camera)
+    interval_s = viewpoint.config.interval_s
+    other_s = time_s + (interval_s if name == 'next' else -interval_s)
+    moment = _moment(viewpoint, other_s)
+    return _color(name, viewpoint, other_s, moment, viewpoint.camera(other_s), noise_s=time_s)
+
+
+def _thermal(viewpoint: Viewpoint, time_s: float, now: _Moment, truth: GBuffer) -> Array:
+    buffer = _fine(viewpoint.camera(time_s), viewpoint, now, truth)
+    apparent_c = apparent_temperature(buffer, viewpoint.climate, viewpoint.sensor)
+    noise = viewpoint.noise_stream('thermal', time_s)
+    return thermal_image(_averaged(apparent_c, viewpoint.config), viewpoint.sensor, noise)
+
+
+def _color(
     name: str,
     viewpoint: Viewpoint,
     time_s: float,
-    views: Sequence[str],
-    now: _Moment,
-    buffer: GBuffer,
-) -> Array | None:
-    """One of the images, None if it was not asked for."""
-    if name not in views:
-        return None
-    config = viewpoint.config
-    if name == 'thermal':
-        apparent_c = _averaged(
-            apparent_temperature(buffer, viewpoint.climate, viewpoint.sensor), config
-        )
-        return thermal_image(
-            apparent_c, viewpoint.sensor, viewpoint.noise_stream('thermal', time_s)
-        )
-    factor, moment = config.supersampling, now
-    if name == 'rgb':
-        camera = viewpoint.camera(time_s).scaled(factor)
-    elif name == 'right':
-        camera = viewpoint.camera(time_s).moved(config.baseline_m).scaled(factor)
-        buffer = _see(moment, camera, viewpoint)
-    else:
-        other_s = time_s + (config.interval_s if name == 'next' else -config.interval_s)
-        moment = _moment(viewpoint, other_s)
-        camera = viewpoint.camera(other_s).scaled(factor)
-        buffer = _see(moment, camera, viewpoint)
-    light = _averaged(radiance(buffer, viewpoint.climate, camera, moment.scene.lamps), config)
-    sensor = draw_color_sensor(
-        viewpoint.noise_stream('color camera', 0.0), config.width, viewpoint.climate
-    )
-    noise = viewpoint.noise_stream(name, time_s)
-    return color_image(light, viewpoint.climate, sensor, noise)
+    moment: _Moment,
+    camera: Camera,
+    truth: GBuffer | None = None,
+    noise_s: float | None = None,
+) -> Array:
+    config, climate = viewpoint.config, viewpoint.climate
+    buffer = _fine(camera, viewpoint, moment, truth)
+    fine = camera.scaled(config.supersampling)
+    # The headlights belong to the car, which the left camera is on.
+    car = viewpoint.camera(time_s)
+    light = _averaged(radiance(buffer, climate, fine, moment.scene.lamps, car), config)
+    sensor = draw_color_sensor(viewpoint.noise_stream('color camera', 0.0), config.width, climate)
+    noise = viewpoint.noise_stream(name, time_s if noise_s is None else noise_s)
+    return color_image(light, climate, sensor, noise)
+
+
+def _fine(camera: Camera, viewpoint: Viewpoint, moment: _Moment, truth: GBuffer | None) -> GBuffer:
+    """What is averaged to an image: the truth itself without supersampling."""
+    factor = viewpoint.config.supersampling
+    if truth is not None and factor == 1:
+        return truth
+    return _see(moment, camera.scaled(factor), viewpoint)
 
 
 def _averaged(image: Array, config: WorldConfig) -> Array:

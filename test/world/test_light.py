@@ -64,7 +64,7 @@ def see(scene, climate, decals=()):
 
 
 def light(scene, climate=CLEAR, lamps=(), decals=()):
-    return radiance(see(scene, climate, decals), climate, LENS, lamps)
+    return radiance(see(scene, climate, decals), climate, LENS, lamps, LENS)
 
 
 def pixel_of(point):
@@ -186,3 +186,12 @@ def test_rain_leaves_streaks():
     rainy = dataclasses.replace(CLEAR, rain=1.0)
     assert develop(0.1, PERFECT).std() == 0.0
     assert develop(0.1, PERFECT, rainy).std() > 0.5
+
+
+def test_headlights_belong_to_the_car_and_not_to_who_looks():
+    """Another camera sees the road lit as it is, so that views of a moment agree."""
+    buffer = see([plane()], NIGHT)
+    own = radiance(buffer, NIGHT, LENS, (), LENS)
+    moved = radiance(buffer, NIGHT, LENS, (), LENS.moved(2.0))
+    assert np.abs(own - moved).max() > 0.2 * own.max()
+    np.testing.assert_array_equal(own, radiance(buffer, NIGHT, LENS, (), LENS))

@@ -62,7 +62,7 @@ def _veil(climate: Climate) -> float:
     """How much light the worst lens scatters when it is dazzled, as a share of white."""
     if not climate.glare:
         return 0.0
-    return 0.05 if climate.night else 0.25
+    return 0.05 if climate.night else 0.25 * climate.sun.light
 
 
 def color_image(

@@ -44,9 +44,19 @@ class Lamp(NamedTuple):
     color: Color
 
 
-def radiance(buffer: GBuffer, climate: Climate, camera: Camera, lamps: Iterable[Lamp]) -> Array:
-    """Linear light that reaches the camera, float32 [height, width, 3]."""
-    light = _light(climate, camera, lamps)
+def radiance(
+    buffer: GBuffer, climate: Climate, camera: Camera, lamps: Iterable[Lamp], car: Camera
+) -> Array:
+    """Linear light that reaches the camera, float32 [height, width, 3].
+
+    Args:
+        buffer: what the camera sees.
+        climate: the weather.
+        camera: who looks.
+        lamps: street lamps.
+        car: the camera at the middle of the car, whose headlights shine by night.
+    """
+    light = _light(climate, car, lamps)
     image = np.zeros((*buffer.depth_m.shape, 3), np.float32)
     radiate(buffer, camera.rays(), light, cloud_tiles(), image)
     if climate.wetness > 0.0 or buffer.wetness.any():
@@ -78,14 +88,14 @@ def _fog(climate: Climate) -> Array:
     return fog
 
 
-def _light(climate: Climate, camera: Camera, lamps: Iterable[Lamp]) -> Light:
+def _light(climate: Climate, car: Camera, lamps: Iterable[Lamp]) -> Light:
     gray = _GRAY_SKY
     tint = climate.overcast * gray + (1.0 - climate.overcast) * _BLUE_SKY
     sky = _sky_light(climate)
     low = climate.glare and not climate.night
     sun_color = climate.sun.light * (_LOW_SUN_COLOR if low else _SUN_COLOR)
-    forward = camera.rotation[:, 2]
-    beam = camera.position + np.array([0.0, _HEADLIGHT_DROP_M, 0.0])
+    forward = car.rotation[:, 2]
+    beam = car.position + np.array([0.0, _HEADLIGHT_DROP_M, 0.0])
     lit = climate.lamp_light
     table = [(*lamp.position, lamp.power * lit, *lamp.color) for lamp in lamps if lit]
     own = [(*beam, _HEADLIGHT * lit, *forward)] if lit else []

@@ -43,15 +43,7 @@ def sun_map(
     """What the sun sees around the camera; empty where it does not shine."""
     if climate.sun.light == 0.0 and climate.sun.warming_k == 0.0:
         return SunMap(np.zeros((0, 0), np.float32), np.zeros((0, 0), bool), np.zeros((3, 4)))
-    towards = np.array(climate.sun.direction)
-    # Whole pixels of the world, so that shadows do not crawl as the camera moves.
-    middle = camera.position + _AHEAD_M * camera.rotation[:, 2]
-    lens = ParallelCamera(
-        (_PIXELS, _PIXELS),
-        _PIXEL_M,
-        np.round(middle) + _ABOVE_M * towards,
-        (-float(towards[0]), -float(towards[1]), -float(towards[2])),
-    )
+    lens = _sun_camera(np.array(climate.sun.direction), camera)
     casters = _without_ground(solids)
     hits = cast(casters, materials, textures, lens, _PIXEL_M / _ABOVE_M)
     moving = np.append(casters.moving, False)[hits.part]
@@ -60,6 +52,20 @@ def sun_map(
     to_map[:, :3] = lens.rotation.T * scale[:, None]
     to_map[:, 3] = -to_map[:, :3] @ lens.origin + np.array([(_PIXELS - 1) / 2] * 2 + [0.0])
     return SunMap(hits.depth_m, moving, to_map)
+
+
+def _sun_camera(towards: Array, camera: Camera) -> ParallelCamera:
+    """The sun's view of what lies ahead of the camera, moved by whole pixels only.
+
+    So every spot of the world falls on the same place of a pixel as the camera moves, and shadows
+    do not crawl.
+    """
+    x, y, z = (-towards).tolist()
+    middle = camera.position + _AHEAD_M * camera.rotation[:, 2]
+    turn = ParallelCamera((_PIXELS, _PIXELS), _PIXEL_M, middle, (x, y, z)).rotation
+    steps = np.round(turn.T @ middle / _PIXEL_M)
+    origin = turn @ steps * _PIXEL_M + _ABOVE_M * towards
+    return ParallelCamera((_PIXELS, _PIXELS), _PIXEL_M, origin, (x, y, z))
 
 
 def _without_ground(solids: Solids) -> Solids:

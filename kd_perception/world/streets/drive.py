@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import math
-import zlib
 from typing import Final
 
 import numpy as np
@@ -15,15 +14,15 @@ from kd_perception.world.rendering.camera import Camera, camera_rotation
 from kd_perception.world.rendering.thermal import draw_sensor
 from kd_perception.world.scenes.scene import Scene
 from kd_perception.world.streets.still import Still
+from kd_perception.world.streets.streams import noise_stream
 from kd_perception.world.streets.street import Street
-from kd_perception.world.streets.traffic import Lane, draw_sway
+from kd_perception.world.streets.traffic import APPEAR_M, VANISH_M, Lane, draw_sway
 from kd_perception.world.things.vehicles import draw_car
 
 __all__ = ['Drive', 'Still']
 
 _DRIVE, _MOTION, _SENSOR, _NOISE, _TRAFFIC = 20, 21, 22, 23, 24
 _TRAFFIC_INSTANCES = 800_000_000
-_APPEAR_M = 110.0
 
 
 class Drive:
@@ -62,8 +61,11 @@ class Drive:
         return self.street.climate
 
     def _draw_lanes(self, rng: np.random.Generator) -> list[Lane]:
-        lanes = []
-        for k in range(min(int(rng.poisson(2.0 * self.config.density)), 4)):
+        lanes, span = [], APPEAR_M - VANISH_M
+        count = min(int(rng.poisson(2.0 * self.config.density)), 4)
+        # Cars that come along one lane have one speed, and never meet.
+        approach_m_s = self._speed_m_s + float(rng.uniform(5.0, 11.0))
+        for k in range(count):
             cold = bool(rng.uniform() < self.config.cold_share)
             car = draw_car(rng, self.climate, _TRAFFIC_INSTANCES + k, moving=True, cold=cold)
             ahead = k == 0 and rng.uniform() < 0.6
@@ -76,8 +78,8 @@ class Drive:
                     * (0.4 + 0.2 * a)
                     * self.street.plan.ground.half_width_m,
                     yaw=0.0 if ahead else math.pi,
-                    approach_m_s=0.0 if ahead else self._speed_m_s + 5.0 + 6.0 * b,
-                    offset_m=12.0 + 22.0 * c if ahead else 20.0 + (_APPEAR_M - 20.0) * c,
+                    approach_m_s=0.0 if ahead else approach_m_s,
+                    offset_m=12.0 + 22.0 * c if ahead else span * (k + 0.6 * b) / count,
                     sway=draw_sway(rng, 4.0 if ahead else 0.0, 10.0, 20.0),
                 )
             )
@@ -106,6 +108,4 @@ class Drive:
 
     def noise_stream(self, name: str, time_s: float) -> np.random.Generator:
         """The stream of one kind of noise at a time, independent of all others."""
-        return np.random.default_rng(
-            [*self._key, _NOISE, zlib.crc32(name.encode()), round(abs(time_s) * 1e6), time_s < 0]
-        )
+        return noise_stream((*self._key, _NOISE), name, time_s)

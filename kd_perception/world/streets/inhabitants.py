@@ -59,9 +59,9 @@ def _add_parked(site: Site) -> None:
 def _park_in_row(site: Site, side: float) -> None:
     """A car in one of the bays of a car park, often with a stop before its wheels."""
     rng, ground = site.rng, site.plan.ground
-    rows = max(int(ground.reach_m / ground.period_m + 0.5), 1)
+    rows = max(round(2.0 * ground.reach_m / ground.period_m), 1)
     a, b, c, d = rng.uniform(size=4).tolist()
-    fold = ground.period_m * round((rows - 1) * (2.0 * a - 1.0) * 0.5)
+    fold = ground.period_m * (int(a * rows) - rows // 2)
     u = fold + side * (ground.half_width_m + 2.55)
     bay = math.floor((site.start_m + BLOCK_M * b) / ground.bay_m)
     z = (bay + 0.5) * ground.bay_m
@@ -173,7 +173,10 @@ def _add_rider(site: Site) -> None:
     person = draw_person(rng, site.climate, site.next_instance(), cold=site.is_cold(), rider=True)
     bike = draw_bike(rng, site.climate, instance, running=True)
     speed = float(rng.uniform(1.5, 5.0)) * (1.0 if rng.uniform() < 0.5 else -1.0)
-    site.block.actors.append(Rider(person, bike, site.terrain.lane(u), speed, z))
+    # A rider stays in his block, which is drawn as long as it is in view.
+    room_m = site.start_m + BLOCK_M - z if speed > 0.0 else z - site.start_m
+    turn_s = math.inf if site.still else max(room_m, 1.0) / abs(speed)
+    site.block.actors.append(Rider(person, bike, site.terrain.lane(u), speed, z, turn_s))
 
 
 def _add_animal(site: Site) -> None:

@@ -147,15 +147,17 @@ class Site:
         for _ in range(_TRIES):
             a, b, c = self.rng.uniform(size=3).tolist()
             low, high = zones[int(a * len(zones))]
-            u, z = low + (high - low) * b, self._depth(c, depths_m)
+            u, z = low + (high - low) * b, self._depth(c, radius_m, depths_m)
             seen = self.gaze is None or self.gaze.sees(u, z)
             if seen and self.free(u, z, radius_m):
                 self.take(u, z, radius_m)
                 return u, z
         return None
 
-    def _depth(self, share: float, depths_m: tuple[float, float]) -> float:
+    def _depth(self, share: float, radius_m: float, depths_m: tuple[float, float]) -> float:
         if self.gaze is None:
             return self.start_m + BLOCK_M * share
         nearest, farthest = depths_m
+        # What reaches into the next block would be in the way of what stands there.
+        farthest = min(farthest, BLOCK_M - radius_m)
         return float(nearest * (farthest / nearest) ** share)

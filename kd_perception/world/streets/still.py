@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import math
-import zlib
 from typing import Final
 
 import numpy as np
@@ -15,6 +14,7 @@ from kd_perception.world.rendering.camera import Camera, camera_rotation
 from kd_perception.world.rendering.thermal import draw_sensor
 from kd_perception.world.scenes.scene import Scene
 from kd_perception.world.streets.site import Gaze
+from kd_perception.world.streets.streams import noise_stream
 from kd_perception.world.streets.street import Street
 
 _STILL, _CAMERA, _SENSOR, _NOISE = 10, 11, 12, 13
@@ -78,6 +78,4 @@ class Still:
 
     def noise_stream(self, name: str, time_s: float) -> np.random.Generator:
         """The stream of one kind of noise at a time, independent of all others."""
-        return np.random.default_rng(
-            [*self._key, _NOISE, zlib.crc32(name.encode()), round(abs(time_s) * 1e6), time_s < 0]
-        )
+        return noise_stream((*self._key, _NOISE), name, time_s)

@@ -11,12 +11,12 @@ from typing import Final
 
 import numpy as np
 
-from kd_perception.world.climate import Climate, draw_climate
+from kd_perception.world.climate import Climate, draw_climate, turned
 from kd_perception.world.config import WorldConfig
 from kd_perception.world.materials.ground import Ground
 from kd_perception.world.scenes.decals import Decal
 from kd_perception.world.scenes.scene import Scene
-from kd_perception.world.scenes.solids import Placed
+from kd_perception.world.scenes.solids import Placed, Thing
 from kd_perception.world.streets.frontage import add_frontage
 from kd_perception.world.streets.inhabitants import add_inhabitants
 from kd_perception.world.streets.marks import add_ground_marks
@@ -27,9 +27,11 @@ from kd_perception.world.streets.styles import CAR_PARK
 from kd_perception.world.streets.terrain import Terrain, draw_terrain
 from kd_perception.world.things.plants import Grove, draw_tree_line
 
-_PLAN, _BLOCK, _HORIZON = 1, 2, 3
+_PLAN, _BLOCK, _HORIZON, _CLIMATE = 1, 2, 3, 4
 _BEHIND_M, _AHEAD_M = 12.0, 95.0
-_HORIZON_STEP_M = 300.0
+_FAR_AHEAD_M = 150.0
+_HORIZON_M = 300.0
+_DRIVE_HORIZON_M = 170.0
 _ROOTS_M = 8.0
 """How far distant trees reach into the ground, which is only level from some distance on."""
 _NO_BLOCK_BEFORE = 100_000
@@ -50,15 +52,18 @@ class Street:
         """Draw climate, plan and course; blocks follow when they are needed."""
         self.config: Final = config
         self._key, self._gaze = key, gaze
+        # A stream of its own: another weather leaves the street as it is.
+        climate = draw_climate(np.random.default_rng([*key, _CLIMATE]), config)
         rng = np.random.default_rng([*key, _PLAN])
-        self.climate: Final[Climate] = draw_climate(rng, config)
-        self.plan: Final[StreetPlan] = draw_plan(rng, self.climate)
+        self.plan: Final[StreetPlan] = draw_plan(rng, climate)
         level = self.plan.kind == CAR_PARK
         self.terrain: Final[Terrain] = draw_terrain(rng, level=level)
+        heading = math.atan(self.terrain.bend(0.0)) + (gaze.yaw if gaze else 0.0)
+        self.climate: Final[Climate] = turned(climate, heading)
         self._grove = Grove(rng, self.climate, self.plan.tree_color, self.plan.bare_share)
         self.block = lru_cache(maxsize=8)(self._draw_block)
         self._ground = lru_cache(maxsize=8)(self._draw_ground)
-        self._horizon = lru_cache(maxsize=4)(self._draw_horizon)
+        self._tree_rows = self._draw_tree_rows()
 
     def scene(
         self,
@@ -75,9 +80,12 @@ class Street:
         """
         scene = Scene()
         scene.placed += self._ground(math.floor(z_m / BLOCK_M))
-        scene.placed += self._horizon(math.floor((z_m + 110.0) / _HORIZON_STEP_M) + 1)
-        first = math.floor((z_m - _BEHIND_M) / BLOCK_M) if self._gaze is None else 0
-        for number in range(first, math.floor((z_m + _AHEAD_M) / BLOCK_M) + 1):
+        scene.placed += self._horizon(z_m)
+        still = self._gaze is not None
+        first = 0 if still else math.floor((z_m - _BEHIND_M) / BLOCK_M)
+        # A drive meets new blocks where they are small.
+        ahead = _AHEAD_M if still else _FAR_AHEAD_M
+        for number in range(first, math.floor((z_m + ahead) / BLOCK_M) + 1):
             self._add_block(scene, self.block(number), time_s)
         for thing, decals in traffic:
             scene.placed.append(thing)
@@ -117,7 +125,7 @@ class Street:
     def _draw_ground(self, number: int) -> list[Placed]:
         """The ground seen from anywhere in a block."""
         start = number * BLOCK_M
-        ahead = start + BLOCK_M + _AHEAD_M
+        ahead = start + BLOCK_M + (_AHEAD_M if self._gaze else _FAR_AHEAD_M)
         return self.terrain.slabs(start - 2.0 * _BEHIND_M, ahead, self._ground_between)
 
     def _ground_between(self, z0_m: float, z1_m: float) -> Ground:
@@ -128,17 +136,23 @@ class Street:
             self.plan.ground, crossing_m=nearest, crossing_half_m=self.plan.crossing_half_m
         )
 
-    def _draw_horizon(self, number: int) -> list[Placed]:
-        """Trees across the street, far away; closer ones where a single frame's street ends."""
-        rng = np.random.default_rng([*self._key, _HORIZON, number + _NO_BLOCK_BEFORE])
-        a, b, c = rng.uniform(size=3).tolist()
-        z = number * _HORIZON_STEP_M
-        rows = [(z, 160.0, 8.0 + 10.0 * a + _ROOTS_M)]
-        if self._gaze is not None and b < 0.85:
-            rows.append((35.0 + 65.0 * c**1.3, 50.0, 8.0 + 12.0 * a + _ROOTS_M))
+    def _horizon(self, z_m: float) -> list[Placed]:
+        """Trees across the end of the view; along a drive they keep their distance."""
+        if self._gaze is None:
+            return [self._tree_rows[0].at(self.terrain.upright(0.0, z_m + _DRIVE_HORIZON_M))]
+        places = (_HORIZON_M, self._near_row_m)
         return [
-            draw_tree_line(rng, self.climate, self.plan.tree_color, half, height).at(
-                self.terrain.upright(0.0, where, height_m=-_ROOTS_M)
-            )
-            for where, half, height in rows
+            row.at(self.terrain.upright(0.0, where))
+            for row, where in zip(self._tree_rows, places, strict=False)
         ]
+
+    def _draw_tree_rows(self) -> list[Thing]:
+        """The far row of trees, and often a closer one where a single frame's street ends."""
+        rng = np.random.default_rng([*self._key, _HORIZON])
+        a, b, c = rng.uniform(size=3).tolist()
+        self._near_row_m = 40.0 + 75.0 * c
+        sizes = [(160.0, 8.0 + 10.0 * a)]
+        if b < 0.7:
+            sizes.append((45.0, 6.0 + 9.0 * a))
+        color = self.plan.tree_color
+        return [draw_tree_line(rng, self.climate, color, *size) for size in sizes]

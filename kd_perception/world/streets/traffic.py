@@ -13,6 +13,9 @@ from kd_perception.world.scenes.solids import Placed, Placement
 from kd_perception.world.streets.terrain import Terrain
 from kd_perception.world.things.vehicles import Car
 
+VANISH_M, APPEAR_M = -20.0, 160.0
+"""Where a car that comes along vanishes behind the camera, and where the next one appears."""
+
 
 @dataclass(frozen=True)
 class Sway:
@@ -52,7 +55,6 @@ class Lane:
         approach_m_s: how fast the distance shrinks; 0 for a car that keeps its distance.
         offset_m: distance at time zero.
         sway: change of the distance.
-        range_m: where a car vanishes behind and where the next one appears ahead.
     """
 
     car: Car
@@ -62,14 +64,12 @@ class Lane:
     approach_m_s: float
     offset_m: float
     sway: Sway
-    range_m: tuple[float, float] = (-20.0, 110.0)
 
     def placement(self, time_s: float, camera_z_m: float) -> Placement:
         """Where it is."""
         distance = self.offset_m - self.approach_m_s * time_s + self.sway.at(time_s)
         if self.approach_m_s:
-            vanish, appear = self.range_m
-            distance = (distance - vanish) % (appear - vanish) + vanish
+            distance = (distance - VANISH_M) % (APPEAR_M - VANISH_M) + VANISH_M
         return self.terrain.place(self.u_m, camera_z_m + distance, self.yaw)
 
     def at(self, time_s: float, camera_z_m: float) -> tuple[Placed, list[Decal]]:

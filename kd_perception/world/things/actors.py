@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
@@ -29,6 +30,14 @@ _PEDAL_RAD_PER_M = 1.3
 def level(x: float, z: float) -> tuple[float, float]:
     """Flat ground at height zero."""
     return 0.0, 0.0
+
+
+def to_and_fro(time_s: float, turn_s: float) -> tuple[float, float]:
+    """How long a way has been gone that leads back after `turn_s`, and its direction (1 or -1)."""
+    if math.isinf(turn_s):
+        return time_s, 1.0
+    lap = time_s % (2.0 * turn_s)
+    return (lap, 1.0) if lap < turn_s else (2.0 * turn_s - lap, -1.0)
 
 
 class Actor(Protocol):
@@ -68,9 +77,7 @@ class Walker:
     def placed(self, time_s: float) -> list[Placed]:
         """The walker and what he carries along."""
         speed = float(np.hypot(*self.velocity))
-        lap = time_s % (2.0 * self.turn_s)
-        sign = 1.0 if lap < self.turn_s else -1.0
-        elapsed = lap if sign > 0.0 else 2.0 * self.turn_s - lap
+        elapsed, sign = to_and_fro(time_s, self.turn_s)
         vx, vz = self.velocity
         x, z = self.start[0] + vx * elapsed, self.start[1] + vz * elapsed
         height_m, _ = self.ground(x, z)
@@ -94,6 +101,7 @@ class Rider:
         path: where.
         speed_m_per_s: how fast, negative to ride the path backward.
         start_m: place along the path at time zero.
+        turn_s: after how long the way leads back.
     """
 
     person: Person
@@ -101,12 +109,14 @@ class Rider:
     path: Path
     speed_m_per_s: float
     start_m: float = 0.0
+    turn_s: float = math.inf
 
     def placed(self, time_s: float) -> list[Placed]:
         """Bike and rider."""
-        gone_m = self.start_m + self.speed_m_per_s * time_s
-        place = _heading(self.path(gone_m), self.speed_m_per_s)
-        phase = _PEDAL_RAD_PER_M * gone_m
+        elapsed, sign = to_and_fro(time_s, self.turn_s)
+        way_m = self.start_m + self.speed_m_per_s * elapsed
+        place = _heading(self.path(way_m), sign * self.speed_m_per_s)
+        phase = _PEDAL_RAD_PER_M * (self.start_m + self.speed_m_per_s * time_s)
         bike = self.bike
         rider = self.person.riding(place, phase, bike.saddle_m, pedals=bike.pedals, lean=bike.lean)
         return [bike.at(place), *rider]

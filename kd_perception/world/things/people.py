@@ -50,7 +50,7 @@ class Person:
         self, placement: Placement, phase: float = 0.0, *, moving: bool = False
     ) -> list[Placed]:
         """On the ground, facing the way the placement does, in the step given by `phase` [rad]."""
-        pose = self.pose.stepped(self.stride, phase) if self.stride else self.pose
+        pose = self.pose.stepped(self.stride, phase) if moving and self.stride else self.pose
         upright = Placement(placement.position, placement.yaw)
         person = Placed(self._thing(pose, moving), upright)
         return [person, *(Placed(prop, placement) for prop in self.props)]

@@ -29,7 +29,9 @@ from training.evaluation import IMAGE_SIZE
 from training.model_card import model_card
 from training.recipes.supervised import (
     SupervisedConfig,
+    Training,
     build,
+    check_frames,
     deployable,
     evaluate,
     frame_weights,
@@ -129,8 +131,9 @@ def export_student(config: SupervisedConfig, folder: Path) -> str:
     """Export the latest checkpoint of a run; returns the bundle's SHA-256.
 
     Raises:
-        ConfigError: the run has no checkpoint or sees color, or the graph does not compute what
-            the network does.
+        ConfigError: the run has no checkpoint or sees color; its record, or the world that it
+            would be scored on, is not that of the frames it learnt from; or the graph does not
+            compute what the network does.
     """
     if config.modality != 'thermal':
         raise ConfigError(f'a bundle must be of a thermal network, got {config.modality}')
@@ -140,20 +143,35 @@ def export_student(config: SupervisedConfig, folder: Path) -> str:
     network = deployable(training.average, frame_weights(training), config.prior_correction)
     onnx = onnx_from_network(network, IMAGE_SIZE)
     _check(network, onnx)
-    report = _report(config, training.step) or evaluate(training, config)
+    report = recorded_metrics(config, training) or _evaluated(config, training)
     spec = student_spec(config, network, report, training.step)
     weights = save_safetensors({k: v.contiguous() for k, v in network.state_dict().items()})
     card = model_card(config, report, training.step)
     return save_student(folder, spec, onnx=onnx, weights=weights, model_card=card)
 
 
-def _report(config: SupervisedConfig, step: int) -> dict[str, Any] | None:
-    """The metrics of the finished run's record; None while it is unfinished."""
+def recorded_metrics(config: SupervisedConfig, training: Training) -> dict[str, Any] | None:
+    """The metrics of the finished run's record; None while it is unfinished.
+
+    Raises:
+        ConfigError: the record is of a run that learnt from other frames than the checkpoint.
+    """
     path = config.record_path
-    if step < config.steps or not path.is_file():
+    if training.step < config.steps or not path.is_file():
         return None
     metrics: dict[str, Any] = read_record(path)['metrics']
+    recorded, learnt = metrics['data_digest']['train'], training.frames['digest']
+    if recorded != learnt:
+        raise ConfigError(
+            f'{path} must be of the checkpoint in {config.folder}: it learnt from the frames '
+            f'{recorded[:16]}, the checkpoint from {learnt[:16]}; train again'
+        )
     return metrics
+
+
+def _evaluated(config: SupervisedConfig, training: Training) -> dict[str, Any]:
+    check_frames(training, config)
+    return evaluate(training, config)
 
 
 def _check(network: RepUNet, onnx: bytes) -> None:

@@ -17,11 +17,16 @@ from training.checkpointing import LATEST
 from training.data import world as world_data
 from training.data.augmentation import AugmentationConfig
 from training.data.world import WorldSplit, load_world
-from training.export import export_student, logit_difference, onnx_from_network
+from training.export import (
+    export_student,
+    logit_difference,
+    onnx_from_network,
+    recorded_metrics,
+)
 from training.losses import class_weights
 from training.recipes import supervised
 from training.recipes.supervised import SupervisedConfig
-from training.records import read_record
+from training.records import read_record, write_record
 from training.settings import load_config, plain
 
 WORLD = {'height': 64, 'width': 96, 'density': 3.0}
@@ -65,8 +70,10 @@ def state_of(training):
     }
 
 
-def test_resumed_run_gives_the_same_bits(config, tmp_path, monkeypatch):
+@pytest.mark.parametrize('bfloat16', [False, True])
+def test_resumed_run_gives_the_same_bits(config, tmp_path, monkeypatch, bfloat16):
     torch.set_num_threads(1)
+    config = dataclasses.replace(config, bfloat16=bfloat16)
     whole = state_of(trained(dataclasses.replace(config, output=tmp_path / 'whole')))
     step, calls = supervised.training_step, []
 
@@ -131,6 +138,30 @@ def test_run_does_not_go_on_in_a_changed_world(config, monkeypatch):
     monkeypatch.setattr(world_data, '_SOURCES', ('edited',))
     with pytest.raises(ConfigError, match='world has changed'):
         supervised.check_frames(supervised.build(config), config)
+
+
+def test_finished_run_is_exported_with_the_record_of_its_frames_only(config, tmp_path):
+    training = trained(config)
+    metrics = {'data_digest': {'train': training.frames['digest'], 'test': 'def'}}
+    write_record(config.record_path, {'metrics': metrics})
+    assert recorded_metrics(config, training) == metrics
+    assert recorded_metrics(dataclasses.replace(config, steps=9), training) is None
+    metrics['data_digest']['train'] = 'of another world'
+    write_record(config.record_path, {'metrics': metrics})
+    with pytest.raises(ConfigError, match=r'must be of the checkpoint.*of another world'):
+        export_student(config, tmp_path / 'student')
+    assert not (tmp_path / 'student').exists()
+
+
+def test_run_without_a_record_is_not_exported_in_a_changed_world(config, tmp_path, monkeypatch):
+    trained(config)
+    monkeypatch.setattr(world_data, '_SOURCES', ('edited',))
+    with pytest.raises(ConfigError, match='world has changed'):
+        export_student(config, tmp_path / 'student')
+
+
+def test_defaults_are_those_of_the_shipped_student():
+    assert committed('thermal_seg_s') == SupervisedConfig()
 
 
 def committed(name):
@@ -236,6 +267,9 @@ def test_run_writes_its_record_and_exports_what_it_trained(config, tmp_path):
     assert 0.0 <= record['metrics']['presets']['fog']['boundary_f_3px'] <= 1.0
     assert len(record['metrics']['data_digest']['train']) == 64
     settings = load_config(SupervisedConfig, arguments)
+    assert set(record['frame_keys']) == {'train', 'validation', 'test', 'fog', 'shifted'}
+    assert record['frame_keys']['fog'] == settings.preset_splits()['fog'].key()
+    assert record['metrics']['data_digest'].keys() == record['frame_keys'].keys()
     folder = tmp_path / 'students' / 'tiny'
     sha256 = export_student(settings, folder)
     student = load_student(folder, sha256=sha256)

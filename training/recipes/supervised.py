@@ -92,7 +92,7 @@ def save(training: Training, config: SupervisedConfig) -> None:
 
 
 def check_frames(training: Training, config: SupervisedConfig) -> None:
-    """Refuse to go on with other frames than the run began with.
+    """Refuse to go on with, or to score on, frames of another world than the run began with.
 
     Raises:
         ConfigError: the code of the world has changed since.
@@ -232,6 +232,7 @@ def main(arguments: list[str] | None = None) -> None:
         'seed': config.seed,
         'trained_on': 'synthetic',
         'metrics': report,
+        'frame_keys': {name: split.key() for name, split in config.splits().items()},
         'training_seconds': round(training.seconds, 1),
         'versions': versions(),
         'config': plain(config),

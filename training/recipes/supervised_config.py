@@ -21,7 +21,7 @@ _NOT_TRAINED_ON = (
 
 @dataclass(frozen=True)
 class SupervisedConfig:
-    """One run.
+    """One run; the defaults are those of the shipped student, `thermal_seg_s.yaml`.
 
     Args:
         name: of the configuration.
@@ -52,7 +52,7 @@ class SupervisedConfig:
     modality: str = 'thermal'
     network: str = 'rep_unet_s'
     seed: int = 0
-    steps: int = 2800
+    steps: int = 2400
     batch_size: int = 8
     learning_rate: float = 2.5e-3
     weight_decay: float = 1.0e-2
@@ -69,7 +69,11 @@ class SupervisedConfig:
     test: WorldSplit = field(default_factory=lambda: WorldSplit('test', 0, 200))
     presets: tuple[str, ...] = ('day', 'night', 'glare', 'rain', 'fog', 'hard', 'shifted')
     preset_count: int = 100
-    augmentation: AugmentationConfig = field(default_factory=AugmentationConfig)
+    augmentation: AugmentationConfig = field(
+        default_factory=lambda: AugmentationConfig(
+            height=256, width=320, scale_low=0.5, scale_high=1.8
+        )
+    )
 
     def __post_init__(self) -> None:
         """Check the modality and let the splits hold what it needs."""
@@ -89,6 +93,11 @@ class SupervisedConfig:
             )
             for name in self.presets
         }
+
+    def splits(self) -> dict[str, WorldSplit]:
+        """All frames that the run learns from or is scored on, by name."""
+        own = {'train': self.train, 'validation': self.validation, 'test': self.test}
+        return {**own, **self.preset_splits()}
 
     @property
     def folder(self) -> Path:

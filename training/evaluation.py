@@ -25,6 +25,7 @@ from kd_perception.uncertainty import (
 )
 from kd_perception.world.classes import CLASS_NAMES
 from training.data.modality import LabeledFrame, network_image
+from training.data.real_tiles import NO_TEST
 
 Array = npt.NDArray[Any]
 
@@ -37,8 +38,7 @@ little about a method, and the mean over all classes is dominated by it."""
 
 IMAGE_SIZE = (480, 640)
 REAL_TILES_NOTE = (
-    'four labeled real tiles; they chose neither weights nor settings of this run, but what the '
-    'world renders was designed after looking at frames of this kind'
+    f'four labeled real tiles; they chose neither weights nor settings of this run, but {NO_TEST}'
 )
 _CALIBRATION_STRIDE = 3
 _BOUND_PX = 3
@@ -178,7 +178,7 @@ def evaluate_student(
         validation: synthetic frames that the temperature is fitted on.
         test: synthetic frames that choose nothing.
         presets: synthetic frames by weather, time of day or sensor; they choose nothing.
-        real: real frames that choose nothing; may be empty.
+        real: the real tiles, which choose nothing of a run but are no test; may be empty.
     """
     fitted = score(network, validation, modality, name='validation')
     tested = score(network, test, modality, name='test')

@@ -2,7 +2,8 @@
 """The four labeled real tiles, thermal and color, that serve as a first look at reality.
 
 They are cut from a figure of the RTFNet repository (MFNet photographs) and are not part of this
-repository; the folder is found through KD_PERCEPTION_REAL_DATA.
+repository; the folder is found through KD_PERCEPTION_REAL_DATA. The world was fitted to them, so
+that they test nothing that learnt from it (`NO_TEST`).
 """
 
 from __future__ import annotations
@@ -21,6 +22,12 @@ from kd_perception.errors import DatasetError
 Array = npt.NDArray[Any]
 
 TILES = ('00', '01', '02', '03')
+
+NO_TEST = (
+    'gray levels, heat contrasts and sizes in the synthetic world were fitted to statistics of '
+    'these tiles and their labels (training/realism.py): scores on them are no test'
+)
+"""To be said wherever such a score is shown."""
 
 
 @dataclass(frozen=True)

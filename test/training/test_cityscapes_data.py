@@ -11,8 +11,8 @@ import pytest
 from PIL import Image
 
 from kd_perception.errors import ConfigError, DatasetError
-from kd_perception.label_sets import CITYSCAPES
-from training.data.cityscapes import VIEWS, Cityscapes, neighbor_name
+from training.data.cityscapes import VIEWS, Cityscapes
+from training.data.cityscapes_tree import neighbor_name
 
 SIZE = (16, 32)
 CAMERA = {
@@ -70,7 +70,7 @@ def test_every_view_is_the_right_one(root):
     data = Cityscapes(root, 'val', views=VIEWS)
     assert [sample.name for sample in data] == [*NAMES]
     sample = data[1]
-    assert sample.image[0, 0].tolist() == [1, 50, 100]
+    assert sample.rgb[0, 0].tolist() == [1, 50, 100]
     assert sample.right[0, 0].tolist() == [1, 60, 110]
     assert sample.previous[0, 0].tolist() == [1, 8, 0]
     assert sample.next[0, 0].tolist() == [1, 12, 0]
@@ -81,16 +81,16 @@ def test_every_view_is_the_right_one(root):
     assert sample.camera.baseline_m == 0.21
     assert sample.camera.matrix.tolist() == [[2262.5, 0, 1096.9], [0, 2265.3, 513.1], [0, 0, 1]]
     assert sample.disparity_px[0, :3].tolist() == [0, 0, 20.0]
-    assert sample.depth_m[0, :2].tolist() == [0, 0]
-    assert sample.depth_m[5, 5] == pytest.approx(0.21 * 2262.5 / 20)
-    types = {part.dtype for part in (sample.depth_m, sample.disparity_px)}
+    assert sample.target_m[0, :2].tolist() == [0, 0]
+    assert sample.target_m[5, 5] == pytest.approx(0.21 * 2262.5 / 20)
+    types = {part.dtype for part in (sample.target_m, sample.disparity_px)}
     assert types == {np.dtype(np.float32)}
 
 
 def test_step_chooses_the_video_neighbors(root):
     sample = Cityscapes(root, 'val', views=['previous', 'next'], step=3)[0]
     assert (sample.previous[0, 0, 1], sample.next[0, 0, 1]) == (7, 13)
-    assert sample.label is sample.right is sample.depth_m is sample.camera is None
+    assert sample.label is sample.right is sample.target_m is sample.camera is None
     with pytest.raises(DatasetError, match='ulm_000003_000015'):
         Cityscapes(root, 'val', views=['previous'], step=4)
 
@@ -200,8 +200,3 @@ def test_wrong_arguments_are_refused(root):
             Cityscapes(root, 'val', **arguments)
     with pytest.raises(IndexError, match='0 to 2'):
         Cityscapes(root, 'val')[3]
-
-
-def test_names_of_neighbors_keep_their_form():
-    assert neighbor_name('aachen_000000_000004', -2) == 'aachen_000000_000002'
-    assert CITYSCAPES.num_classes == len({*TRAIN_ID_OF.values()})

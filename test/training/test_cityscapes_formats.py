@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 from kd_perception.errors import DatasetError
 from training.data.cityscapes_formats import (
     CityscapesCamera,
-    depth_from_disparity_m,
     read_camera,
     read_disparity_px,
     read_instances,
@@ -57,7 +56,7 @@ def test_disparity_comes_back_as_it_was_encoded(tmp_path_factory, numbers):
     encoded = np.where(valid, disparity * 256 + 1, 0)
     assert encoded[valid].tolist() == [number for number in numbers if number > 1]
     camera = CityscapesCamera(np.diag([2000.0, 2000.0, 1.0]), 0.2)
-    depth = depth_from_disparity_m(disparity, camera)
+    depth = camera.depth_m(disparity)
     np.testing.assert_allclose(depth[valid] * disparity[valid], 400, rtol=1e-6)
     assert not depth[~valid].any()
 

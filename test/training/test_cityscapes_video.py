@@ -44,7 +44,7 @@ def test_frames_with_both_neighbors_are_the_samples(root):
         'jena_000001_000004', 'jena_000001_000005', 'jena_000001_000024',
     )  # fmt: skip
     for sample, frame in zip(data, (4, 5, 24), strict=True):
-        values = [image[0, 0, 0] for image in (sample.previous, sample.image, sample.next)]
+        values = [image[0, 0, 0] for image in (sample.previous, sample.rgb, sample.next)]
         assert values == [frame - 2, frame, frame + 2]
     # The camera of the snippet, not just one of the sequence.
     assert [sample.camera.matrix[0, 0] for sample in data] == [2004, 2004, 2024]

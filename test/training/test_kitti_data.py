@@ -6,11 +6,9 @@ from __future__ import annotations
 import cv2
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from kd_perception.errors import ConfigError, DatasetError
-from training.data.kitti import VIEWS, KittiRaw, read_benchmark_depth_m
+from training.data.kitti import VIEWS, KittiRaw
 from training.data.kitti_splits import KittiFrame, drive_frames, with_neighbors
 
 DATE, DRIVE = '2011_09_26', '2011_09_26_drive_0001_sync'
@@ -66,29 +64,29 @@ def frame(number, camera=2):
 def test_every_view_of_both_cameras_is_the_right_one(root):
     for camera in (2, 3):
         sample = KittiRaw(root, [frame(1, camera)], views=VIEWS)[0]
-        np.testing.assert_array_equal(sample.image, gray(1, camera))
+        np.testing.assert_array_equal(sample.rgb, gray(1, camera))
         np.testing.assert_array_equal(sample.previous, gray(0, camera))
         np.testing.assert_array_equal(sample.next, gray(2, camera))
-        np.testing.assert_array_equal(sample.stereo, gray(1, 5 - camera))
-        assert (sample.truth_m == np.float32((2560 + camera) / 256)).all()
+        np.testing.assert_array_equal(sample.right, gray(1, 5 - camera))
+        assert (sample.target_m == np.float32((2560 + camera) / 256)).all()
         assert (sample.sparse_m == np.float32((640 + camera) / 256)).all()
-        assert sample.truth_m.dtype == np.float32
-        assert sample.baseline_m == pytest.approx(BASELINE_M)
+        assert sample.target_m.dtype == np.float32
         assert sample.camera_matrix.tolist() == [[30, 0, 20], [0, 30, 12], [0, 0, 1]]
         # The right camera sees points further left, the left one further right.
         shift = -BASELINE_M if camera == 2 else BASELINE_M
-        assert sample.stereo_from_camera[0, 3] == pytest.approx(shift)
+        assert sample.baseline_m == pytest.approx(-shift)
+        assert sample.right_from_camera[0, 3] == pytest.approx(shift)
     assert sample.frame == frame(1, 3)
 
 
 def test_lidar_is_drawn_in_the_frames_own_camera(root):
-    left, right = KittiRaw(root, [frame(1, 2), frame(1, 3)], views=['lidar', 'eigen_depth'])
+    left, right = KittiRaw(root, [frame(1, 2), frame(1, 3)], views=['lidar', 'eigen_target'])
     # Camera 2 stands 0.06 m left of the rectified frame: 1.8 / z columns right of the middle.
     assert np.argwhere(left.lidar_m).tolist() == [[12, 20], [12, 24]]
     assert left.lidar_m[12, 20] == pytest.approx(10.0, abs=1e-5)
     assert left.lidar_m[12, 24] == pytest.approx(7.5, abs=1e-5)
-    assert np.argwhere(left.eigen_depth_m).tolist() == [[11, 19], [11, 23]]
-    assert left.eigen_depth_m[11, 19] == np.float32(10.27)
+    assert np.argwhere(left.eigen_target_m).tolist() == [[11, 19], [11, 23]]
+    assert left.eigen_target_m[11, 19] == np.float32(10.27)
     # Disparity 30 * 0.54 / z: 1.62 and 2.16 columns.
     assert np.argwhere(right.lidar_m).tolist() == [[12, 19], [12, 22]]
 
@@ -96,9 +94,9 @@ def test_lidar_is_drawn_in_the_frames_own_camera(root):
 def test_views_not_asked_for_need_no_files(root):
     (root / DATE / DRIVE / 'velodyne_points/data/0000000000.bin').unlink()
     sample = KittiRaw(root, [frame(0)])[0]
-    assert sample.image.shape == (HEIGHT, WIDTH, 3)
-    assert [getattr(sample, view, None) for view in ('previous', 'next', 'stereo')] == [None] * 3
-    assert sample.lidar_m is sample.truth_m is sample.sparse_m is None
+    assert sample.rgb.shape == (HEIGHT, WIDTH, 3)
+    assert [getattr(sample, view, None) for view in ('previous', 'next', 'right')] == [None] * 3
+    assert sample.lidar_m is sample.target_m is sample.sparse_m is None
 
 
 @pytest.mark.parametrize(('number', 'view'), [(0, 'previous'), (3, 'next')])
@@ -113,14 +111,14 @@ def test_a_frame_without_neighbor_is_refused_at_once(root, number, view):
 @pytest.mark.parametrize(
     ('file', 'view'),
     [
-        (f'{DATE}/calib_cam_to_cam.txt', 'stereo'),
-        (f'{DATE}/calib_velo_to_cam.txt', 'stereo'),
-        (f'{DATE}/{DRIVE}/image_02/data/0000000001.png', 'stereo'),
-        (f'{DATE}/{DRIVE}/image_03/data/0000000001.png', 'stereo'),
+        (f'{DATE}/calib_cam_to_cam.txt', 'right'),
+        (f'{DATE}/calib_velo_to_cam.txt', 'right'),
+        (f'{DATE}/{DRIVE}/image_02/data/0000000001.png', 'right'),
+        (f'{DATE}/{DRIVE}/image_03/data/0000000001.png', 'right'),
         (f'{DATE}/{DRIVE}/image_02/data/0000000000.png', 'previous'),
         (f'{DATE}/{DRIVE}/velodyne_points/data/0000000001.bin', 'lidar'),
-        (f'{DATE}/{DRIVE}/velodyne_points/data/0000000001.bin', 'eigen_depth'),
-        (f'{DATE}/{DRIVE}/proj_depth/groundtruth/image_02/0000000001.png', 'truth'),
+        (f'{DATE}/{DRIVE}/velodyne_points/data/0000000001.bin', 'eigen_target'),
+        (f'{DATE}/{DRIVE}/proj_depth/groundtruth/image_02/0000000001.png', 'target'),
         (f'{DATE}/{DRIVE}/proj_depth/velodyne_raw/image_02/0000000001.png', 'sparse'),
     ],
 )
@@ -136,11 +134,11 @@ def test_a_missing_file_is_named_at_once(root, file, view):
 @pytest.mark.parametrize(
     ('file', 'view'),
     [
-        ('image_02/data/0000000001.png', 'stereo'),
-        ('image_03/data/0000000001.png', 'stereo'),
+        ('image_02/data/0000000001.png', 'right'),
+        ('image_03/data/0000000001.png', 'right'),
         ('image_02/data/0000000002.png', 'next'),
         ('velodyne_points/data/0000000001.bin', 'lidar'),
-        ('proj_depth/groundtruth/image_02/0000000001.png', 'truth'),
+        ('proj_depth/groundtruth/image_02/0000000001.png', 'target'),
     ],
 )
 def test_a_file_cut_off_is_named_when_it_is_read(root, file, view):
@@ -174,8 +172,8 @@ def test_converted_jpg_images_are_found(root):
         for path in sorted(folder.iterdir()):
             cv2.imwrite(str(path.with_suffix('.jpg')), gray(int(path.stem), camera)[:, :, ::-1])
             path.unlink()
-    sample = KittiRaw(root, [frame(1)], views=['stereo', 'next'])[0]
-    for image, expected in ((sample.image, gray(1, 2)), (sample.stereo, gray(1, 3))):
+    sample = KittiRaw(root, [frame(1)], views=['right', 'next'])[0]
+    for image, expected in ((sample.rgb, gray(1, 2)), (sample.right, gray(1, 3))):
         assert np.abs(image.astype(int) - expected).max() <= 3
 
 
@@ -183,26 +181,10 @@ def test_depth_benchmark_is_also_read_as_its_archives_unpack(root, tmp_path_fact
     other = tmp_path_factory.mktemp('depth')
     (other / 'val' / DRIVE).mkdir(parents=True)
     (root / DATE / DRIVE / 'proj_depth').rename(other / 'val' / DRIVE / 'proj_depth')
-    sample = KittiRaw(root, [frame(1, 3)], views=['truth'], depth_root=other)[0]
-    assert sample.truth_m[0, 0] == np.float32(2563 / 256)
+    sample = KittiRaw(root, [frame(1, 3)], views=['target'], depth_root=other)[0]
+    assert sample.target_m[0, 0] == np.float32(2563 / 256)
     with pytest.raises(DatasetError, match='groundtruth'):
-        KittiRaw(root, [frame(1)], views=['truth'])
-
-
-@given(meters=st.lists(st.floats(1 / 256, 255.99), min_size=1, max_size=30))
-def test_benchmark_depth_comes_back_within_half_a_step(tmp_path_factory, meters):
-    depth = np.array([[0.0, *meters]])
-    path = tmp_path_factory.mktemp('depth') / 'depth.png'
-    cv2.imwrite(str(path), np.rint(depth * 256).astype(np.uint16))
-    read = read_benchmark_depth_m(path)
-    assert read[0, 0] == 0
-    assert np.abs(read - depth).max() <= 0.5 / 256 + 1e-6
-
-
-def test_depth_of_8_bits_is_refused(tmp_path):
-    cv2.imwrite(str(tmp_path / 'depth.png'), np.full((4, 4), 20, np.uint8))
-    with pytest.raises(DatasetError, match='16 bits'):
-        read_benchmark_depth_m(tmp_path / 'depth.png')
+        KittiRaw(root, [frame(1)], views=['target'])
 
 
 def test_wrong_arguments_are_refused(root):
@@ -212,5 +194,6 @@ def test_wrong_arguments_are_refused(root):
         KittiRaw(root, [])
     with pytest.raises(DatasetError, match='no such folder'):
         KittiRaw(root / 'none', [frame(1)])
-    with pytest.raises(IndexError, match='0 to 0'):
-        KittiRaw(root, [frame(1)])[1]
+    for index in (-1, 1):
+        with pytest.raises(IndexError, match='0 to 0'):
+            KittiRaw(root, [frame(1)])[index]

@@ -55,7 +55,7 @@ def object_set(tmp_path):
 def test_object_set_has_all_frames_on_disk(object_set):
     data = KittiObject(object_set)
     assert [sample.name for sample in data] == ['000000', '000007']
-    assert data[1].image.shape == (40, 60, 3)
+    assert data[1].rgb.shape == (40, 60, 3)
     assert data[1].boxes[0].z_m == 58.49 and data[1].boxes[0].occlusion == 1
     assert KittiObject(object_set, views=())[0].lidar_m is None
     assert len(KittiObject(object_set, names=['000007'])) == 1
@@ -74,7 +74,7 @@ def test_empty_object_set_and_wrong_arguments_are_refused(tmp_path, object_set):
     (tmp_path / 'empty').mkdir()
     with pytest.raises(DatasetError, match='How to get it'):
         KittiObject(tmp_path / 'empty')
-    for arguments in ({'part': 'train'}, {'views': ['label']}, {'part': 'testing'}):
+    for arguments in ({'split': 'train'}, {'views': ['label']}, {'split': 'testing'}):
         with pytest.raises(ConfigError):
             KittiObject(object_set, **arguments)
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from kd_perception.errors import DatasetError
+from kd_perception.errors import ConfigError, DatasetError
 from training.data.mfnet import MFNet
 
 STEMS = ('00001D', '00002N', '00003D')
@@ -80,9 +80,10 @@ def test_every_pixel_arrives_in_its_channel(root):
 def test_lists_choose_the_frames(root):
     assert [s.name for s in MFNet(str(root), 'test')] == ['00003D']
     assert MFNet(root, 'test_day').names == MFNet(root, 'test').names
-    assert MFNet(root)[-1].name == '00002N'
-    with pytest.raises(IndexError):
-        MFNet(root)[2]
+    assert MFNet(root)[1].name == '00002N'
+    for index in (-1, 2):
+        with pytest.raises(IndexError, match='0 to 1'):
+            MFNet(root)[index]
 
 
 def test_one_missing_file_is_found_before_training(root):
@@ -173,11 +174,16 @@ def test_edges_are_read_where_asked_for(published, level):
         Image.fromarray(edge.astype(np.uint8) * np.uint8(level)).save(
             published / f'edge_4x/{stem}.png'
         )
-    read = MFNet(published, 'train', edges=True)[1].edge
+    read = MFNet(published, 'train', views=['edge'])[1].edge
     assert read.dtype == bool
     np.testing.assert_array_equal(read, edge)
     with pytest.raises(DatasetError, match=r'edge_4x/00003D\.png'):
-        MFNet(published, 'test', edges=True)
+        MFNet(published, 'test', views=['edge'])
+
+
+def test_unknown_views_are_refused(published):
+    with pytest.raises(ConfigError, match='views must be'):
+        MFNet(published, views=['edges'])
 
 
 @pytest.mark.parametrize('form', sorted(FORMS))

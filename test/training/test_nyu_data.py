@@ -6,12 +6,10 @@ from __future__ import annotations
 import cv2
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from PIL import Image
 
 from kd_perception.errors import ConfigError, DatasetError
-from training.data.nyu import NyuConverted, NyuDepthImages, read_millimeters_m
+from training.data.nyu import NyuConverted, NyuDepthImages
 
 SIZE = (12, 16)
 LISTS = {'train': ('0003', '1449'), 'test': ('0001',)}
@@ -43,10 +41,10 @@ def test_converted_frames_have_their_own_parts(converted):
     data = NyuConverted(converted, 'train', views=('label', 'depth_raw'))
     assert [sample.name for sample in data] == ['0003', '1449']
     for sample, number in zip(data, (3, 1449), strict=True):
-        assert sample.image[0, 0].tolist() == [number % 256, 20, 30]
-        assert (sample.depth_m == np.float32((1000 + number) / 1000)).all()
+        assert sample.rgb[0, 0].tolist() == [number % 256, 20, 30]
+        assert (sample.target_m == np.float32((1000 + number) / 1000)).all()
         assert not sample.depth_raw_m.any()
-        assert sample.depth_m.dtype == np.float32
+        assert sample.target_m.dtype == np.float32
     expected = np.where(ids_image() == 0, 255, ids_image().astype(int) - 1)
     np.testing.assert_array_equal(data[0].label, expected)
     assert {*np.unique(data[0].label).tolist()} == {*range(40), 255}
@@ -116,12 +114,12 @@ def test_real_frame_with_depth(real_data):
     data = NyuDepthImages(real_data / 'nyu_mini', None)
     assert data.names == ('bookstore_0001d_00001',)
     sample = data[0]
-    assert sample.image.shape == (120, 160, 3) and sample.depth_m.shape == (120, 160)
-    seen = sample.depth_m > 0
+    assert sample.rgb.shape == (120, 160, 3) and sample.target_m.shape == (120, 160)
+    seen = sample.target_m > 0
     assert seen.mean() == pytest.approx(0.662, abs=1e-3)
     # The Kinect of a bookstore: from about a meter to its limit of ten.
-    assert 0.5 < sample.depth_m[seen].min() < np.median(sample.depth_m[seen]) < 4
-    assert sample.depth_m.max() == 10
+    assert 0.5 < sample.target_m[seen].min() < np.median(sample.target_m[seen]) < 4
+    assert sample.target_m.max() == 10
 
 
 @pytest.fixture
@@ -138,7 +136,7 @@ def depth_images(tmp_path):
 def test_scenes_are_found_below_their_split(depth_images):
     data = NyuDepthImages(depth_images)
     assert data.names == ('b', 'kitchen_1/a')
-    assert data[1].depth_m[0, 0] == 2.5 and data[1].label is None
+    assert data[1].target_m[0, 0] == 2.5 and data[1].label is None
     assert NyuDepthImages(depth_images, 'test').names == ('office/a',)
 
 
@@ -149,13 +147,3 @@ def test_an_image_without_depth_or_the_reverse_is_named(depth_images, file):
         NyuDepthImages(depth_images)
     with pytest.raises(DatasetError, match='How to get it'):
         NyuDepthImages(depth_images, 'val')
-
-
-@given(meters=st.lists(st.floats(0.001, 65.5), min_size=1, max_size=30))
-def test_depth_comes_back_within_half_a_millimeter(tmp_path_factory, meters):
-    depth = np.array([[0.0, *meters]])
-    path = tmp_path_factory.mktemp('depth') / 'depth.png'
-    cv2.imwrite(str(path), np.rint(depth * 1000).astype(np.uint16))
-    read = read_millimeters_m(path)
-    assert read[0, 0] == 0
-    assert np.abs(read - depth).max() <= 0.0005 + 1e-5

@@ -50,14 +50,14 @@ def test_frames_stand_upright_and_indices_count_from_one(mat):
     data = NyuMat(mat, [3, 1], classes=MAPPING, views=('label', 'depth_raw'))
     assert [sample.name for sample in data] == ['0003', '0001']
     sample = data[0]
-    assert sample.image.shape == (HEIGHT, WIDTH, 3) and sample.label.shape == (HEIGHT, WIDTH)
-    assert sample.image[4, 7].tolist() == [2, 4, 7]
-    assert sample.depth_m[4, 7] == pytest.approx(2.47)
+    assert sample.rgb.shape == (HEIGHT, WIDTH, 3) and sample.label.shape == (HEIGHT, WIDTH)
+    assert sample.rgb[4, 7].tolist() == [2, 4, 7]
+    assert sample.target_m[4, 7] == pytest.approx(2.47)
     assert sample.depth_raw_m[4, 7] == pytest.approx(1.235)
     # Id 407 is class 1 + 406 % 40 = 7, train id 6; id 0 is void.
     assert sample.label[4, 7] == 6
     assert sample.label[0, 0] == 255
-    assert sample.image.flags['C_CONTIGUOUS'] and sample.depth_m.dtype == np.float32
+    assert sample.rgb.flags['C_CONTIGUOUS'] and sample.target_m.dtype == np.float32
 
 
 def test_whole_file_is_the_default_and_data_can_go_to_workers(mat):
@@ -98,7 +98,7 @@ def test_senseless_values_are_refused_by_frame(tmp_path):
         write_mat(tmp_path / 'x.mat', depths=depths, labels=labels), classes=MAPPING,
         views=['label'],
     )  # fmt: skip
-    assert data[0].depth_m[0, 0] == 0
+    assert data[0].target_m[0, 0] == 0
     with pytest.raises(DatasetError, match='frame 2 '):
         data[1]
     with pytest.raises(DatasetError, match=r'frame 3 .*895'):
@@ -124,7 +124,7 @@ def test_a_damaged_part_is_named_by_frame(tmp_path):
     content[place : place + 8] = bytes(8)
     path.write_bytes(content)
     data = NyuMat(path)
-    assert data[0].depth_m.shape == (HEIGHT, WIDTH)
+    assert data[0].target_m.shape == (HEIGHT, WIDTH)
     with pytest.raises(DatasetError, match=r'depths of frame 2 in .*damaged\.mat'):
         data[1]
 

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from kd_perception.errors import DatasetError
-from training.data.pst900 import PST900
+from kd_perception.errors import ConfigError, DatasetError
+from training.data.pst900 import PST900, VIEWS
 
 STEMS = ('31_bag1a_rect_rgb_frame0000000007', '31_bag1a_rect_rgb_frame0000000100', '4_bag')
 SIZE = (6, 10)
@@ -40,12 +40,12 @@ def root(tmp_path):
 
 
 def test_every_part_arrives_with_all_its_bits(root):
-    data = PST900(root, 'train')
+    data = PST900(root, 'train', views=VIEWS)
     assert data.names == STEMS and len(data) == 3
     for number, sample in enumerate(data):
         expected = parts(number)
         for part, pixels in expected.items():
-            read = getattr(sample, {'labels': 'label'}.get(part, part))
+            read = getattr(sample, {'labels': 'label', 'depth': 'depth_raw'}.get(part, part))
             assert read.dtype == pixels.dtype
             np.testing.assert_array_equal(read, pixels)
 
@@ -57,35 +57,43 @@ def test_samples_are_in_the_order_of_their_names(root):
     assert PST900(root).names == ('0_first', *STEMS, 'z_last')
 
 
-def test_optional_parts_may_be_left_out(root):
+def test_what_is_not_asked_for_need_not_be_there(root):
     for part in ('thermal_raw', 'depth'):
         for path in (root / 'train' / part).iterdir():
             path.unlink()
     with pytest.raises(DatasetError, match=r'6 of 15 files are missing: train/thermal_raw/'):
-        PST900(root)
-    sample = PST900(root, optional=())[0]
-    assert sample.thermal_raw is None and sample.depth is None
+        PST900(root, views=VIEWS)
+    sample = PST900(root)[0]
+    assert sample.thermal_raw is None and sample.depth_raw is None
     assert sample.label.shape == SIZE
 
 
 def test_only_depth(root):
-    sample = PST900(root, optional=['depth'])[1]
-    np.testing.assert_array_equal(sample.depth, parts(1)['depth'])
+    sample = PST900(root, views=['depth_raw'])[1]
+    np.testing.assert_array_equal(sample.depth_raw, parts(1)['depth'])
     assert sample.thermal_raw is None
+
+
+def test_what_is_not_offered_is_refused(root):
+    with pytest.raises(ConfigError, match='views must be'):
+        PST900(root, views=['depth'])
+    for index in (-1, 3):
+        with pytest.raises(IndexError, match='0 to 2'):
+            PST900(root)[index]
 
 
 @pytest.mark.parametrize('part', ['rgb', 'thermal', 'thermal_raw', 'depth', 'labels'])
 def test_lists_of_unequal_length_are_refused(root, part):
     (root / 'train' / part / f'{STEMS[1]}.png').unlink()
     with pytest.raises(DatasetError, match=rf'1 of 15 .*: train/{part}/{STEMS[1]}\.png'):
-        PST900(root, 'train')
+        PST900(root, 'train', views=VIEWS)
 
 
 def test_equal_counts_of_different_names_are_refused(root):
     folder = root / 'train/labels'
     (folder / f'{STEMS[2]}.png').rename(folder / '4_beg.png')
     with pytest.raises(DatasetError, match=r'5 of 20 .* train/rgb/4_beg\.png'):
-        PST900(root, 'train')
+        PST900(root, 'train', views=VIEWS)
 
 
 def test_swapped_splits_are_refused(tmp_path):
@@ -115,12 +123,12 @@ def test_missing_and_empty_sets_say_what_is_expected(tmp_path):
         ('thermal_raw', np.zeros(SIZE, np.uint8), r'thermal_raw/.*16 bits; it is of mode L'),
         ('thermal', np.zeros(SIZE, np.uint16), r'thermal/.*8 bits'),
         ('thermal', np.zeros((5, 10), np.uint8), r'one size; .* thermal 5x10'),
-        ('depth', np.zeros((6, 5), np.uint16), r'one size; .* depth 6x5'),
+        ('depth', np.zeros((6, 5), np.uint16), r'one size; .* depth_raw 6x5'),
     ],
 )
 def test_parts_of_another_form_are_refused(root, part, pixels, message):
     Image.fromarray(pixels).save(root / 'train' / part / f'{STEMS[0]}.png')
-    data = PST900(root, 'train')
+    data = PST900(root, 'train', views=VIEWS)
     with pytest.raises(DatasetError, match=message):
         data[0]
     assert data[1].name == STEMS[1]
@@ -131,7 +139,7 @@ def test_truncated_files_are_refused_by_name(root, part):
     path = root / 'train' / part / f'{STEMS[0]}.png'
     path.write_bytes(path.read_bytes()[:45])
     with pytest.raises(DatasetError, match=rf'{part}/{STEMS[0]}\.png is damaged'):
-        PST900(root, 'train')[0]
+        PST900(root, 'train', views=VIEWS)[0]
 
 
 def test_the_real_frame(tmp_path, real_data):
@@ -140,7 +148,7 @@ def test_the_real_frame(tmp_path, real_data):
         (tmp_path / 'test' / part).mkdir(parents=True)
         content = (real_data / f'pst900/{source}.png').read_bytes()
         (tmp_path / 'test' / part / 'frame.png').write_bytes(content)
-    (sample,) = PST900(tmp_path, 'test', optional=())
+    (sample,) = PST900(tmp_path, 'test')
     assert sample.rgb.shape == (720, 1280, 3)
     assert sample.thermal.shape == sample.label.shape == (720, 1280)
     assert np.unique(sample.label).tolist() == [0, 1, 2, 3]

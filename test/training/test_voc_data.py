@@ -1,19 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
-"""PASCAL VOC with the extra masks, image tags and saliency of weakly supervised training."""
+"""PASCAL VOC with the extra masks, image tags and saliency, on made trees."""
 
 from __future__ import annotations
 
-import pickle
 import shutil
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from kd_perception.errors import DatasetError
+from kd_perception.errors import ConfigError, DatasetError
 from kd_perception.label_sets import VOC21
 from training.data.voc import VOC, read_saliency
-from training.data.voc_tags import read_tags, tags_from_label
 
 IDS = ('2007_000032', '2008_000008', '2008_000015')
 SIZE = (9, 14)
@@ -92,7 +90,7 @@ def test_augmented_split_takes_the_mask_with_borders_where_there_is_one(root):
 
 
 def test_test_split_has_images_only(root):
-    (sample,) = VOC(root, 'test')
+    (sample,) = VOC(root, 'test', views=())
     assert sample.label is None and sample.tags is None
     assert sample.rgb.shape == (*SIZE, 3)
 
@@ -101,11 +99,41 @@ def test_masks_may_be_left_out_for_training_with_tags(root, saliency, tmp_path):
     shutil.rmtree(root / 'SegmentationClass')
     shutil.rmtree(root / 'SegmentationClassAug')
     (tmp_path / 'tags.txt').write_text(f'{IDS[2]} 15 20\n{IDS[0]}\n')
-    data = VOC(root, 'train_aug', masks=False, tags=tmp_path / 'tags.txt', saliency=saliency)
+    data = VOC(
+        root,
+        'train_aug',
+        views=('tags', 'saliency'),
+        tags_file=tmp_path / 'tags.txt',
+        saliency_folder=saliency,
+    )
     assert [np.flatnonzero(s.tags).tolist() for s in data] == [[], [14, 19]]
     assert [s.label for s in data] == [None, None]
     assert data[1].saliency.dtype == np.float32
     np.testing.assert_allclose(data[1].saliency, 0.6, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ('split', 'arguments', 'message'),
+    [
+        ('train', {'views': ['mask']}, 'views must be of'),
+        ('test', {}, 'no masks'),
+        ('train', {'views': ['tags']}, 'tags_file'),
+        ('train', {'views': ['saliency']}, 'saliency_folder'),
+        ('train', {'views': ['label'], 'tags_file': 'tags.txt'}, 'neither it nor'),
+        ('train', {'saliency_folder': 'SALImages'}, 'neither it nor'),
+    ],
+)
+def test_views_that_cannot_be_read_or_would_not_be_are_refused(root, split, arguments, message):
+    with pytest.raises(ConfigError, match=message):
+        VOC(root, split, **arguments)
+
+
+def test_only_what_is_asked_for_is_handed_out(root):
+    (sample,) = VOC(root, views=['label'])
+    assert sample.label is not None and sample.tags is None
+    for index in (-1, 1):
+        with pytest.raises(IndexError, match='0 to 0'):
+            VOC(root)[index]
 
 
 def test_saliency_is_the_mean_of_the_channels(tmp_path):
@@ -136,11 +164,12 @@ def test_one_missing_file_is_found_before_training(root, split, file):
 
 def test_missing_saliency_map_is_found_before_training(root, saliency):
     (saliency / f'{IDS[1]}.png').unlink()
-    assert len(VOC(root, 'train', saliency=saliency)) == 1
+    views = ('label', 'saliency')
+    assert len(VOC(root, 'train', views=views, saliency_folder=saliency)) == 1
     with pytest.raises(DatasetError, match=rf'saliency maps(.|\n)*1 of 1 .*: {IDS[1]}\.png'):
-        VOC(root, 'val', saliency=saliency)
+        VOC(root, 'val', views=views, saliency_folder=saliency)
     with pytest.raises(DatasetError, match='no such folder'):
-        VOC(root, 'val', saliency=saliency / 'deeper')
+        VOC(root, 'val', views=views, saliency_folder=saliency / 'deeper')
 
 
 def test_root_one_level_too_high_shows_what_is_there(root):
@@ -190,7 +219,7 @@ def test_masks_of_another_form_are_refused(root, pixels, message):
 def test_saliency_of_another_size_is_refused(root, saliency):
     Image.fromarray(np.zeros((9, 9), np.uint8)).save(saliency / f'{IDS[0]}.png')
     with pytest.raises(DatasetError, match='saliency 9x9'):
-        VOC(root, 'train', saliency=saliency)[0]
+        VOC(root, 'train', views=('label', 'saliency'), saliency_folder=saliency)[0]
 
 
 @pytest.mark.parametrize(
@@ -203,155 +232,10 @@ def test_truncated_files_are_refused_by_name(root, file):
         VOC(root)[0]
 
 
-def test_tags_leave_background_and_border_out():
-    label = np.array([[0, 255], [1, 20]], np.uint8)
-    tags = tags_from_label(label)
-    assert tags.shape == (20,) and np.flatnonzero(tags).tolist() == [0, 19]
-
-
-def tag_table(count, rng):
-    return rng.integers(0, 2, (count, 20)).astype(bool)
-
-
-@pytest.mark.parametrize('kind', [bool, np.uint8, np.float32])
-def test_archive_and_text_hold_the_same_tags(tmp_path, kind):
-    tags = tag_table(3, np.random.default_rng(0))
-    np.savez_compressed(tmp_path / 'tags.npz', ids=np.array(IDS), tags=tags.astype(kind))
-    lines = [
-        ' '.join([name, *(str(k + 1) for k in np.flatnonzero(row))])
-        for name, row in zip(IDS, tags, strict=True)
-    ]
-    (tmp_path / 'tags.txt').write_text('\n'.join(lines))
-    for file in ('tags.npz', 'tags.txt'):
-        read = read_tags(tmp_path / file, IDS[::-1])
-        assert read.dtype == bool
-        np.testing.assert_array_equal(read, tags[::-1])
-
-
 def test_tags_of_the_split_come_as_a_table(root, tmp_path):
-    tags = tag_table(3, np.random.default_rng(1))
+    tags = np.random.default_rng(1).integers(0, 2, (3, 20)).astype(bool)
     np.savez(tmp_path / 'tags.npz', ids=np.array(IDS), tags=tags)
-    data = VOC(root, 'train_aug', tags=tmp_path / 'tags.npz')
+    data = VOC(root, 'train_aug', tags_file=tmp_path / 'tags.npz')
     np.testing.assert_array_equal(data.tags(), tags[[0, 2]])
     np.testing.assert_array_equal(data[1].tags, tags[2])
     assert VOC(root).tags() is None
-
-
-def test_pickles_are_never_loaded(tmp_path, root):
-    touched = tmp_path / 'ran'
-
-    class Bomb:
-        def __reduce__(self):
-            return touched.touch, ()
-
-    (tmp_path / 'cls_labels.npy').write_bytes(pickle.dumps(Bomb()))
-    with pytest.raises(DatasetError, match=r'\.npz or \.txt.*pickle'):
-        VOC(root, tags=tmp_path / 'cls_labels.npy')
-    np.savez(tmp_path / 'tags.npz', ids=np.array([Bomb()], object), tags=np.zeros((1, 20)))
-    with pytest.raises(DatasetError, match=r'must be a \.npz'):
-        read_tags(tmp_path / 'tags.npz', IDS)
-    assert not touched.exists()
-
-
-def test_the_recipe_of_the_docstring_converts_the_pickle(tmp_path):
-    rows = np.eye(20, dtype=np.float32)[:3]
-    np.save(tmp_path / 'cls_labels.npy', dict(zip(IDS, rows, strict=True)), allow_pickle=True)
-    labels = np.load(tmp_path / 'cls_labels.npy', allow_pickle=True).item()
-    path = tmp_path / 'cls_labels.npz'
-    np.savez(path, ids=np.array(list(labels)), tags=np.stack(list(labels.values())))
-    np.testing.assert_array_equal(read_tags(path, IDS), rows.astype(bool))
-
-
-@pytest.mark.parametrize(
-    ('ids', 'tags', 'message'),
-    [
-        (IDS, np.zeros((3, 21)), r'\[n, 20\].*background is no tag'),
-        (IDS, np.zeros((2, 20)), r'\[n, 20\]'),
-        (IDS, np.full((3, 20), 0.5), 'tags must be 0 or 1'),
-        (IDS, np.full((3, 20), 'x'), 'tags must be 0 or 1'),
-        ((1, 2, 3), np.zeros((3, 20)), 'must hold ids, text'),
-        (IDS[:1] * 3, np.zeros((3, 20)), 'repeats ids'),
-        (IDS[:2], np.zeros((2, 20)), f'all 3 images; 1 are missing: {IDS[2]}'),
-    ],
-)
-def test_faulty_tag_archives_are_refused(tmp_path, ids, tags, message):
-    np.savez(tmp_path / 'tags.npz', ids=np.array(ids), tags=tags)
-    with pytest.raises(DatasetError, match=message):
-        read_tags(tmp_path / 'tags.npz', IDS)
-
-
-def test_damaged_and_missing_tag_archives_are_refused(tmp_path):
-    path = tmp_path / 'tags.npz'
-    with pytest.raises(DatasetError, match=r'must be a \.npz'):
-        read_tags(path, IDS)
-    np.savez(path, ids=np.array(IDS))
-    with pytest.raises(DatasetError, match=r'must be a \.npz with ids and tags.*tags'):
-        read_tags(path, IDS)
-    path.write_bytes(path.read_bytes()[:100])
-    with pytest.raises(DatasetError, match=r'must be a \.npz'):
-        read_tags(path, IDS)
-
-
-def test_tag_archives_that_unpack_to_too_much_are_refused(tmp_path):
-    np.savez_compressed(tmp_path / 'tags.npz', ids=np.array(IDS), tags=np.zeros(2**24))
-    with pytest.raises(DatasetError, match='bytes at most'):
-        read_tags(tmp_path / 'tags.npz', IDS)
-
-
-@pytest.mark.parametrize(
-    ('text', 'message'),
-    [
-        (f'{IDS[0]} 0', 'class ids must be 1 to 20'),
-        (f'{IDS[0]} 3 21', 'class ids must be 1 to 20'),
-        (f'{IDS[0]} person', 'class ids must be 1 to 20'),
-        (f'{IDS[0]} 3\n{IDS[0]} 4', f'repeats {IDS[0]}'),
-        ('', 'is empty'),
-        (f'{IDS[0]} 3', r'2 are missing'),
-    ],
-)
-def test_faulty_tag_lists_are_refused(tmp_path, text, message):
-    (tmp_path / 'tags.txt').write_text(text)
-    with pytest.raises(DatasetError, match=message):
-        read_tags(tmp_path / 'tags.txt', IDS)
-
-
-def test_real_images_with_palette_masks(tmp_path, real_data):
-    shutil.copytree(real_data / 'voc/labelme', tmp_path / 'VOC2012')
-    lists = tmp_path / 'VOC2012/ImageSets/Segmentation'
-    lists.mkdir(parents=True)
-    (lists / 'train.txt').write_text('2011_000003\n2011_000006\n')
-    bottle, chair = VOC(tmp_path / 'VOC2012', 'train')
-    assert bottle.rgb.shape == (338, 500, 3) and bottle.label.shape == (338, 500)
-    names = np.array(VOC21.names[1:])
-    assert names[bottle.tags].tolist() == ['bottle', 'person']
-    assert names[chair.tags].tolist() == ['chair', 'person', 'sofa']
-    for sample in (bottle, chair):
-        assert {0, 15, 255} < {*np.unique(sample.label).tolist()} <= {*range(21), 255}
-
-
-@pytest.mark.parametrize(
-    ('split', 'count'), [('train', 1464), ('val', 1449), ('train_aug', 10582)]
-)
-def test_genuine_lists_of_a_tree_of_empty_files(tmp_path, real_data, split, count):
-    """Names are checked without opening a file, also in the largest split."""
-    lists = tmp_path / 'ImageSets' / 'Segmentation'
-    shutil.copytree(real_data / 'splits/voc12', lists)
-    names = (lists / f'{split}.txt').read_text().split()
-    masks = 'SegmentationClassAug' if split == 'train_aug' else 'SegmentationClass'
-    for folder, suffix in (('JPEGImages', 'jpg'), (masks, 'png')):
-        (tmp_path / folder).mkdir()
-        for name in names:
-            (tmp_path / folder / f'{name}.{suffix}').touch()
-    assert len(VOC(tmp_path, split)) == count
-    (tmp_path / 'JPEGImages' / f'{names[-1]}.jpg').unlink()
-    with pytest.raises(DatasetError, match=f'1 of {2 * count} .*{names[-1]}'):
-        VOC(tmp_path, split)
-
-
-def test_genuine_lists_are_disjoint_where_they_must_be(real_data):
-    lists = {
-        split: {*(real_data / f'splits/voc12/{split}.txt').read_text().split()}
-        for split in ('train', 'val', 'train_aug')
-    }
-    assert not lists['train_aug'] & lists['val']
-    assert lists['train'] < lists['train_aug']

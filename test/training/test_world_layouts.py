@@ -15,6 +15,7 @@ from kd_perception.world_export.layouts import LAYOUTS
 from kd_perception.world_export.mfnet import thermal_8bit
 from kd_perception.world_export.plan import ExportPlan
 from kd_perception.world_export.rendering import rendered
+from training.data import kitti
 from training.data.cityscapes import Cityscapes
 from training.data.kitti import KittiRaw
 from training.data.kitti_splits import read_split
@@ -79,10 +80,9 @@ def test_mfnet_nights_are_nights(exported):
 
 def test_kitti(exported):
     plan = exported('kitti')
-    views = ('previous', 'next', 'stereo', 'lidar', 'eigen_depth', 'truth', 'sparse')
     for split in plan.splits:
         listed = read_split(plan.out / 'splits' / f'{split}_files.txt')
-        loader = KittiRaw(plan.out, listed, views=views)
+        loader = KittiRaw(plan.out, listed, views=kitti.VIEWS)
         assert len(loader) == plan.splits[split]
         frames = frames_of(plan, split)
         for sample in loader:
@@ -92,19 +92,19 @@ def test_kitti(exported):
 def _check_kitti(sample, frames):
     index = sample.frame.number
     frame = frames[index]
-    np.testing.assert_array_equal(sample.image, frame.rgb)
-    np.testing.assert_array_equal(sample.stereo, frame.right)
+    np.testing.assert_array_equal(sample.rgb, frame.rgb)
+    np.testing.assert_array_equal(sample.right, frame.right)
     np.testing.assert_array_equal(sample.previous, frames[index - 1].rgb)
     np.testing.assert_array_equal(sample.next, frames[index + 1].rgb)
     np.testing.assert_allclose(sample.camera_matrix, frame.camera_matrix, rtol=1e-12)
-    np.testing.assert_allclose(sample.stereo_from_camera, frame.right_from_camera, atol=1e-9)
+    np.testing.assert_allclose(sample.right_from_camera, frame.right_from_camera, atol=1e-9)
     assert sample.baseline_m == pytest.approx(frame.baseline_m)
     np.testing.assert_allclose(sample.lidar_m, frame.lidar_m, rtol=1e-4)
     np.testing.assert_allclose(sample.sparse_m, frame.lidar_m, atol=0.5 / 256)
     truth = np.where(frame.depth_m < 80, frame.depth_m, 0)
-    np.testing.assert_allclose(sample.truth_m, truth, atol=0.5 / 256)
+    np.testing.assert_allclose(sample.target_m, truth, atol=0.5 / 256)
     # The Eigen protocol: the lidar's own x, one pixel up and left.
-    moved = np.roll(sample.eigen_depth_m, (1, 1), (0, 1))[1:, 1:]
+    moved = np.roll(sample.eigen_target_m, (1, 1), (0, 1))[1:, 1:]
     there = frame.lidar_m[1:, 1:] > 0
     np.testing.assert_array_equal(moved > 0, there)
     np.testing.assert_allclose(moved[there], frame.lidar_m[1:, 1:][there] + 0.27, rtol=1e-4)
@@ -127,11 +127,11 @@ def test_cityscapes(exported, step):
 
 
 def _check_cityscapes(sample, frame):
-    np.testing.assert_array_equal(sample.image, frame.rgb)
+    np.testing.assert_array_equal(sample.rgb, frame.rgb)
     np.testing.assert_array_equal(sample.right, frame.right)
     np.testing.assert_allclose(sample.camera.matrix, frame.camera_matrix)
     known = (frame.depth_m > 0) & (frame.depth_m < 80)
-    np.testing.assert_array_equal(sample.depth_m > 0, known)
+    np.testing.assert_array_equal(sample.target_m > 0, known)
     focal_m = frame.baseline_m * frame.camera_matrix[0, 0]
     exact_px = focal_m / frame.depth_m[known]
     np.testing.assert_allclose(sample.disparity_px[known], exact_px, atol=0.51 / 256)
@@ -150,12 +150,12 @@ def test_nyu(exported):
     for split in plan.splits:
         loader = NyuConverted(plan.out, split, views=('label', 'depth_raw'))
         for sample, frame in zip(loader, frames_of(plan, split), strict=True):
-            np.testing.assert_array_equal(sample.image, frame.rgb)
+            np.testing.assert_array_equal(sample.rgb, frame.rgb)
             expected = np.where(frame.depth_m <= 65.535, frame.depth_m, 0)
-            np.testing.assert_allclose(sample.depth_m, expected, atol=0.51e-3)
+            np.testing.assert_allclose(sample.target_m, expected, atol=0.51e-3)
             seen = sample.depth_raw_m > 0
             assert not (seen & (frame.glass | frame.sky)).any()
-            np.testing.assert_array_equal(sample.depth_raw_m[seen], sample.depth_m[seen])
+            np.testing.assert_array_equal(sample.depth_raw_m[seen], sample.target_m[seen])
             for ours, theirs in nyu.COUNTERPARTS.items():
                 here = frame.label == CLASS_NAMES.index(ours)
                 assert (sample.label[here] == loader.label_set.names.index(theirs)).all()
@@ -166,7 +166,13 @@ def test_voc(exported):
     plan = exported('voc')
     root = plan.out / voc.ROOT
     for split in (*plan.splits, 'train_aug'):
-        loader = VOC(root, split, tags=root / 'tags.txt', saliency=root / 'SALImages')
+        loader = VOC(
+            root,
+            split,
+            views=('label', 'tags', 'saliency'),
+            tags_file=root / 'tags.txt',
+            saliency_folder=root / 'SALImages',
+        )
         frames = frames_of(plan, split.removesuffix('_aug'))
         for sample, frame in zip(loader, frames, strict=True):
             _check_voc(sample, frame, loader.label_set.names)

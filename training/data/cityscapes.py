@@ -20,58 +20,39 @@ all void.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy.typing as npt
 
-from kd_perception.errors import ConfigError, DatasetError
+from kd_perception.errors import ConfigError
 from kd_perception.label_sets import CITYSCAPES
 from training.data.cityscapes_formats import (
     TRAIN_IDS,
     CityscapesCamera,
-    depth_from_disparity_m,
     read_camera,
     read_disparity_px,
     read_instances,
 )
-from training.data.folders import (
-    DataSource,
-    check_files,
-    check_sizes,
-    file_names,
-    read_label,
-    read_rgb,
+from training.data.cityscapes_tree import (
+    IMAGE_END,
+    SEQUENCE_FOLDER,
+    SOURCE,
+    file_of,
+    names_in,
+    neighbor_name,
+    sequence_and_number,
 )
+from training.data.folders import Frames, check_files, check_views
+from training.data.images import check_sizes, read_label, read_rgb
 
 Array = npt.NDArray[Any]
-
-SOURCE = DataSource(
-    'Cityscapes',
-    """
-    leftImg8bit/{train,val,test}/<city>/<city>_<sequence>_<frame>_leftImg8bit.png
-    gtFine/<split>/<city>/<...>_gtFine_labelIds.png or _gtFine_labelTrainIds.png     for labels
-    gtFine/<split>/<city>/<...>_gtFine_instanceIds.png                               for instances
-    disparity/<split>/<city>/<...>_disparity.png                                     for disparity
-    camera/<split>/<city>/<...>_camera.json                             for disparity and camera
-    rightImg8bit/<split>/<city>/<...>_rightImg8bit.png                               for right
-    leftImg8bit_sequence/<split>/<city>/<...>_leftImg8bit.png           for previous and next
-    """,
-    'register at https://www.cityscapes-dataset.com, download leftImg8bit_trainvaltest, '
-    'gtFine_trainvaltest, disparity_trainvaltest, camera_trainvaltest, '
-    'rightImg8bit_trainvaltest or leftImg8bit_sequence_trainvaltest (.zip) as needed, unpack all '
-    'in one folder.',
-)
 
 VIEWS = ('label', 'instance', 'camera', 'disparity', 'right', 'previous', 'next')
 """What may be asked for beside the image; disparity brings the camera."""
 
 SPLITS = {'gtFine': ('train', 'val', 'test'), 'gtCoarse': ('train', 'train_extra', 'val')}
-
-_IMAGE_END = '_leftImg8bit.png'
-_NAME = re.compile(r'(.+_\d{6})_(\d{6})')
 
 
 class CityscapesSample(NamedTuple):
@@ -79,29 +60,29 @@ class CityscapesSample(NamedTuple):
 
     Attributes:
         name: <city>_<sequence>_<frame>.
-        image: uint8 [h, w, 3] RGB.
+        rgb: uint8 [h, w, 3].
         label: uint8 [h, w] train ids 0 to 18, 255 = void.
         instance: int32 [h, w], 1000 * label id + number, 0 = none.
         camera: of this image.
         disparity_px: float32 [h, w], 0 = invalid.
-        depth_m: float32 [h, w] of the disparity, 0 = invalid or at infinity.
+        target_m: float32 [h, w], depth of the disparity, 0 = invalid or at infinity.
         right: uint8 [h, w, 3], the right camera.
         previous, next: uint8 [h, w, 3], the left camera `step` video frames earlier and later.
     """
 
     name: str
-    image: Array
+    rgb: Array
     label: Array | None = None
     instance: Array | None = None
     camera: CityscapesCamera | None = None
     disparity_px: Array | None = None
-    depth_m: Array | None = None
+    target_m: Array | None = None
     right: Array | None = None
     previous: Array | None = None
     next: Array | None = None
 
 
-class Cityscapes(Sequence[CityscapesSample]):
+class Cityscapes(Frames[CityscapesSample]):
     """A split.
 
     Args:
@@ -133,9 +114,9 @@ class Cityscapes(Sequence[CityscapesSample]):
             raise ConfigError(
                 f'annotation and split must be of {SPLITS}, got {annotation} {split}'
             )
-        if not set(views) <= set(VIEWS) or step < 1:
-            raise ConfigError(f'views must be of {VIEWS} and step >= 1, got {views}, {step}')
-        self.root, self.split, self.views = Path(root), split, tuple(views)
+        if step < 1:
+            raise ConfigError(f'step must be >= 1, got {step}')
+        self.root, self.split, self.views = Path(root), split, check_views(views, VIEWS)
         self._annotation, self._step = annotation, step
         self._label_kind = self._find_label_kind()
         self.names = self._find_names()
@@ -144,17 +125,10 @@ class Cityscapes(Sequence[CityscapesSample]):
     def __len__(self) -> int:
         return len(self.names)
 
-    def __getitem__(self, index: int) -> CityscapesSample:  # type: ignore[override]
-        """Read an image and its views.
-
-        Raises:
-            DatasetError: a file is damaged, or sizes differ.
-        """
-        if not 0 <= index < len(self):
-            raise IndexError(f'index must be 0 to {len(self) - 1}, got {index}')
+    def _read(self, index: int) -> CityscapesSample:
         name = self.names[index]
         files = {view: self.root / self._file(view, name) for view in self._needed()}
-        parts: dict[str, Array] = {'image': read_rgb(files['image'])}
+        parts: dict[str, Array] = {'rgb': read_rgb(files['rgb'])}
         for view in ('right', 'previous', 'next'):
             parts |= {view: read_rgb(files[view])} if view in files else {}
         if 'label' in files:
@@ -165,13 +139,13 @@ class Cityscapes(Sequence[CityscapesSample]):
         camera = read_camera(files['camera']) if 'camera' in files else None
         if camera and 'disparity' in files:
             parts['disparity_px'] = read_disparity_px(files['disparity'])
-            parts['depth_m'] = depth_from_disparity_m(parts['disparity_px'], camera)
-        check_sizes(files['image'], parts)
+            parts['target_m'] = camera.depth_m(parts['disparity_px'])
+        check_sizes(files['rgb'], parts)
         return CityscapesSample(name=name, camera=camera, **parts)
 
     def _needed(self) -> list[str]:
         camera = ['camera'] if 'disparity' in self.views and 'camera' not in self.views else []
-        return ['image', *self.views, *camera]
+        return ['rgb', *self.views, *camera]
 
     def _files(self, name: str) -> Iterator[str]:
         return (self._file(view, name) for view in self._needed())
@@ -181,55 +155,35 @@ class Cityscapes(Sequence[CityscapesSample]):
         if view in ('previous', 'next'):
             name = neighbor_name(name, self._step if view == 'next' else -self._step)
         folder, end = {
-            'image': ('leftImg8bit', _IMAGE_END),
-            'previous': ('leftImg8bit_sequence', _IMAGE_END),
-            'next': ('leftImg8bit_sequence', _IMAGE_END),
+            'rgb': ('leftImg8bit', IMAGE_END),
+            'previous': (SEQUENCE_FOLDER, IMAGE_END),
+            'next': (SEQUENCE_FOLDER, IMAGE_END),
             'right': ('rightImg8bit', '_rightImg8bit.png'),
             'disparity': ('disparity', '_disparity.png'),
             'camera': ('camera', '_camera.json'),
             'label': (self._annotation, f'_{self._annotation}_{self._label_kind}.png'),
             'instance': (self._annotation, f'_{self._annotation}_instanceIds.png'),
         }[view]
-        return f'{folder}/{self.split}/{_city(name)}/{name}{end}'
+        return file_of(folder, self.split, name, end)
 
     def _find_label_kind(self) -> str:
         """Which label images there are; the set's own where there are both."""
         for kind in ('labelIds', 'labelTrainIds'):
-            if self._stems(self._annotation, f'_{self._annotation}_{kind}.png'):
+            if self._names_in(self._annotation, f'_{self._annotation}_{kind}.png'):
                 return kind
         return 'labelIds'
 
     def _find_names(self) -> tuple[str, ...]:
         """All that have an image or, if asked for, a label: a missing half is then noticed."""
-        names = self._stems('leftImg8bit', _IMAGE_END)
+        names = self._names_in('leftImg8bit', IMAGE_END)
         if 'label' in self.views:
-            names |= self._stems(self._annotation, f'_{self._annotation}_{self._label_kind}.png')
+            end = f'_{self._annotation}_{self._label_kind}.png'
+            names |= self._names_in(self._annotation, end)
         if not names:
-            check_files(self.root, [f'leftImg8bit/{self.split}/<city>/<...>{_IMAGE_END}'], SOURCE)
+            check_files(self.root, [f'leftImg8bit/{self.split}/<city>/<...>{IMAGE_END}'], SOURCE)
         for name in names:
-            neighbor_name(name, 0)
+            sequence_and_number(name)  # Refuses other names.
         return tuple(sorted(names))
 
-    def _stems(self, folder: str, end: str) -> set[str]:
-        cities = self.root / folder / self.split
-        files = (file for city in file_names(cities) for file in file_names(cities / city, end))
-        return {file.removesuffix(end) for file in files}
-
-
-def neighbor_name(name: str, offset: int) -> str:
-    """Name of the video frame that many frames later in the same sequence.
-
-    Raises:
-        DatasetError: the name is not <city>_<sequence>_<frame>.
-    """
-    found = _NAME.fullmatch(name)
-    if not found:
-        raise DatasetError(
-            f'a Cityscapes image must be named <city>_<sequence>_<frame>{_IMAGE_END} with six '
-            f'digits each, got {name}'
-        )
-    return f'{found[1]}_{int(found[2]) + offset:06d}'
-
-
-def _city(name: str) -> str:
-    return name.rsplit('_', 2)[0]
+    def _names_in(self, folder: str, end: str) -> set[str]:
+        return names_in(self.root, folder, self.split, end)

@@ -16,10 +16,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+import torch
 
 from kd_perception.errors import DatasetError
 from kd_perception.label_sets import CITYSCAPES, LabelSet
-from training.data.folders import read_u16
+from training.data.images import read_u16
+from training.disparity import depth_from_disparity
 
 Array = npt.NDArray[Any]
 
@@ -37,6 +39,12 @@ class CityscapesCamera(NamedTuple):
     matrix: Array
     baseline_m: float
 
+    def depth_m(self, disparity_px: Array) -> Array:
+        """Depth along z as float32 [h, w] in meters, 0 where the disparity is 0."""
+        focal_px, baseline_m = torch.tensor([[self.matrix[0, 0]], [self.baseline_m]]).float()
+        depth = depth_from_disparity(torch.from_numpy(disparity_px)[None], focal_px, baseline_m)
+        return np.asarray(depth[0].numpy())
+
 
 def read_disparity_px(path: Path) -> Array:
     """Disparity as float32 [h, w] in pixels, 0 = invalid.
@@ -46,14 +54,6 @@ def read_disparity_px(path: Path) -> Array:
     """
     units = read_u16(path).astype(np.float32)
     return np.asarray(np.maximum(units - 1, 0) / np.float32(_DISPARITY_UNITS_PER_PX))
-
-
-def depth_from_disparity_m(disparity_px: Array, camera: CityscapesCamera) -> Array:
-    """Depth along z as float32 [h, w] in meters, 0 where the disparity is 0."""
-    focal_px = camera.matrix[0, 0]
-    valid = disparity_px > 0
-    depth = camera.baseline_m * focal_px / np.where(valid, disparity_px, 1.0)
-    return np.where(valid, depth, 0.0).astype(np.float32)
 
 
 def read_instances(path: Path) -> Array:

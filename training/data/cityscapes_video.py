@@ -11,22 +11,29 @@ The car's hood fills the bottom: loaders of SfMLearner and manydepth cut the low
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy.typing as npt
 
 from kd_perception.errors import ConfigError, DatasetError
-from training.data.cityscapes import SOURCE, neighbor_name
 from training.data.cityscapes_formats import CityscapesCamera, read_camera
-from training.data.folders import check_root, check_sizes, file_names, read_rgb
+from training.data.cityscapes_tree import (
+    CAMERA_END,
+    IMAGE_END,
+    SEQUENCE_FOLDER,
+    SOURCE,
+    file_of,
+    names_in,
+    neighbor_name,
+    sequence_and_number,
+)
+from training.data.folders import Frames, check_root
+from training.data.images import check_sizes, read_rgb
 
 Array = npt.NDArray[Any]
 
 SPLITS = ('train', 'val', 'test')
-
-_IMAGE_END, _CAMERA_END = '_leftImg8bit.png', '_camera.json'
 
 
 class CityscapesVideoSample(NamedTuple):
@@ -34,18 +41,18 @@ class CityscapesVideoSample(NamedTuple):
 
     Attributes:
         name: <city>_<sequence>_<frame>.
-        image, previous, next: uint8 [h, w, 3] RGB; the others `step` frames earlier and later.
+        rgb, previous, next: uint8 [h, w, 3]; the others `step` frames earlier and later.
         camera: of the snippet.
     """
 
     name: str
-    image: Array
+    rgb: Array
     previous: Array
     next: Array
     camera: CityscapesCamera
 
 
-class CityscapesVideo(Sequence[CityscapesVideoSample]):
+class CityscapesVideo(Frames[CityscapesVideoSample]):
     """All frames of a split that have both neighbors; the ends of snippets are neighbors only.
 
     Args:
@@ -63,67 +70,47 @@ class CityscapesVideo(Sequence[CityscapesVideoSample]):
             raise ConfigError(f'split must be of {SPLITS} and step >= 1, got {split}, {step}')
         self.root, self.split, self.step = Path(root), split, step
         check_root(self.root, SOURCE)
-        there = set(self._stems('leftImg8bit_sequence', _IMAGE_END))
+        there = names_in(self.root, SEQUENCE_FOLDER, split, IMAGE_END)
         offsets = (-step, step)
         self.names = tuple(
             name for name in sorted(there) if {neighbor_name(name, o) for o in offsets} <= there
         )
         if not self.names:
             raise DatasetError(
-                f'{self.root}/leftImg8bit_sequence/{split} must hold frames with neighbors at a '
+                f'{self.root}/{SEQUENCE_FOLDER}/{split} must hold frames with neighbors at a '
                 f'distance of {step}; of {len(there)} frames none has.\n'
                 f'How to get it: {SOURCE.how_to_get}'
             )
         self._cameras: dict[str, list[int]] = {}
-        for name in self._stems('camera', _CAMERA_END):
-            sequence, number = _parts(name)
+        for name in names_in(self.root, 'camera', split, CAMERA_END):
+            sequence, number = sequence_and_number(name)
             self._cameras.setdefault(sequence, []).append(number)
         self._require_cameras()
 
     def __len__(self) -> int:
         return len(self.names)
 
-    def __getitem__(self, index: int) -> CityscapesVideoSample:  # type: ignore[override]
-        """Read a frame and its neighbors.
-
-        Raises:
-            DatasetError: a file is damaged, or sizes differ.
-        """
-        if not 0 <= index < len(self):
-            raise IndexError(f'index must be 0 to {len(self) - 1}, got {index}')
+    def _read(self, index: int) -> CityscapesVideoSample:
         name = self.names[index]
-        views = {'image': 0, 'previous': -self.step, 'next': self.step}
+        views = {'rgb': 0, 'previous': -self.step, 'next': self.step}
         images = {view: self._image(neighbor_name(name, o)) for view, o in views.items()}
         check_sizes(Path(name), images)
         return CityscapesVideoSample(name=name, camera=read_camera(self._camera(name)), **images)
 
     def _image(self, name: str) -> Array:
-        return read_rgb(self._folder('leftImg8bit_sequence', name) / f'{name}{_IMAGE_END}')
+        return read_rgb(self.root / file_of(SEQUENCE_FOLDER, self.split, name, IMAGE_END))
 
     def _camera(self, name: str) -> Path:
-        sequence, number = _parts(name)
+        sequence, number = sequence_and_number(name)
         nearest = min(self._cameras[sequence], key=lambda other: abs(other - number))
-        return self._folder('camera', name) / f'{sequence}_{nearest:06d}{_CAMERA_END}'
-
-    def _folder(self, folder: str, name: str) -> Path:
-        return self.root / folder / self.split / name.rsplit('_', 2)[0]
-
-    def _stems(self, folder: str, end: str) -> list[str]:
-        cities = self.root / folder / self.split
-        files = (file for city in file_names(cities) for file in file_names(cities / city, end))
-        return [file.removesuffix(end) for file in files]
+        labeled = f'{sequence}_{nearest:06d}'
+        return self.root / file_of('camera', self.split, labeled, CAMERA_END)
 
     def _require_cameras(self) -> None:
-        missing = {_parts(name)[0] for name in self.names} - {*self._cameras}
+        missing = {sequence_and_number(name)[0] for name in self.names} - {*self._cameras}
         if missing:
             raise DatasetError(
-                f'{self.root}/camera/{self.split}/<city> must hold a <name>{_CAMERA_END} of each '
+                f'{self.root}/camera/{self.split}/<city> must hold a <name>{CAMERA_END} of each '
                 f'sequence; {len(missing)} have none, such as {min(missing)}.\n'
                 f'How to get it: {SOURCE.how_to_get}'
             )
-
-
-def _parts(name: str) -> tuple[str, int]:
-    """<city>_<sequence>, and the number of the frame."""
-    sequence, _, number = neighbor_name(name, 0).rpartition('_')
-    return sequence, int(number)

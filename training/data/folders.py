@@ -1,42 +1,32 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the loaders of public data sets share: is the set there, and what is in a file.
+"""What the loaders of public data sets share: samples by index, and whether the set is there.
 
 A loader checks all file names of its split when it is made, against one listing per folder, so a
 half-downloaded set is refused at once and not after hours of training. Pixels are looked at when a
-sample is read; a damaged file is refused by its name. Everything raised is a `DatasetError`.
+sample is read; a damaged file is refused by its name (`training.data.images`).
+
+The parts of samples have the same names everywhere: `rgb` is the picture, `right` that of the
+other camera of a stereo pair, `previous` and `next` its neighbors in time, `target_m` the ground
+truth of depth, `label` class ids. What is read beside the picture is chosen by `views`.
 """
 
 from __future__ import annotations
 
 import os
-import struct
-import zlib
+from abc import abstractmethod
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from inspect import cleandoc
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import TypeVar
 
-import numpy as np
-import numpy.typing as npt
-from PIL import Image
+from kd_perception.errors import ConfigError, DatasetError
 
-from kd_perception.errors import DatasetError
-from kd_perception.label_sets import LabelSet
-
-Array = npt.NDArray[Any]
-
-MAX_IMAGE_PIXELS = 2**26
-"""Larger images are refused by their header; Cityscapes, the largest set, has 2**21."""
+T = TypeVar('T')
 
 _MAX_LIST_BYTES = 2**26
 _EXAMPLES = 5
-# All that Pillow raises for damaged files, by format and version.
-_DAMAGE = (
-    OSError, SyntaxError, ValueError, EOFError, IndexError, struct.error, zlib.error,
-    Image.DecompressionBombError,
-)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -52,6 +42,37 @@ class DataSource:
     name: str
     layout: str
     how_to_get: str
+
+
+class Frames(Sequence[T]):
+    """Samples by index, 0 to length - 1; each is read when it is asked for."""
+
+    def __getitem__(self, index: int) -> T:  # type: ignore[override]
+        """Read a sample.
+
+        Raises:
+            DatasetError: a file is damaged, or its parts do not fit together.
+            IndexError: there is no such sample.
+        """
+        if not 0 <= index < len(self):
+            raise IndexError(f'index must be 0 to {len(self) - 1}, got {index}')
+        return self._read(index)
+
+    @abstractmethod
+    def _read(self, index: int) -> T:
+        """A sample, whose index exists."""
+
+
+def check_views(views: Iterable[str], offered: Sequence[str]) -> tuple[str, ...]:
+    """The views that are to be read.
+
+    Raises:
+        ConfigError: one of them is not offered.
+    """
+    chosen = (views,) if isinstance(views, str) else tuple(views)
+    if not set(chosen) <= set(offered):
+        raise ConfigError(f'views must be of {tuple(offered)}, got {chosen}')
+    return chosen
 
 
 def check_root(root: Path, source: DataSource) -> None:
@@ -118,107 +139,6 @@ def read_list(path: Path, source: DataSource, *, unique: bool = True) -> tuple[s
     if twice:
         raise DatasetError(f'a list must name each sample once; {path} repeats {_examples(twice)}')
     return lines
-
-
-def read_rgb(path: Path) -> Array:
-    """Color image as uint8 [h, w, 3] in RGB order.
-
-    Raises:
-        DatasetError: the file is missing, damaged, too large, or not of 3 channels of 8 bits.
-    """
-    return read_pixels(path, ('RGB',), 'a color image of 3 channels of 8 bits')
-
-
-def read_gray(path: Path) -> Array:
-    """Image of one channel as uint8 [h, w]; three equal channels are taken as one.
-
-    Raises:
-        DatasetError: the file is missing, damaged, too large, or in color.
-    """
-    pixels = read_pixels(path, ('L', 'RGB'), 'a gray image of 8 bits')
-    if pixels.ndim == 3 and (pixels != pixels[:, :, :1]).any():
-        raise DatasetError(f'{path} must be gray; its three channels differ: it was colored')
-    return pixels if pixels.ndim == 2 else np.ascontiguousarray(pixels[:, :, 0])
-
-
-def read_label(path: Path, labels: LabelSet) -> Array:
-    """Label image as train ids, uint8 [h, w], 255 = ignore.
-
-    A palette image is read by its indices: its colors are for people.
-
-    Raises:
-        DatasetError: the file is missing, damaged, too large, in color, or holds ids that the set
-            does not have.
-    """
-    ids = read_pixels(path, ('P', 'L'), 'a label of one channel: a palette or an 8-bit image')
-    try:
-        return labels.train_ids_from_file_ids(ids)
-    except DatasetError as error:
-        raise DatasetError(f'{path}: {error}') from None
-
-
-def read_u16(path: Path) -> Array:
-    """Image of one channel of 16 bits as uint16 [h, w], all bits unchanged.
-
-    Raises:
-        DatasetError: the file is missing, damaged, too large, or has another type.
-    """
-    modes = ('I;16', 'I;16B', 'I;16L', 'I')  # older versions of Pillow open 16-bit PNG as I
-    pixels = read_pixels(path, modes, 'an image of one channel of 16 bits')
-    if pixels.min() < 0 or pixels.max() > np.iinfo(np.uint16).max:
-        raise DatasetError(f'{path} must hold values of 16 bits; it holds larger ones')
-    return pixels.astype(np.uint16)
-
-
-def read_pixels(path: Path, modes: tuple[str, ...], wanted: str) -> Array:
-    """Decode an image file without converting anything.
-
-    Args:
-        path: of the file.
-        modes: of Pillow that are accepted.
-        wanted: these modes in words, for the message.
-
-    Raises:
-        DatasetError: the file is missing, damaged, too large, or of another mode.
-    """
-    try:
-        with Image.open(path) as image:
-            _require_form(image, path, modes, wanted)
-            return np.array(image)
-    except FileNotFoundError:
-        raise DatasetError(f'{path} must exist; it is gone since the set was checked') from None
-    except _DAMAGE as error:
-        raise DatasetError(f'{path} is damaged: {error}. Download or unpack it again.') from error
-
-
-def check_sizes(path: Path, parts: Mapping[str, Array | None]) -> None:
-    """Refuse a sample whose parts are not pixel on pixel.
-
-    Args:
-        path: of the sample's first part, for the message.
-        parts: arrays [h, w, ...] by name; None is left out.
-
-    Raises:
-        DatasetError: heights or widths differ.
-    """
-    sizes = {name: part.shape[:2] for name, part in parts.items() if part is not None}
-    if len(set(sizes.values())) > 1:
-        text = ', '.join(f'{name} {height}x{width}' for name, (height, width) in sizes.items())
-        raise DatasetError(f'all parts of a sample must have one size; {path.name} has {text}')
-
-
-def _require_form(image: Image.Image, path: Path, modes: tuple[str, ...], wanted: str) -> None:
-    if image.width * image.height > MAX_IMAGE_PIXELS:
-        raise DatasetError(
-            f'an image may have {MAX_IMAGE_PIXELS} pixels at most; {path} has '
-            f'{image.width}x{image.height}'
-        )
-    # Pillow stretches gray images of 2 and 4 bits to 0-255: ids would come out multiplied.
-    tiles = getattr(image, 'tile', ())
-    stretched = image.mode == 'L' and tiles and str(tiles[0][3]).startswith('L;')
-    if image.mode not in modes or stretched:
-        bits = ' with fewer than 8 bits' if stretched else ''
-        raise DatasetError(f'{path} must be {wanted}; it is of mode {image.mode}{bits}')
 
 
 def _text(path: Path) -> str:

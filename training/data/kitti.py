@@ -14,7 +14,7 @@ proj_depth/.... Images are rectified, of about 375x1242; sizes differ by a few p
 Splits: training/data/kitti_splits.py. The Garg crop belongs to the metrics.
 
     frames = read_split(lists / 'eigen' / 'test_files.txt')
-    test = KittiRaw(root, frames, views=('eigen_depth',))
+    test = KittiRaw(root, frames, views=('eigen_target',))
 """
 
 from __future__ import annotations
@@ -27,21 +27,19 @@ import numpy as np
 import numpy.typing as npt
 
 from kd_perception.errors import ConfigError, DatasetError
-from training.data.folders import check_files, check_sizes, file_names, read_rgb, read_u16
+from training.data.folders import Frames, check_files, check_views, file_names
+from training.data.images import KITTI_STEPS_PER_M, check_sizes, read_depth_m, read_rgb
 from training.data.kitti_calibration import read_raw_calibration
 from training.data.kitti_lidar import eigen_depth_m, lidar_depth_m, read_velodyne
 from training.data.kitti_splits import KITTI_RAW, KittiFrame
 
 Array = npt.NDArray[Any]
 
-VIEWS = ('previous', 'next', 'stereo', 'lidar', 'eigen_depth', 'truth', 'sparse')
+VIEWS = ('previous', 'next', 'right', 'lidar', 'eigen_target', 'target', 'sparse')
 """What may be asked for beside the image."""
 
-DEPTH_UNITS_PER_M = 256.0
-"""Of the depth benchmark's images."""
-
-_DEPTH_FOLDERS = {'truth': 'groundtruth', 'sparse': 'velodyne_raw'}
-_SCAN_DEPTHS = {'lidar': lidar_depth_m, 'eigen_depth': eigen_depth_m}
+_DEPTH_FOLDERS = {'target': 'groundtruth', 'sparse': 'velodyne_raw'}
+_SCAN_DEPTHS = {'lidar': lidar_depth_m, 'eigen_target': eigen_depth_m}
 
 
 class KittiSample(NamedTuple):
@@ -49,63 +47,61 @@ class KittiSample(NamedTuple):
 
     Attributes:
         frame: which one.
-        image: uint8 [h, w, 3] RGB.
+        rgb: uint8 [h, w, 3].
         camera_matrix: float64 [3, 3].
-        stereo_from_camera: float64 [4, 4], points of this camera's frame -> other color camera's.
-        baseline_m: distance along X between the color cameras, > 0.
+        right_from_camera: float64 [4, 4], points of this camera's frame -> other color camera's.
+        baseline_m: how far the other color camera stands along +X of this one; negative for
+            camera 3, whose `right` is the left one.
         previous, next: uint8 [h, w, 3], one frame earlier and later by the same camera.
-        stereo: uint8 [h, w, 3], the other color camera at the same moment: for camera 3 it is the
-            left one.
+        right: uint8 [h, w, 3], the other color camera at the same moment.
         lidar_m: float32 [h, w], z of the camera's frame in meters, 0 = no return.
-        eigen_depth_m: float32 [h, w], ground truth of the Eigen protocol, 0 = none.
-        truth_m: float32 [h, w], ground truth of the depth benchmark, 0 = none.
+        eigen_target_m: float32 [h, w], ground truth of the Eigen protocol, 0 = none.
+        target_m: float32 [h, w], ground truth of the depth benchmark, 0 = none.
         sparse_m: float32 [h, w], the benchmark's sparse input, 0 = none.
     """
 
     frame: KittiFrame
-    image: Array
+    rgb: Array
     camera_matrix: Array
-    stereo_from_camera: Array
+    right_from_camera: Array
     baseline_m: float
     previous: Array | None = None
     next: Array | None = None
-    stereo: Array | None = None
+    right: Array | None = None
     lidar_m: Array | None = None
-    eigen_depth_m: Array | None = None
-    truth_m: Array | None = None
+    eigen_target_m: Array | None = None
+    target_m: Array | None = None
     sparse_m: Array | None = None
 
 
-class KittiRaw(Sequence[KittiSample]):
+class KittiRaw(Frames[KittiSample]):
     """Frames of the raw drives.
 
     Args:
         root: folder with the dates.
-        split: frames of `kitti_splits.read_split`, `eigen_zhou_frames` or `annotated_frames`.
+        frames: of `kitti_splits.read_split`, `eigen_zhou_frames` or `annotated_frames`.
         views: of VIEWS.
         depth_root: of the depth benchmark; the root itself if not given.
 
     Raises:
-        ConfigError: a view is unknown, or the split is empty.
-        DatasetError: a file that the split and the views need is missing, or a calibration is
+        ConfigError: a view is unknown, or there is no frame.
+        DatasetError: a file that the frames and the views need is missing, or a calibration is
             damaged.
     """
 
     def __init__(
         self,
         root: Path | str,
-        split: Sequence[KittiFrame],
+        frames: Sequence[KittiFrame],
         *,
         views: Sequence[str] = (),
         depth_root: Path | str | None = None,
     ) -> None:
-        if unknown := set(views) - set(VIEWS):
-            raise ConfigError(f'views must be of {VIEWS}, got {sorted(unknown)}')
-        if not split:
+        if not frames:
             raise ConfigError('a split must have at least one frame')
-        self.root, self.split, self.views = Path(root), tuple(split), tuple(views)
+        self.root, self.frames, self.views = Path(root), tuple(frames), check_views(views, VIEWS)
         self._depth_root = Path(depth_root or root)
-        drives = {(frame.date, frame.drive) for frame in self.split}
+        drives = {(frame.date, frame.drive) for frame in self.frames}
         self._suffixes = {drive: _suffix(self.root / '/'.join(drive)) for drive in drives}
         self._depths_in = {drive: _depth_folder(self._depth_root, *drive) for drive in drives}
         check_files(self.root, self._files(), KITTI_RAW)
@@ -114,51 +110,44 @@ class KittiRaw(Sequence[KittiSample]):
         self.calibrations = {date: read_raw_calibration(self.root / date) for date in dates}
 
     def __len__(self) -> int:
-        return len(self.split)
+        return len(self.frames)
 
-    def __getitem__(self, index: int) -> KittiSample:  # type: ignore[override]
-        """Read a frame.
-
-        Raises:
-            DatasetError: a file is damaged, or sizes differ.
-        """
-        if not 0 <= index < len(self):
-            raise IndexError(f'index must be 0 to {len(self) - 1}, got {index}')
-        frame = self.split[index]
+    def _read(self, index: int) -> KittiSample:
+        frame = self.frames[index]
         calibration, other = self.calibrations[frame.date], frame.stereo().camera
-        image = self._image(frame)
-        self._require_size(frame, image)
+        rgb = self._image(frame)
+        self._require_size(frame, rgb)
         views = self._images(frame) | self._depths(frame) | self._scans(frame)
-        check_sizes(self.root / self._image_file(frame), {'image': image} | views)
+        check_sizes(self.root / self._image_file(frame), {'rgb': rgb} | views)
         return KittiSample(
             frame,
-            image,
+            rgb,
             calibration.camera_matrix(frame.camera),
             calibration.other_from_camera(other, frame.camera),
-            abs(calibration.baseline_m(frame.camera, other)),
+            calibration.baseline_m(frame.camera, other),
             **views,
         )
 
     def _files(self) -> Iterator[str]:
-        """Paths below the root that the split and the views need."""
-        for date in sorted({frame.date for frame in self.split}):
+        """Paths below the root that the frames and the views need."""
+        for date in sorted({frame.date for frame in self.frames}):
             yield f'{date}/calib_cam_to_cam.txt'
             yield f'{date}/calib_velo_to_cam.txt'
-        for frame in self.split:
+        for frame in self.frames:
             yield self._image_file(frame)
             yield from (self._image_file(other) for other in self._others(frame).values())
-            if {'lidar', 'eigen_depth'} & {*self.views}:
+            if {'lidar', 'eigen_target'} & {*self.views}:
                 yield _scan_file(frame)
 
     def _depth_files(self) -> Iterator[str]:
         views = [view for view in _DEPTH_FOLDERS if view in self.views]
-        return (self._depth_file(frame, view) for frame in self.split for view in views)
+        return (self._depth_file(frame, view) for frame in self.frames for view in views)
 
     def _others(self, frame: KittiFrame) -> dict[str, KittiFrame]:
         others = {
             'previous': frame.neighbor(-1),
             'next': frame.neighbor(1),
-            'stereo': frame.stereo(),
+            'right': frame.stereo(),
         }
         return {view: other for view, other in others.items() if view in self.views}
 
@@ -167,7 +156,9 @@ class KittiRaw(Sequence[KittiSample]):
 
     def _depths(self, frame: KittiFrame) -> dict[str, Array]:
         return {
-            f'{view}_m': read_benchmark_depth_m(self._depth_root / self._depth_file(frame, view))
+            f'{view}_m': read_depth_m(
+                self._depth_root / self._depth_file(frame, view), KITTI_STEPS_PER_M
+            )
             for view in _DEPTH_FOLDERS
             if view in self.views
         }
@@ -201,15 +192,6 @@ class KittiRaw(Sequence[KittiSample]):
                 f'calibration says; it has {image.shape[0]}x{image.shape[1]}: intrinsics and '
                 'lidar would not fit. Use the images as downloaded, not resized.'
             )
-
-
-def read_benchmark_depth_m(path: Path) -> Array:
-    """An image of the depth benchmark as float32 [h, w] in meters, 0 = no measurement.
-
-    Raises:
-        DatasetError: the file is missing, damaged, or not of 16 bits.
-    """
-    return (read_u16(path) / DEPTH_UNITS_PER_M).astype(np.float32)
 
 
 def _scan_file(frame: KittiFrame) -> str:

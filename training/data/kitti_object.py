@@ -22,7 +22,8 @@ from typing import Any, NamedTuple
 import numpy.typing as npt
 
 from kd_perception.errors import ConfigError, DatasetError
-from training.data.folders import DataSource, check_files, file_names, read_rgb
+from training.data.folders import DataSource, Frames, check_files, check_views, file_names
+from training.data.images import read_rgb
 from training.data.kitti_calibration import KittiCalibration, read_lines, read_object_calibration
 from training.data.kitti_lidar import lidar_depth_m, read_velodyne
 from training.data.kitti_splits import LEFT_CAMERA
@@ -42,7 +43,7 @@ KITTI_OBJECT = DataSource(
     'unpack all in one folder.',
 )
 
-PARTS = ('training', 'testing')
+SPLITS = ('training', 'testing')
 VIEWS = ('lidar', 'boxes')
 
 _FOLDERS = {'lidar': ('velodyne', '.bin'), 'boxes': ('label_2', '.txt')}
@@ -74,7 +75,7 @@ class KittiObjectSample(NamedTuple):
 
     Attributes:
         name: six digits.
-        image: uint8 [h, w, 3] RGB of the left color camera.
+        rgb: uint8 [h, w, 3] of the left color camera.
         calibration: of all cameras and the lidar.
         camera_matrix: float64 [3, 3] of the left color camera.
         lidar_m: float32 [h, w], z of that camera's frame, 0 = no return; None if not asked for.
@@ -82,70 +83,67 @@ class KittiObjectSample(NamedTuple):
     """
 
     name: str
-    image: Array
+    rgb: Array
     calibration: KittiCalibration
     camera_matrix: Array
     lidar_m: Array | None
     boxes: tuple[KittiBox, ...] | None
 
 
-class KittiObject(Sequence[KittiObjectSample]):
+class KittiObject(Frames[KittiObjectSample]):
     """The object set.
 
     Args:
         root: folder with training/ and testing/.
-        part: training or testing.
+        split: training or testing.
         views: of VIEWS; testing has no boxes.
         names: of the frames; None takes all on disk.
 
     Raises:
-        ConfigError: part or a view is unknown, or boxes of testing are asked for.
+        ConfigError: split or a view is unknown, or boxes of testing are asked for.
         DatasetError: the set is missing or not complete.
     """
 
     def __init__(
         self,
         root: Path | str,
-        part: str = 'training',
+        split: str = 'training',
         *,
         views: Sequence[str] = VIEWS,
         names: Sequence[str] | None = None,
     ) -> None:
-        if part not in PARTS or not set(views) <= set(VIEWS):
-            raise ConfigError(f'part and views must be of {PARTS}, {VIEWS}, got {part}, {views}')
-        if part == 'testing' and 'boxes' in views:
+        if split not in SPLITS:
+            raise ConfigError(f'split must be one of {SPLITS}, got {split!r}')
+        self.folder, self.views = Path(root) / split, check_views(views, VIEWS)
+        if split == 'testing' and 'boxes' in self.views:
             raise ConfigError("testing has no labels: leave 'boxes' out of the views")
-        self.folder, self.views = Path(root) / part, tuple(views)
         files = file_names(self.folder / 'image_2', '.png')
         found = [file.removesuffix('.png') for file in files]
         self.names = tuple(found if names is None else names)
-        folders = [('image_2', '.png'), ('calib', '.txt'), *(_FOLDERS[view] for view in views)]
+        folders = [
+            ('image_2', '.png'),
+            ('calib', '.txt'),
+            *(_FOLDERS[view] for view in self.views),
+        ]
         wanted = self.names or ('000000',)  # none at all: say what is missing
-        files = [f'{part}/{folder}/{n}{suffix}' for folder, suffix in folders for n in wanted]
+        files = [f'{split}/{folder}/{n}{suffix}' for folder, suffix in folders for n in wanted]
         check_files(Path(root), files, KITTI_OBJECT)
 
     def __len__(self) -> int:
         return len(self.names)
 
-    def __getitem__(self, index: int) -> KittiObjectSample:  # type: ignore[override]
-        """Read a frame.
-
-        Raises:
-            DatasetError: a file is damaged.
-        """
-        if not 0 <= index < len(self):
-            raise IndexError(f'index must be 0 to {len(self) - 1}, got {index}')
+    def _read(self, index: int) -> KittiObjectSample:
         name = self.names[index]
-        image = read_rgb(self.folder / 'image_2' / f'{name}.png')
+        rgb = read_rgb(self.folder / 'image_2' / f'{name}.png')
         calibration = read_object_calibration(self.folder / 'calib' / f'{name}.txt')
         lidar_m = boxes = None
         if 'lidar' in self.views:
             points = read_velodyne(self.folder / 'velodyne' / f'{name}.bin')
-            lidar_m = lidar_depth_m(points, calibration, LEFT_CAMERA, image.shape[:2])
+            lidar_m = lidar_depth_m(points, calibration, LEFT_CAMERA, rgb.shape[:2])
         if 'boxes' in self.views:
             boxes = read_boxes(self.folder / 'label_2' / f'{name}.txt')
         matrix = calibration.camera_matrix(LEFT_CAMERA)
-        return KittiObjectSample(name, image, calibration, matrix, lidar_m, boxes)
+        return KittiObjectSample(name, rgb, calibration, matrix, lidar_m, boxes)
 
 
 def read_boxes(path: Path) -> tuple[KittiBox, ...]:

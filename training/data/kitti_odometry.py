@@ -12,7 +12,6 @@ be sequences/<NN>/poses.txt.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,7 +19,8 @@ import numpy as np
 import numpy.typing as npt
 
 from kd_perception.errors import ConfigError, DatasetError
-from training.data.folders import DataSource, check_files, file_names, read_gray, read_rgb
+from training.data.folders import DataSource, Frames, check_files, file_names
+from training.data.images import read_gray, read_rgb
 from training.data.kitti_calibration import (
     CAMERAS,
     read_lines,
@@ -50,7 +50,8 @@ class OdometrySample(NamedTuple):
 
     Attributes:
         number: of the frame in the sequence.
-        image, previous, next: uint8 [h, w] of a gray camera, [h, w, 3] RGB of a color camera.
+        image, previous, next: uint8 [h, w] of a gray camera, [h, w, 3] RGB of a color camera; not
+            `rgb`, as the set's first two cameras are gray.
         camera_matrix: float64 [3, 3].
         camera_pose: float64 [4, 4], points of this camera's frame -> camera 0 at the first frame.
         previous_from_camera, next_from_camera: float64 [4, 4], points of this camera's frame ->
@@ -67,7 +68,7 @@ class OdometrySample(NamedTuple):
     next_from_camera: Array
 
 
-class KittiOdometry(Sequence[OdometrySample]):
+class KittiOdometry(Frames[OdometrySample]):
     """A sequence; its first and last frame are neighbors only, not samples.
 
     Args:
@@ -99,14 +100,7 @@ class KittiOdometry(Sequence[OdometrySample]):
     def __len__(self) -> int:
         return len(self.frames) - 2
 
-    def __getitem__(self, index: int) -> OdometrySample:  # type: ignore[override]
-        """Read a frame and its neighbors.
-
-        Raises:
-            DatasetError: an image is damaged.
-        """
-        if not 0 <= index < len(self):
-            raise IndexError(f'index must be 0 to {len(self) - 1}, got {index}')
+    def _read(self, index: int) -> OdometrySample:
         frame = self.frames[index + 1]
         before, pose, after = self.camera_poses[frame - 1 : frame + 2]
         return OdometrySample(

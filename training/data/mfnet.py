@@ -5,7 +5,7 @@ As published, and as RTFNet and CEKD use it; <stem> is five digits and D (day) o
 
     <root>/images/<stem>.png      RGBA uint8: red, green, blue, thermal (the camera's 8-bit AGC)
     <root>/labels/<stem>.png      one channel, ids 0-8
-    <root>/edge_4x/<stem>.png     optional (CEKD): edges between classes, 0 where there is none
+    <root>/edge_4x/<stem>.png     for edge (CEKD): edges between classes, 0 where there is none
     <root>/{train,val,test,test_day,test_night,val_test,most_wanted}.txt    one stem per line
 
 Re-organized, as CMX and its descendants use it:
@@ -34,15 +34,13 @@ import numpy.typing as npt
 from kd_perception.label_sets import MFNET
 from training.data.folders import (
     DataSource,
+    Frames,
     check_files,
     check_root,
-    check_sizes,
-    read_gray,
-    read_label,
+    check_views,
     read_list,
-    read_pixels,
-    read_rgb,
 )
+from training.data.images import check_sizes, read_gray, read_label, read_pixels, read_rgb
 
 Array = npt.NDArray[Any]
 
@@ -54,6 +52,10 @@ SOURCE = DataSource(
     'repackaged set that the README of github.com/yuxiangsun/RTFNet links to; unpack it so that '
     'the split lists lie in the root.',
 )
+
+
+VIEWS = ('edge',)
+"""What may be asked for beside both images and the label."""
 
 
 class MFNetSample(NamedTuple):
@@ -74,41 +76,45 @@ class MFNetSample(NamedTuple):
     edge: Array | None = None
 
 
-class MFNet(Sequence[MFNetSample]):
+class MFNet(Frames[MFNetSample]):
     """A split of MFNet.
 
     Args:
         root: folder of the set, in either form.
         split: name of the list without '.txt'.
-        edges: read CEKD's edge_4x too.
+        views: of VIEWS.
 
     Raises:
+        ConfigError: a view is unknown.
         DatasetError: the list or any file of the split is not there; when a sample is read, its
             file is damaged or not of the form above.
     """
 
     label_set = MFNET
 
-    def __init__(self, root: Path | str, split: str = 'train', *, edges: bool = False) -> None:
-        self.root, self.split, self.edges = Path(root), split, edges
+    def __init__(
+        self, root: Path | str, split: str = 'train', *, views: Sequence[str] = ()
+    ) -> None:
+        self.root, self.split, self.views = Path(root), split, check_views(views, VIEWS)
         check_root(self.root, SOURCE)
         self.names = read_list(self.root / f'{split}.txt', SOURCE)
         self.reorganized = not (self.root / 'images').is_dir() and (self.root / 'RGB').is_dir()
         folders = ('RGB', 'Thermal', 'Label') if self.reorganized else ('images', 'labels')
-        folders = (*folders, 'edge_4x') if edges else folders
+        folders = (*folders, 'edge_4x') if 'edge' in self.views else folders
         files = (f'{folder}/{name}.png' for folder in folders for name in self.names)
         check_files(self.root, files, SOURCE)
 
     def __len__(self) -> int:
         return len(self.names)
 
-    def __getitem__(self, index: int) -> MFNetSample:  # type: ignore[override]
+    def _read(self, index: int) -> MFNetSample:
         name = self.names[index]
         rgb, thermal = self._images(name)
         path = self._path('Label' if self.reorganized else 'labels', name)
         label = read_label(path, MFNET)
         check_sizes(path, {'color': rgb, 'thermal': thermal, 'label': label})
-        return MFNetSample(name, rgb, thermal, label, self._edge(name) if self.edges else None)
+        edge = self._edge(name) if 'edge' in self.views else None
+        return MFNetSample(name, rgb, thermal, label, edge)
 
     def _images(self, name: str) -> tuple[Array, Array]:
         if self.reorganized:

@@ -25,21 +25,19 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
 import numpy.typing as npt
 
 from kd_perception.errors import ConfigError
 from kd_perception.label_sets import NYU40
 from training.data.folders import (
     DataSource,
+    Frames,
     check_files,
     check_root,
-    check_sizes,
-    read_label,
+    check_views,
     read_list,
-    read_rgb,
-    read_u16,
 )
+from training.data.images import NYU_STEPS_PER_M, check_sizes, read_depth_m, read_label, read_rgb
 
 Array = npt.NDArray[Any]
 
@@ -65,9 +63,7 @@ DEPTH_IMAGES = DataSource(
 
 SPLITS = ('train', 'test')
 VIEWS = ('label', 'depth_raw')
-"""What may be asked for beside image and depth."""
-
-_UNITS_PER_M = np.float32(1000.0)
+"""What may be asked for beside picture and depth."""
 
 
 class NyuSample(NamedTuple):
@@ -75,20 +71,20 @@ class NyuSample(NamedTuple):
 
     Attributes:
         name: of its files, or its 1-based index in the .mat as four digits.
-        image: uint8 [h, w, 3] RGB.
-        depth_m: float32 [h, w], 0 = none.
+        rgb: uint8 [h, w, 3].
+        target_m: ground truth of depth, float32 [h, w], 0 = none.
         label: uint8 [h, w], 0 to 39, 255 = void; None where not asked for.
         depth_raw_m: float32 [h, w], as measured, 0 = none; None where not asked for.
     """
 
     name: str
-    image: Array
-    depth_m: Array
+    rgb: Array
+    target_m: Array
     label: Array | None = None
     depth_raw_m: Array | None = None
 
 
-class NyuConverted(Sequence[NyuSample]):
+class NyuConverted(Frames[NyuSample]):
     """A split of the converted form.
 
     Args:
@@ -106,44 +102,38 @@ class NyuConverted(Sequence[NyuSample]):
     def __init__(
         self, root: Path | str, split: str = 'train', *, views: Sequence[str] = ('label',)
     ) -> None:
-        check_choice(split, SPLITS, views)
-        self.root, self.split, self.views = Path(root), split, tuple(views)
+        if split not in SPLITS:
+            raise ConfigError(f'split must be one of {SPLITS}, got {split!r}')
+        self.root, self.split, self.views = Path(root), split, check_views(views, VIEWS)
         check_root(self.root, CONVERTED)
         self.names = read_list(self.root / f'{split}.txt', CONVERTED)
-        folders = {'image': 'rgb', 'depth': 'depth', 'label': 'labels_40'}
-        self._folders = {part: folders.get(part, part) for part in ('image', 'depth', *views)}
+        parts = ('rgb', 'depth', *self.views)
+        self._folders = {part: 'labels_40' if part == 'label' else part for part in parts}
         files = (self._file(part, name) for part in self._folders for name in self.names)
         check_files(self.root, files, CONVERTED)
 
     def __len__(self) -> int:
         return len(self.names)
 
-    def __getitem__(self, index: int) -> NyuSample:  # type: ignore[override]
-        """Read a frame.
-
-        Raises:
-            DatasetError: a file is damaged, or sizes differ.
-        """
-        if not 0 <= index < len(self):
-            raise IndexError(f'index must be 0 to {len(self) - 1}, got {index}')
+    def _read(self, index: int) -> NyuSample:
         name = self.names[index]
         files = {part: self.root / self._file(part, name) for part in self._folders}
         sample = NyuSample(
             name,
-            read_rgb(files['image']),
-            read_millimeters_m(files['depth']),
+            read_rgb(files['rgb']),
+            read_depth_m(files['depth'], NYU_STEPS_PER_M),
             read_label(files['label'], NYU40) if 'label' in files else None,
-            read_millimeters_m(files['depth_raw']) if 'depth_raw' in files else None,
+            read_depth_m(files['depth_raw'], NYU_STEPS_PER_M) if 'depth_raw' in files else None,
         )
-        check_sizes(files['image'], sample_parts(sample))
+        check_sizes(files['rgb'], sample_parts(sample))
         return sample
 
     def _file(self, part: str, name: str) -> str:
         return f'{self.split}/{self._folders[part]}/{name}.png'
 
 
-class NyuDepthImages(Sequence[NyuSample]):
-    """A split of the form with depth only.
+class NyuDepthImages(Frames[NyuSample]):
+    """A split of the form with depth only; names are <scene>/<stem>.
 
     Args:
         root: folder with images/ and annotations/.
@@ -166,16 +156,10 @@ class NyuDepthImages(Sequence[NyuSample]):
     def __len__(self) -> int:
         return len(self.names)
 
-    def __getitem__(self, index: int) -> NyuSample:  # type: ignore[override]
-        """Read a frame; its name is <scene>/<stem>.
-
-        Raises:
-            DatasetError: a file is damaged, or sizes differ.
-        """
-        if not 0 <= index < len(self):
-            raise IndexError(f'index must be 0 to {len(self) - 1}, got {index}')
+    def _read(self, index: int) -> NyuSample:
         image, depth = (self.root / file for file in self._files(self.names[index]))
-        sample = NyuSample(self.names[index], read_rgb(image), read_millimeters_m(depth))
+        target_m = read_depth_m(depth, NYU_STEPS_PER_M)
+        sample = NyuSample(self.names[index], read_rgb(image), target_m)
         check_sizes(image, sample_parts(sample))
         return sample
 
@@ -188,27 +172,6 @@ class NyuDepthImages(Sequence[NyuSample]):
         return {path.relative_to(base).with_suffix('').as_posix() for path in paths}
 
 
-def check_choice(split: str, splits: Sequence[str], views: Sequence[str]) -> None:
-    """Refuse what is not offered.
-
-    Raises:
-        ConfigError: split or a view is unknown.
-    """
-    if split not in splits:
-        raise ConfigError(f'split must be one of {tuple(splits)}, got {split!r}')
-    if not set(views) <= set(VIEWS):
-        raise ConfigError(f'views must be of {VIEWS}, got {tuple(views)}')
-
-
 def sample_parts(sample: NyuSample) -> dict[str, Array | None]:
     """The images of a sample by name."""
     return {name: part for name, part in sample._asdict().items() if name != 'name'}
-
-
-def read_millimeters_m(path: Path) -> Array:
-    """Depth image of uint16 millimeters as float32 [h, w] in meters, 0 = none.
-
-    Raises:
-        DatasetError: the file is missing, damaged, or not of 16 bits.
-    """
-    return np.asarray(read_u16(path) / _UNITS_PER_M, np.float32)

@@ -23,7 +23,8 @@ import numpy.typing as npt
 
 from kd_perception.errors import ConfigError, DatasetError
 from kd_perception.label_sets import NYU40
-from training.data.folders import MAX_IMAGE_PIXELS, DataSource, read_list
+from training.data.folders import DataSource, Frames, check_views, read_list
+from training.data.images import MAX_IMAGE_PIXELS
 from training.data.nyu import VIEWS, NyuSample
 
 Array = npt.NDArray[Any]
@@ -49,7 +50,7 @@ _ARRAYS: dict[str, tuple[int, np.dtype[Any]]] = {
 }
 
 
-class NyuMat(Sequence[NyuSample]):
+class NyuMat(Frames[NyuSample]):
     """Frames of nyu_depth_v2_labeled.mat.
 
     The file is opened per frame, so that worker processes do not share a handle.
@@ -76,13 +77,13 @@ class NyuMat(Sequence[NyuSample]):
         classes: Array | None = None,
         views: Sequence[str] = (),
     ) -> None:
-        if not set(views) <= set(VIEWS) or ('label' in views and classes is None):
-            raise ConfigError(f'views must be of {VIEWS}, label with classes; got {views}')
-        self.path, self.views = Path(path), tuple(views)
+        self.path, self.views = Path(path), check_views(views, VIEWS)
+        if 'label' in self.views and classes is None:
+            raise ConfigError('classes must be given where label is among the views')
         self._classes = None if classes is None else _checked_mapping(classes, 'classes')
-        self._arrays = {'image': 'images', 'depth': 'depths'}
-        self._arrays |= {'label': 'labels'} if 'label' in views else {}
-        self._arrays |= {'depth_raw': 'rawDepths'} if 'depth_raw' in views else {}
+        self._arrays = {'rgb': 'images', 'depth': 'depths'}
+        self._arrays |= {'label': 'labels'} if 'label' in self.views else {}
+        self._arrays |= {'depth_raw': 'rawDepths'} if 'depth_raw' in self.views else {}
         count = self._check()
         self.indices = tuple(range(1, count + 1) if indices is None else indices)
         if not self.indices or not 1 <= min(self.indices) <= max(self.indices) <= count:
@@ -91,20 +92,13 @@ class NyuMat(Sequence[NyuSample]):
     def __len__(self) -> int:
         return len(self.indices)
 
-    def __getitem__(self, index: int) -> NyuSample:  # type: ignore[override]
-        """Read a frame.
-
-        Raises:
-            DatasetError: the file is damaged there.
-        """
-        if not 0 <= index < len(self):
-            raise IndexError(f'index must be 0 to {len(self) - 1}, got {index}')
+    def _read(self, index: int) -> NyuSample:
         number = self.indices[index]
         with self._opened() as file:
             parts = {p: self._frame(file, array, number) for p, array in self._arrays.items()}
         return NyuSample(
             f'{number:04d}',
-            parts['image'],
+            parts['rgb'],
             self._meters(parts['depth'], number),
             self._label(parts['label'], number) if 'label' in parts else None,
             self._meters(parts['depth_raw'], number) if 'depth_raw' in parts else None,

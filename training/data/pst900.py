@@ -34,15 +34,13 @@ from kd_perception.errors import DatasetError
 from kd_perception.label_sets import PST900 as PST900_LABELS
 from training.data.folders import (
     DataSource,
+    Frames,
     check_files,
     check_root,
-    check_sizes,
+    check_views,
     file_names,
-    read_gray,
-    read_label,
-    read_rgb,
-    read_u16,
 )
+from training.data.images import check_sizes, read_gray, read_label, read_rgb, read_u16
 
 Array = npt.NDArray[Any]
 
@@ -53,7 +51,10 @@ SOURCE = DataSource(
     'so that the folders train and test lie in the root.',
 )
 
-OPTIONAL_PARTS = ('thermal_raw', 'depth')
+VIEWS = ('thermal_raw', 'depth_raw')
+"""What may be asked for beside both 8-bit images and the label."""
+
+_FOLDERS = {'thermal_raw': 'thermal_raw', 'depth_raw': 'depth'}
 _NEEDED_PARTS = ('rgb', 'thermal', 'labels')
 
 
@@ -66,7 +67,7 @@ class PST900Sample(NamedTuple):
         thermal: uint8 [h, w], as the camera showed it; 0 where the other camera sees past it.
         label: uint8 [h, w], ids 0-4, 255 = ignore.
         thermal_raw: uint16 [h, w], counts; None where not asked for.
-        depth: uint16 [h, w], in the set's own unit; None where not asked for.
+        depth_raw: uint16 [h, w], in the set's own unit; None where not asked for.
     """
 
     name: str
@@ -74,19 +75,19 @@ class PST900Sample(NamedTuple):
     thermal: Array
     label: Array
     thermal_raw: Array | None = None
-    depth: Array | None = None
+    depth_raw: Array | None = None
 
 
-class PST900(Sequence[PST900Sample]):
+class PST900(Frames[PST900Sample]):
     """A split of PST900.
 
     Args:
         root: folder of the set.
         split: 'train' or 'test'.
-        optional: which of OPTIONAL_PARTS are read and must be there; copies of the set that others
-            have repackaged often lack them.
+        views: of VIEWS; copies of the set that others have repackaged often lack them.
 
     Raises:
+        ConfigError: a view is unknown.
         DatasetError: a folder is missing or empty, the folders hold different names, or the splits
             are swapped; when a sample is read, its file is damaged or not of the form above.
     """
@@ -98,12 +99,15 @@ class PST900(Sequence[PST900Sample]):
         root: Path | str,
         split: str = 'train',
         *,
-        optional: Sequence[str] = OPTIONAL_PARTS,
+        views: Sequence[str] = (),
     ) -> None:
-        self.root, self.split, self.optional = Path(root), split, tuple(optional)
+        self.root, self.split, self.views = Path(root), split, check_views(views, VIEWS)
         check_root(self.root, SOURCE)
         self._check_order()
-        folders = [f'{split}/{part}' for part in (*_NEEDED_PARTS, *self.optional)]
+        folders = [
+            f'{split}/{part}'
+            for part in (*_NEEDED_PARTS, *(_FOLDERS[view] for view in self.views))
+        ]
         files = sorted({name for f in folders for name in file_names(self.root / f, '.png')})
         # Without any name the check below would pass; with this one it says what is expected.
         check_files(
@@ -114,7 +118,7 @@ class PST900(Sequence[PST900Sample]):
     def __len__(self) -> int:
         return len(self.names)
 
-    def __getitem__(self, index: int) -> PST900Sample:  # type: ignore[override]
+    def _read(self, index: int) -> PST900Sample:
         name = self.names[index]
         sample = PST900Sample(
             name,
@@ -122,8 +126,8 @@ class PST900(Sequence[PST900Sample]):
             read_gray(self._path('thermal', name)),
             read_label(self._path('labels', name), PST900_LABELS),
             *(
-                read_u16(self._path(part, name)) if part in self.optional else None
-                for part in OPTIONAL_PARTS
+                read_u16(self._path(folder, name)) if view in self.views else None
+                for view, folder in _FOLDERS.items()
             ),
         )
         parts = {key: value for key, value in sample._asdict().items() if key != 'name'}

@@ -43,18 +43,18 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from kd_perception.errors import ConfigError
 from kd_perception.label_sets import VOC21
 from training.data.folders import (
     DataSource,
+    Frames,
     check_files,
     check_root,
-    check_sizes,
+    check_views,
     file_names,
-    read_label,
     read_list,
-    read_pixels,
-    read_rgb,
 )
+from training.data.images import check_sizes, read_label, read_pixels, read_rgb
 from training.data.voc_tags import read_tags, tags_from_label
 
 Array = npt.NDArray[Any]
@@ -76,35 +76,40 @@ SALIENCY_SOURCE = DataSource(
 _AUGMENTED = ('aug', 'train_aug')
 
 
+VIEWS = ('label', 'tags', 'saliency')
+"""What may be asked for beside the picture."""
+
+
 class VOCSample(NamedTuple):
     """One image.
 
     Attributes:
         name: id of the image.
         rgb: uint8 [h, w, 3], RGB order.
-        label: uint8 [h, w], ids 0-20, 255 = ignore; None where masks are not read.
-        tags: bool [20], tags[k]: class k + 1 is there; None without masks and file of tags.
+        label: uint8 [h, w], ids 0-20, 255 = ignore; None where not asked for.
+        tags: bool [20], tags[k]: class k + 1 is there; None where not asked for.
         saliency: float32 [h, w], 0 to 1; None where not asked for.
     """
 
     name: str
     rgb: Array
-    label: Array | None
-    tags: Array | None
-    saliency: Array | None
+    label: Array | None = None
+    tags: Array | None = None
+    saliency: Array | None = None
 
 
-class VOC(Sequence[VOCSample]):
+class VOC(Frames[VOCSample]):
     """A split of VOC 2012.
 
     Args:
         root: the folder VOC2012.
-        split: name of a list without '.txt'; 'test' has no masks.
-        masks: read masks. Without them, training with image tags needs no SegmentationClass.
-        tags: file of image tags; default: tags follow from the mask.
-        saliency: folder of saliency maps; default: none are read.
+        split: name of a list without '.txt'.
+        views: of VIEWS; 'test' has no label. Training with tags from a file alone needs no masks.
+        tags_file: image tags; default: they follow from the label, which must be a view then.
+        saliency_folder: of saliency maps; needed for that view.
 
     Raises:
+        ConfigError: a view is unknown, or cannot be read from what is given.
         DatasetError: the list or any file of the split is not there, or the file of tags is not
             readable or lacks images; when a sample is read, its file is damaged or not of the form
             above.
@@ -117,30 +122,31 @@ class VOC(Sequence[VOCSample]):
         root: Path | str,
         split: str = 'train',
         *,
-        masks: bool = True,
-        tags: Path | str | None = None,
-        saliency: Path | str | None = None,
+        views: Sequence[str] = ('label', 'tags'),
+        tags_file: Path | str | None = None,
+        saliency_folder: Path | str | None = None,
     ) -> None:
-        self.root, self.split = Path(root), split
-        self.saliency = None if saliency is None else Path(saliency)
+        self.root, self.split, self.views = Path(root), split, check_views(views, VIEWS)
+        self._check_sources(tags_file, saliency_folder)
+        self._saliency = None if saliency_folder is None else Path(saliency_folder)
         check_root(self.root, SOURCE)
         self.names = read_list(self.root / 'ImageSets' / 'Segmentation' / f'{split}.txt', SOURCE)
-        self._masks = self._mask_files() if masks and split != 'test' else None
+        self._masks = self._mask_files() if 'label' in self.views else None
         images = (f'JPEGImages/{name}.jpg' for name in self.names)
         check_files(self.root, [*images, *(self._masks or ())], SOURCE)
-        if self.saliency is not None:
-            check_files(self.saliency, (f'{name}.png' for name in self.names), SALIENCY_SOURCE)
-        self._tags = None if tags is None else read_tags(Path(tags), self.names)
+        if self._saliency is not None:
+            check_files(self._saliency, (f'{name}.png' for name in self.names), SALIENCY_SOURCE)
+        self._tags = None if tags_file is None else read_tags(Path(tags_file), self.names)
 
     def __len__(self) -> int:
         return len(self.names)
 
-    def __getitem__(self, index: int) -> VOCSample:  # type: ignore[override]
+    def _read(self, index: int) -> VOCSample:
         name = self.names[index]
         path = self.root / 'JPEGImages' / f'{name}.jpg'
         rgb = read_rgb(path)
         label = read_label(self.root / self._masks[index], VOC21) if self._masks else None
-        saliency = read_saliency(self.saliency / f'{name}.png') if self.saliency else None
+        saliency = read_saliency(self._saliency / f'{name}.png') if self._saliency else None
         check_sizes(path, {'image': rgb, 'mask': label, 'saliency': saliency})
         return VOCSample(name, rgb, label, self._tags_of(index, label), saliency)
 
@@ -151,7 +157,22 @@ class VOC(Sequence[VOCSample]):
     def _tags_of(self, index: int, label: Array | None) -> Array | None:
         if self._tags is not None:
             return np.array(self._tags[index])
-        return None if label is None else tags_from_label(label)
+        return tags_from_label(label) if label is not None and 'tags' in self.views else None
+
+    def _check_sources(
+        self, tags_file: Path | str | None, saliency_folder: Path | str | None
+    ) -> None:
+        if self.split == 'test' and 'label' in self.views:
+            raise ConfigError("the test split has no masks: leave 'label' out of the views")
+        if 'tags' in self.views and tags_file is None and 'label' not in self.views:
+            raise ConfigError("tags must come from a tags_file, or from 'label' among the views")
+        sources = {'tags': tags_file, 'saliency': saliency_folder}
+        unread = [view for view, s in sources.items() if s is not None and view not in self.views]
+        if unread or ('saliency' in self.views and saliency_folder is None):
+            raise ConfigError(
+                'saliency_folder must be given where saliency is a view, and neither it nor '
+                f'tags_file elsewhere; views are {self.views}'
+            )
 
     def _mask_files(self) -> tuple[str, ...]:
         fine = 'SegmentationClass'

@@ -158,14 +158,15 @@ def _nearest(array: Array, matrix: Array, size: tuple[int, int], fill: int) -> A
 
     Not by OpenCV, which rounds ties by the type of the array: labels and instances would differ.
     """
-    y, x = np.mgrid[: size[0], : size[1]]
-    pixels = np.linalg.inv(matrix)[:2] @ np.stack([x.ravel(), y.ravel(), np.ones(x.size)])
-    columns, rows = np.rint(pixels).astype(int)
+    y, x = np.ogrid[: size[0], : size[1]]
+    columns, rows = (
+        np.rint(row[0] * x + (row[1] * y + row[2])).astype(np.int32)
+        for row in np.linalg.inv(matrix)[:2]
+    )
     height, width = array.shape
     inside = (columns >= 0) & (columns < width) & (rows >= 0) & (rows < height)
-    view = np.full(x.size, fill, array.dtype)
-    view[inside] = array[rows[inside], columns[inside]]
-    return view.reshape(size)
+    found = array[rows.clip(0, height - 1), columns.clip(0, width - 1)]
+    return np.where(inside, found, np.asarray(fill, array.dtype))
 
 
 def _move_points(depth_m: Array, matrix: Array, size: tuple[int, int]) -> Array:

@@ -26,7 +26,7 @@ from kd_perception.models import RepUNet
 from kd_perception.preprocessing import AgcConfig
 from kd_perception.world.classes import CLASS_COLORS, CLASS_NAMES
 from training.evaluation import IMAGE_SIZE
-from training.model_card import model_card
+from training.model_card import model_card, observations_path
 from training.recipes.supervised import (
     SupervisedConfig,
     Training,
@@ -147,6 +147,8 @@ def export_student(config: SupervisedConfig, folder: Path) -> str:
     spec = student_spec(config, network, report, training.step)
     weights = save_safetensors({k: v.contiguous() for k, v in network.state_dict().items()})
     card = model_card(config, report, training.step)
+    if not (path := observations_path(config, report)).is_file():
+        print(f'nothing was noted of real frames yet: write it to {path} and export again')
     return save_student(folder, spec, onnx=onnx, weights=weights, model_card=card)
 
 

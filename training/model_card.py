@@ -3,11 +3,16 @@
 
 from __future__ import annotations
 
+import hashlib
+import math
+import textwrap
 from pathlib import Path
 from typing import Any
 
 from kd_perception.world.classes import CLASS_NAMES
-from training.recipes.supervised import SupervisedConfig
+from kd_perception.world.config import WorldConfig
+from training.data.real_tiles import NO_TEST
+from training.recipes.supervised_config import SupervisedConfig
 
 _CARD = """\
 # {name}
@@ -26,17 +31,13 @@ Demonstration weights, trained on **synthetic** thermal frames only. Not for dri
 
 ## How good
 
-Intersection over union in percent. The synthetic test split has {test} frames of the same
-generator with other seeds. The real tiles are four labeled MFNet thermal pictures of 280x372
-pixels, after the camera's own gain control: differences below about eight points mean nothing
-there.
-{tiles_note}
+{how_good}
 
 | class | synthetic test | real tiles |
 |---|---|---|
 {rows}
 | mean over the classes that are labeled or predicted | {test_mean} | {tile_mean} |
-
+{presets}
 Confidence: temperature {temperature:.3f}, fitted on the synthetic validation split, lowers the
 expected calibration error on the synthetic test split from {ece_before:.4f} to {ece_after:.4f}.
 On real frames the confidence is not calibrated.
@@ -50,22 +51,51 @@ the bias of the last layer, so that rare classes are not favored beyond what tha
 
 By construction:
 
-* `car_stop`, `bump`, `color_cone`, `curve` and `guardrail` have almost no heat contrast. Where the
-  real column shows zero or a dash, treat them as not recognized.
-* Views from above, rain, fog and lenses wider than about 70 degrees were not rendered.
+* `car_stop`, `bump`, `color_cone`, `curve` and `guardrail` have no heat of their own and little
+  contrast. Where the real column shows zero or a dash, treat them as not recognized.
+* Rendered were straight and curved streets, slopes and crossings of towns, suburbs, the country
+  and car parks, by day and night, in sun, clouds, rain and fog, {low_m:.1f} to {high_m:.1f} m
+  above the ground, with lenses of {narrow:.0f} to {wide:.0f} degrees. `shifted` is beyond that on
+  purpose.
+* Not rendered were snow and ice, summer heat, motorways, bridges and tunnels, tracks and trains,
+  open water, rooms, views from above, blur of motion, and windows or housings before the lens.
 * Every real camera differs from the rendered ones: measure on your own frames.
 """
 
-_NOT_SEEN = 'Nobody has looked at what this run makes of real frames.'
+_HOW_GOOD = """\
+Intersection over union in percent. The synthetic test split has {test} frames of the same
+generator with other seeds. The real tiles are four labeled MFNet thermal pictures of 280x372
+pixels, after the camera's own gain control: differences below about eight points mean nothing
+there. {tiles_note}"""
 
-_TILES_NOTE = (
-    'They chose neither weights nor settings, but what the world renders was designed after\n'
-    'looking at frames of this kind.'
-)
+_PRESETS = """
+By weather, time of day and camera, {count} synthetic frames each:
 
+| frames | mean | car | person | bike | boundary F at 3 px |
+|---|---|---|---|---|---|
+{rows}
+"""
+
+_NOT_SEEN = 'Not looked at yet: nobody has noted what this run makes of real frames.'
+
+_TILES_NOTE = f'They chose neither weights nor settings, but {NO_TEST}.'
 
 OBSERVATIONS = Path(__file__).parent / 'configs' / 'supervised' / 'observations'
-"""Files `<fingerprint of a run>.md`: what somebody saw of the run's results on real frames."""
+
+
+def observations_path(config: SupervisedConfig, report: dict[str, Any]) -> Path:
+    """Where to write, in Markdown, what was seen of a run on real frames, before its export.
+
+    The name holds a hash of the run's settings and of the pixels it learnt from: a run of the same
+    name that is trained anew in another world does not claim what was seen of this one.
+
+    Args:
+        config: the run.
+        report: its metrics.
+    """
+    text = f'{config.fingerprint()} {report["data_digest"]["train"]}'
+    digest = hashlib.sha256(text.encode()).hexdigest()[:16]
+    return OBSERVATIONS / f'{config.name}_seed{config.seed}_{digest}.md'
 
 
 def model_card(config: SupervisedConfig, report: dict[str, Any], step: int) -> str:
@@ -76,7 +106,7 @@ def model_card(config: SupervisedConfig, report: dict[str, Any], step: int) -> s
         report: its metrics.
         step: finished steps; fewer than configured is said so, and nothing was observed then.
     """
-    observed = OBSERVATIONS / f'{config.fingerprint()}.md'
+    observed = observations_path(config, report)
     finished = step == config.steps
     test, tiles = report['synthetic_test'], report.get('real_tiles')
     calibration = report['calibration']
@@ -92,8 +122,8 @@ def model_card(config: SupervisedConfig, report: dict[str, Any], step: int) -> s
         seed=config.seed,
         train=config.train.count,
         chosen_by='the synthetic validation split, among the seeds of the record',
-        test=config.test.count,
-        tiles_note=_TILES_NOTE if tiles else 'They were not at hand.',
+        how_good=_how_good(config.test.count, with_tiles=bool(tiles)),
+        presets=_presets(report.get('presets'), config.preset_count),
         seen=observed.read_text().strip() if finished and observed.is_file() else _NOT_SEEN,
         rows='\n'.join(rows),
         test_mean=_mean(test),
@@ -102,13 +132,41 @@ def model_card(config: SupervisedConfig, report: dict[str, Any], step: int) -> s
         ece_before=calibration['test_before']['ece'],
         ece_after=calibration['test_after']['ece'],
         correction=config.prior_correction,
+        **_cameras(config.train.config()),
     )
 
 
+def _how_good(test_count: int, *, with_tiles: bool) -> str:
+    note = _TILES_NOTE if with_tiles else 'They were not at hand.'
+    return textwrap.fill(_HOW_GOOD.format(test=test_count, tiles_note=note), 99)
+
+
+def _cameras(world: WorldConfig) -> dict[str, float]:
+    """Heights [m] and horizontal fields of view [degree] that were rendered."""
+    low_m, high_m = world.camera_height_m
+    wide, narrow = (2.0 * math.degrees(math.atan(0.5 / focal)) for focal in world.focal_share)
+    return {'low_m': low_m, 'high_m': high_m, 'wide': wide, 'narrow': narrow}
+
+
 def _percent(metrics: dict[str, Any] | None, name: str) -> str:
-    value = metrics['iou'][name] if metrics else None
-    return '-' if value is None else f'{100 * value:.1f}'
+    return _share(metrics['iou'][name] if metrics else None)
+
+
+def _presets(presets: dict[str, Any] | None, count: int) -> str:
+    """A table with a row per preset; nothing for a record that has none."""
+    if not presets:
+        return ''
+    rows = []
+    for name, metrics in presets.items():
+        classes = ' | '.join(_percent(metrics, each) for each in ('car', 'person', 'bike'))
+        outlines = _share(metrics['boundary_f_3px'])
+        rows.append(f'| {name} | {_mean(metrics)} | {classes} | {outlines} |')
+    return _PRESETS.format(count=count, rows='\n'.join(rows))
 
 
 def _mean(metrics: dict[str, Any] | None) -> str:
-    return f'{100 * metrics["miou_nanmean"]:.1f}' if metrics else '-'
+    return _share(metrics['miou_nanmean'] if metrics else None)
+
+
+def _share(value: float | None) -> str:
+    return '-' if value is None else f'{100 * value:.1f}'

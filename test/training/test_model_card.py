@@ -8,40 +8,125 @@ from pathlib import Path
 
 import pytest
 
-from training.model_card import model_card
+from kd_perception.bundle import load_student
+from training import model_card as card_module
+from training.data.real_tiles import NO_TEST
+from training.model_card import OBSERVATIONS, model_card, observations_path
 from training.recipes.supervised import SupervisedConfig
 from training.records import read_record
 from training.settings import load_config
 
 ROOT = Path(__file__).resolve().parents[2]
+SETTINGS = ROOT / 'training' / 'configs' / 'supervised'
 SEEN = 'Seen on real frames'
+NOT_SEEN = 'Not looked at yet'
+
+
+def committed(name: str, seed: int) -> SupervisedConfig:
+    arguments = ['--config_path', str(SETTINGS / f'{name}.yaml'), '--seed', str(seed)]
+    return load_config(SupervisedConfig, arguments)
 
 
 @pytest.fixture(scope='module')
 def shipped() -> SupervisedConfig:
-    settings = ROOT / 'training' / 'configs' / 'supervised' / 'thermal_seg_s.yaml'
-    return load_config(SupervisedConfig, ['--config_path', str(settings), '--seed', '2'])
+    student = load_student(ROOT / 'students' / 'thermal_seg_s')
+    return committed('thermal_seg_s', student.spec.provenance['seed'])
 
 
-@pytest.fixture(scope='module')
-def metrics(shipped: SupervisedConfig) -> dict:
-    return read_record(ROOT / shipped.record_path)['metrics']
+@pytest.fixture
+def observed(tmp_path, monkeypatch, metrics):
+    """A run that somebody has looked at."""
+    monkeypatch.setattr(card_module, 'OBSERVATIONS', tmp_path)
+    config = SupervisedConfig(seed=2)
+    observations_path(config, metrics).write_text(f'{SEEN}:\n\n* Hedges are taken for cars.\n')
+    return config
 
 
-def test_the_shipped_card_follows_from_the_record(shipped, metrics):
+def scores(person: float = 0.5) -> dict:
+    iou = dict.fromkeys(card_module.CLASS_NAMES, 0.25) | {'person': person, 'bump': None}
+    return {'miou_nanmean': 0.28, 'iou': iou, 'boundary_f_3px': 0.333}
+
+
+@pytest.fixture
+def metrics() -> dict:
+    return {
+        'data_digest': {'train': 'abc'},
+        'synthetic_test': scores(),
+        'real_tiles': scores(0.125),
+        'presets': {'fog': scores(0.375), 'shifted': {**scores(), 'boundary_f_3px': None}},
+        'calibration': {
+            'temperature': 0.8,
+            'test_before': {'ece': 0.03},
+            'test_after': {'ece': 0.01},
+        },
+    }
+
+
+def test_the_shipped_card_follows_from_the_record(shipped):
     card = (ROOT / 'students' / 'thermal_seg_s' / 'MODEL_CARD.md').read_text()
+    metrics = read_record(ROOT / shipped.record_path)['metrics']
     assert model_card(shipped, metrics, shipped.steps) == card
-    assert SEEN in card
+    assert (NOT_SEEN in card) != observations_path(shipped, metrics).is_file()
+
+
+def test_every_observation_is_of_a_recorded_run_of_a_committed_configuration():
+    known = set()
+    for settings in SETTINGS.glob('*.yaml'):
+        for path in (ROOT / 'results' / 'supervised').glob(f'{settings.stem}_seed*.json'):
+            record = read_record(path)
+            run = committed(settings.stem, record['seed'])
+            known.add(observations_path(run, record['metrics']))
+    assert known
+    orphans = [path.name for path in OBSERVATIONS.glob('*') if path not in known]
+    assert not orphans, 'written of runs that are no longer here: remove them'
+
+
+def test_a_card_says_what_was_seen(observed, metrics):
+    card = model_card(observed, metrics, observed.steps)
+    assert 'Hedges are taken for cars.' in card
+    assert NOT_SEEN not in card
 
 
 @pytest.mark.parametrize('changes', [{'seed': 1}, {'steps': 20}, {'batch_size': 4}])
-def test_another_run_claims_no_observations(shipped, metrics, changes):
-    other = replace(shipped, **changes)
+def test_another_run_claims_no_observations(observed, metrics, changes):
+    other = replace(observed, **changes)
     card = model_card(other, metrics, other.steps)
     assert SEEN not in card
-    assert 'Nobody has looked' in card
+    assert NOT_SEEN in card
     assert 'By construction' in card
 
 
-def test_an_unfinished_run_claims_no_observations(shipped, metrics):
-    assert SEEN not in model_card(shipped, metrics, shipped.steps - 200)
+def test_the_same_run_in_another_world_claims_no_observations(observed, metrics):
+    metrics['data_digest']['train'] = 'def'
+    assert NOT_SEEN in model_card(observed, metrics, observed.steps)
+
+
+def test_an_unfinished_run_claims_no_observations(observed, metrics):
+    card = model_card(observed, metrics, observed.steps - 200)
+    assert SEEN not in card
+    assert 'unfinished' in card
+
+
+def test_the_card_shows_every_score(metrics):
+    lines = model_card(SupervisedConfig(), metrics, 2400).splitlines()
+    assert '| person | 50.0 | 12.5 |' in lines
+    assert '| bump | - | - |' in lines
+    assert '| fog | 28.0 | 25.0 | 37.5 | 25.0 | 33.3 |' in lines
+    assert '| shifted | 28.0 | 25.0 | 50.0 | 25.0 | - |' in lines
+    assert max(len(line) for line in lines) <= 99
+
+
+def test_the_card_says_what_the_real_tiles_are_worth(metrics):
+    assert NO_TEST in ' '.join(model_card(SupervisedConfig(), metrics, 2400).split())
+    del metrics['real_tiles'], metrics['presets']
+    card = model_card(SupervisedConfig(), metrics, 2400)
+    assert 'not at hand' in card and NO_TEST not in ' '.join(card.split())
+    assert 'weather' not in card
+
+
+def test_the_card_names_the_cameras_that_were_rendered(metrics):
+    world = {'camera_height_m': (0.25, 3.0), 'focal_share': (0.5, 1.0)}
+    config = SupervisedConfig()
+    config = replace(config, train=replace(config.train, world=world))
+    card = ' '.join(model_card(config, metrics, 2400).split())
+    assert '0.2 to 3.0 m above the ground, with lenses of 53 to 90 degrees' in card

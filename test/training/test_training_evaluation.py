@@ -10,10 +10,19 @@ import pytest
 import torch
 
 from kd_perception.errors import DatasetError
+from kd_perception.uncertainty import fit_temperature
 from kd_perception.world.classes import CLASS_NAMES
-from training.data.real_tiles import load_real_tiles
+from training.data.real_tiles import RealTile, load_real_tiles
 from training.data.world_fields import WorldSample
-from training.evaluation import FREQUENT, RARE, calibration_metrics, evaluate_student, infer, score
+from training.evaluation import (
+    FREQUENT,
+    RARE,
+    REAL_TILES_NOTE,
+    calibration_metrics,
+    evaluate_student,
+    infer,
+    score,
+)
 from training.losses import class_weights, segmentation_loss
 
 
@@ -97,6 +106,59 @@ def test_frequent_and_rare_classes_are_averaged_apart():
     assert {*FREQUENT, *RARE, 'unlabeled'} == set(CLASS_NAMES)
     empty = score(BrightIsPerson(), [half_bright()], 'thermal').metrics
     assert empty['miou_rare'] is None
+
+
+def test_frequent_classes_are_averaged_with_what_is_wrong():
+    """A person found with as much again beside it, a car taken for nothing: 0.5, and 0."""
+    label = np.zeros((240, 320), np.uint8)
+    label[:, 240:], label[:120, :80] = 2, 1
+    bright = np.zeros(label.shape, bool)
+    bright[:, 160:] = True
+    frame = frame_of(np.where(bright, 9000, 8000).astype(np.uint16), label)
+    metrics = score(BrightIsPerson(), [frame], 'thermal').metrics
+    assert metrics['iou']['person'] == pytest.approx(0.5, abs=0.01)
+    assert metrics['iou']['car'] == 0.0
+    assert metrics['miou_frequent'] == pytest.approx(0.25, abs=0.01)
+    # Of the whole: 3/8 is nothing and taken for it, 1/8 a car taken for it, 1/4 for a person.
+    assert metrics['iou']['unlabeled'] == pytest.approx(3 / (3 + 1 + 2), abs=0.01)
+    assert metrics['miou_rare'] is None
+
+
+def mislabeled(share):
+    """A frame of which a share of the rows is labeled the other way round."""
+    frame = half_bright()
+    rows = int(share * len(frame.label))
+    frame.label[:rows] = 2 - frame.label[:rows]
+    return frame
+
+
+def test_temperature_is_fitted_on_validation_and_reported_on_test():
+    validation, test = [mislabeled(0.25)], [mislabeled(0.05)]
+    report = evaluate_student(
+        BrightIsPerson(), 'thermal', validation=validation, test=test, presets={}, real=[]
+    )
+    fitted, tested = (score(BrightIsPerson(), f, 'thermal') for f in (validation, test))
+    own, other = (fit_temperature(s.logits, s.labels) for s in (fitted, tested))
+    assert own > 1.5 * other
+    found = report['calibration']
+    assert found['temperature'] == pytest.approx(own, rel=1e-4)
+    assert found['test_before'] == calibration_metrics(tested.logits, tested.labels, 1.0)
+    assert found['test_after'] == calibration_metrics(tested.logits, tested.labels, own)
+    assert report['synthetic_validation'] == fitted.metrics
+    assert report['synthetic_test'] == tested.metrics
+
+
+def test_real_tiles_are_reported_with_what_they_are_worth():
+    tile = half_bright()
+    gray = np.where(tile.label > 0, 200, 50).astype(np.uint8)
+    real = RealTile(thermal=gray, rgb=tile.rgb, label=tile.label)
+    frames = [half_bright()]
+    report = evaluate_student(
+        BrightIsPerson(), 'thermal', validation=frames, test=frames, presets={}, real=[real]
+    )
+    assert report['real_tiles']['iou']['person'] == pytest.approx(1.0, abs=0.01)
+    assert report['real_tiles']['note'] == REAL_TILES_NOTE
+    assert 'no test' in REAL_TILES_NOTE and 'fitted' in REAL_TILES_NOTE
 
 
 def test_report_has_every_split():

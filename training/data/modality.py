@@ -33,11 +33,16 @@ FIELDS = {
 
 
 class LabeledFrame(Protocol):
-    """A frame with its labels: a `WorldSample`, a `RealTile`, or of another data set."""
+    """What a network of the nine MFNet classes learns from or is scored on.
+
+    `WorldSample`, `RealTile` and `MFNetSample` are such frames. Only what `FIELDS` names for a
+    modality must be there; the rest may be None. Samples of other data sets do not fit: they lack
+    an attribute, or their labels are other classes, as those of PST900 are.
+    """
 
     @property
     def thermal(self) -> Array | None:
-        """Any image [height, width], uint8 or uint16."""
+        """Heat [height, width]: centikelvin uint16, or gray levels of a camera's gain uint8."""
 
     @property
     def rgb(self) -> Array | None:
@@ -45,7 +50,7 @@ class LabeledFrame(Protocol):
 
     @property
     def label(self) -> Array | None:
-        """Class id, uint8 [height, width], 255 where it is not known."""
+        """MFNet class id, uint8 [height, width], 255 where it is not known."""
 
 
 def check_modality(modality: str) -> None:

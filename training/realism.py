@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How near the world's thermal frames are to real ones: a table of statistics, and a picture.
+"""How near the world's thermal frames are to real ones: a page with a table, and a picture.
 
 Both are brought to the size of the real tiles and through the robot's gain control; then gray
-levels, fine detail and what sets persons and cars apart are compared.
+levels, fine detail and what sets persons and cars apart are compared. The world was fitted to
+these very figures, so that their agreement proves nothing; the page says so.
 
-    python -m training.realism --frames 200 --table docs/realism.md --sheet docs/images/realism.jpg
+    python -m training.realism --frames 400 --table docs/realism.md --sheet docs/images/realism.jpg
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -52,13 +53,8 @@ def display_image(frame: WorldFrame, size: tuple[int, int]) -> Array:
     return np.round(255 * gray).astype(np.uint8)
 
 
-def frame_statistics(gray: Array, label: Array) -> dict[str, float]:
-    """Numbers of one frame.
-
-    Args:
-        gray: float32 [height, width], 0 to 1.
-        label: class ids, uint8, same shape; 255 is ignored.
-    """
+def frame_statistics(gray: Array) -> dict[str, float]:
+    """Numbers of one frame, float32 [height, width], 0 to 1."""
     height, width = gray.shape
     smooth = cv2.GaussianBlur(gray, (0, 0), 1.0)
     middle = gray[int(0.35 * height) : int(0.55 * height)]
@@ -96,21 +92,32 @@ def thing_statistics(gray: Array, label: Array, class_id: int) -> list[dict[str,
     return things
 
 
-def summary(pairs: Iterable[Pair]) -> dict[str, float]:
+class Summary(NamedTuple):
+    """Statistics of several frames, and of how many things they are."""
+
+    table: dict[str, float]
+    frames: int
+    persons: int
+    cars: int
+
+
+def summary(pairs: Iterable[Pair]) -> Summary:
     """Means over frames; medians, and the 90th percentile of sizes, over things."""
-    frames, things = [], {'person': [], 'car': []}
+    frames: list[dict[str, float]] = []
+    persons: list[dict[str, float]] = []
+    cars: list[dict[str, float]] = []
     for gray, label in pairs:
-        frames.append(frame_statistics(gray, label))
-        for name, class_id in (('person', PERSON), ('car', CAR)):
-            things[name] += thing_statistics(gray, label, class_id)
+        frames.append(frame_statistics(gray))
+        persons += thing_statistics(gray, label, PERSON)
+        cars += thing_statistics(gray, label, CAR)
     table = {name: float(np.mean([f[name] for f in frames])) for name in frames[0]}
-    for name, found in things.items():
+    for name, found in (('person', persons), ('car', cars)):
         for key in found[0] if found else ():
             table[f'{name}: {key}'] = float(np.median([thing[key] for thing in found]))
         if found:
             sizes = [thing['share of the frame'] for thing in found]
             table[f'{name}: share, 90th percentile'] = float(np.percentile(sizes, 90))
-    return table
+    return Summary(table, len(frames), len(persons), len(cars))
 
 
 def real_pairs() -> list[Pair]:
@@ -127,13 +134,34 @@ def world_pairs(config: WorldConfig, count: int, size: tuple[int, int]) -> Itera
         yield gray_image(display_image(frame, size)), label
 
 
-def markdown(real: dict[str, float], world: dict[str, float]) -> str:
-    """The table, with the ratio of each line."""
-    lines = ['| statistic | real | world | world / real |', '|---|---|---|---|']
-    for name, value in real.items():
-        ours = world.get(name, float('nan'))
-        lines.append(f'| {name} | {value:.3f} | {ours:.3f} | {ours / value:.2f} |')
-    return '\n'.join(lines) + '\n'
+_PAGE = """\
+# The world beside real frames
+
+Written by `python -m training.realism --table docs/realism.md`.
+
+Gray levels, heat contrasts and sizes of the world were **fitted to the column of real figures**:
+that the columns agree shows that the fitting was done, not that the world is like the street. The
+scores of students on these tiles are no test either, for the same reason.
+
+Behind the real figures stand {real.frames} frames, {real.persons} persons and {real.cars} cars;
+behind those of the world {world.frames}, {world.persons} and {world.cars}. A person or a car is a
+connected part of the labels that covers at least {smallest:.2%} of its frame. Gray is 0 to 1,
+after the robot's gain control, of frames as a camera with a gain of its own shows them.
+
+| statistic | real | world | world / real |
+|---|---|---|---|
+{rows}
+"""
+
+
+def markdown(real: Summary, world: Summary) -> str:
+    """The page: what stands behind the figures, and a table with the ratio of each line."""
+    rows = []
+    for name, value in real.table.items():
+        ours = world.table.get(name, float('nan'))
+        ratio = ours / value if value else float('nan')
+        rows.append(f'| {name} | {value:.4f} | {ours:.4f} | {ratio:.2f} |')
+    return _PAGE.format(real=real, world=world, smallest=_SMALLEST, rows='\n'.join(rows))
 
 
 def sheet(real: Sequence[Pair], world: Sequence[Pair], columns: int = 4) -> Array:
@@ -150,9 +178,9 @@ def sheet(real: Sequence[Pair], world: Sequence[Pair], columns: int = 4) -> Arra
 def main() -> None:
     """Compare, print, and write what was asked for."""
     parser = argparse.ArgumentParser(description='Compare the world with real thermal frames.')
-    parser.add_argument('--frames', type=int, default=200)
-    parser.add_argument('--table', type=Path)
-    parser.add_argument('--sheet', type=Path)
+    parser.add_argument('--frames', type=int, default=400)
+    parser.add_argument('--table', type=Path, help='page in Markdown to write')
+    parser.add_argument('--sheet', type=Path, help='picture to write')
     own = parser.parse_args()
     real = real_pairs()
     if not real:

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -34,7 +36,7 @@ def scene():
 
 
 def test_levels_of_a_known_frame():
-    found = frame_statistics(*scene())
+    found = frame_statistics(scene()[0])
     assert found['median gray'] == pytest.approx(0.4)
     assert found['road minus middle'] == pytest.approx(-0.3, abs=1e-6)
     assert found['upper third'] == pytest.approx(0.4)
@@ -42,11 +44,11 @@ def test_levels_of_a_known_frame():
 
 def test_fine_detail_grows_with_noise_and_not_with_contrast():
     rng = np.random.default_rng(0)
-    gray, label = scene()
+    gray, _ = scene()
     noisy = gray + rng.normal(0.0, 0.05, SIZE).astype(np.float32)
-    smooth, fine = (frame_statistics(g, label)['detail finer than 2 px'] for g in (gray, noisy))
+    smooth, fine = (frame_statistics(g)['detail finer than 2 px'] for g in (gray, noisy))
     assert fine > 1.5 * smooth
-    assert frame_statistics(0.5 * gray, label)['detail finer than 2 px'] == pytest.approx(smooth)
+    assert frame_statistics(0.5 * gray)['detail finer than 2 px'] == pytest.approx(smooth)
 
 
 def test_things_are_measured_one_by_one():
@@ -63,21 +65,29 @@ def test_things_are_measured_one_by_one():
 
 def test_table_holds_ratios():
     real = summary([scene()])
-    text = markdown(real, {name: 2.0 * value for name, value in real.items()})
-    assert '| median gray | 0.400 | 0.800 | 2.00 |' in text
-    assert 'nan' in markdown(real, {})
+    world = real._replace(table={name: 2.0 * value for name, value in real.table.items()})
+    assert '| median gray | 0.4000 | 0.8000 | 2.00 |' in markdown(real, world)
+    assert '| nan |' in markdown(real, world._replace(table={}))
+
+
+def test_page_says_that_it_is_fitted_and_how_little_stands_behind_it():
+    text = ' '.join(markdown(summary([scene()]), summary([scene()] * 3)).split())
+    assert 'fitted to the column of real figures' in text
+    assert 'real figures stand 1 frames, 1 persons and 1 cars' in text
+    assert 'of the world 3, 3 and 3.' in text
 
 
 def test_display_camera_leaves_the_sky_aside():
-    frame = next(
-        frame
-        for frame in (render_frame(WorldConfig(), 5, k, ('thermal',)) for k in range(20))
-        if 0.15 < frame.sky.mean() < 0.5
-    )
-    image = display_image(frame, (480, 640))
-    assert image.dtype == np.uint8 and image.shape == (480, 640)
-    assert np.median(image[frame.sky]) == 0
-    assert 20 < np.median(image[~frame.sky]) < 240
+    """Ten kelvin of scene fill the gray levels, though the sky is forty kelvin colder."""
+    sky = np.zeros(SIZE, bool)
+    sky[:50] = True
+    scene_k = np.linspace(280.0, 290.0, SIZE[1])[None].repeat(SIZE[0], axis=0)
+    thermal = (100.0 * np.where(sky, 245.0, scene_k)).astype(np.uint16)
+    frame = render_frame(WorldConfig(height=32, width=32), 5, 0, ('thermal',))
+    image = display_image(replace(frame, thermal=thermal, sky=sky), SIZE)
+    assert image.dtype == np.uint8 and image.shape == SIZE
+    assert (image[sky] == 0).all()
+    assert image[~sky].min() < 40 and image[~sky].max() > 215
     gray = gray_image(image)
     assert gray.min() >= 0.0 and gray.max() <= 1.0
 

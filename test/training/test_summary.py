@@ -49,7 +49,7 @@ def test_summary_refuses_other_configurations():
 def test_summary_refuses_seeds_that_saw_other_frames():
     other = record(1, 0.4, 0.9)
     other['metrics']['data_digest']['test'] = '123'
-    with pytest.raises(ConfigError, match='same frames.*seed 1: train abc test 123'):
+    with pytest.raises(ConfigError, match=r'same frames.*seed 1: train abc test 123'):
         summarize([record(0, 0.4, 0.9), other])
 
 

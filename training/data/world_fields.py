@@ -30,8 +30,8 @@ class WorldSample:
     """A cached frame; fields as `WorldFrame` has them, None those that were not asked for.
 
     Arrays but depths are read-only views of the files. `augmentation.Sample` is another thing on
-    purpose: it holds only what a new view can be made of, while tags, poses and the stereo baseline
-    are of the frame as it was rendered, and a crop or a mirrored view would make them wrong.
+    purpose: it holds only what a new view can be made of, while tags, poses and the stereo
+    baseline are of the frame as it was rendered: a crop or a mirrored view would make them wrong.
     """
 
     thermal: Array | None = None

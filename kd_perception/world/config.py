@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, fields
+from math import inf, isfinite
+from numbers import Integral, Real
 
 from kd_perception.errors import ConfigError
 
@@ -72,7 +74,9 @@ class WorldConfig:
     sensor: SensorRanges = field(default_factory=SensorRanges)
 
     def __post_init__(self) -> None:
-        """Check the ranges; lists become tuples."""
+        """Check the values; lists become tuples."""
+        for name in ('height', 'width', 'supersampling'):
+            _check_whole(self, name)
         _check_ranges(self, ('focal_share', 'camera_height_m'))
         if min(self.height, self.width) < 32:
             raise ConfigError(
@@ -81,18 +85,38 @@ class WorldConfig:
         if self.supersampling not in (1, 2):
             raise ConfigError(f'supersampling must be 1 or 2, got {self.supersampling}')
         for name in ('night_share', 'glare_share', 'rain_share', 'fog_share', 'cold_share'):
-            if not 0.0 <= getattr(self, name) <= 1.0:
+            if not 0.0 <= _finite(self, name) <= 1.0:
                 raise ConfigError(f'{name} must be 0 to 1, got {getattr(self, name)}')
-        if not self.density >= 0.0:
+        if not _finite(self, 'density') >= 0.0:
             raise ConfigError(f'density must be >= 0, got {self.density}')
         for name in ('baseline_m', 'interval_s', 'max_depth_m'):
-            if not getattr(self, name) > 0.0:
+            if not _finite(self, name) > 0.0:
                 raise ConfigError(f'{name} must be > 0, got {getattr(self, name)}')
+
+
+def _check_whole(config: object, name: str) -> None:
+    value = getattr(config, name)
+    if not isinstance(value, Integral):
+        raise ConfigError(f'{name} must be a whole number such as 480, got {value!r}')
+    object.__setattr__(config, name, int(value))
+
+
+def _finite(config: object, name: str) -> float:
+    value = getattr(config, name)
+    if not isinstance(value, Real) or not isfinite(value):
+        raise ConfigError(f'{name} must be a finite number, got {value!r}')
+    return float(value)
 
 
 def _check_ranges(config: object, names: tuple[str, ...]) -> None:
     for name in names:
-        low, high = (float(end) for end in getattr(config, name))
+        ends = getattr(config, name)
+        try:
+            low, high = (float(end) for end in ends)
+        except (TypeError, ValueError) as error:
+            raise ConfigError(
+                f'{name} must be two numbers, the lowest and the highest, got {ends!r}'
+            ) from error
         object.__setattr__(config, name, (low, high))
-        if not 0.0 < low <= high:
-            raise ConfigError(f'{name} must be 0 < low <= high, got {low} and {high}')
+        if not 0.0 < low <= high < inf:
+            raise ConfigError(f'{name} must be 0 < low <= high, both finite, got {low} and {high}')

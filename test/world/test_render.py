@@ -17,7 +17,6 @@ from kd_perception.world import (
     CLASS_NAMES,
     PRESETS,
     VIEWS,
-    SensorRanges,
     WorldConfig,
     drive_frames,
     preset,
@@ -248,29 +247,6 @@ def test_presets_change_what_they_say():
         return np.median(values)
 
     assert contrast(frames_of('hard')) < 0.5 * contrast(frames_of('default'))
-
-
-@pytest.mark.parametrize(
-    ('field', 'value'),
-    [
-        ('height', 16),
-        ('focal_share', (1.5, 1.0)),
-        ('camera_height_m', (0.0, 1.0)),
-        ('night_share', 1.5),
-        ('fog_share', float('nan')),
-        ('density', -1.0),
-        ('supersampling', 3),
-        ('interval_s', 0.0),
-    ],
-)
-def test_bad_configurations_are_refused(field, value):
-    with pytest.raises(ConfigError, match=field):
-        WorldConfig(**{field: value})
-
-
-def test_bad_sensor_ranges_are_refused():
-    with pytest.raises(ConfigError, match='netd_k'):
-        SensorRanges(netd_k=(0.3, 0.1))
 
 
 def test_bad_keys_rates_and_views_are_refused():

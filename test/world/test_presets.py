@@ -9,6 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kd_perception.errors import ConfigError
+from kd_perception.world import render_frame
+from kd_perception.world.classes import PERSON
 from kd_perception.world.climate import draw_climate
 from kd_perception.world.presets import PRESETS, preset
 from kd_perception.world.splits import SPLITS, split_seed
@@ -81,6 +83,39 @@ def test_unknown_names_are_refused():
         preset('dusk')
     with pytest.raises(ConfigError, match='fields of WorldConfig'):
         preset('day', brightness=2.0)
+
+
+@pytest.mark.parametrize('name', PRESETS)
+def test_every_preset_renders(name):
+    frame = render_frame(preset(name, height=96, width=128), 1, 0)
+    assert np.ptp(frame.thermal) > 100 and frame.rgb.std() > 3.0
+
+
+def test_presets_change_what_they_say():
+    def frames_of(name):
+        return [render_frame(preset(name, height=96, width=128), 3, i) for i in range(12)]
+
+    sky = {
+        name: np.median([f.rgb[f.sky].mean() for f in frames_of(name) if f.sky.any()])
+        for name in ('day', 'night')
+    }
+    assert sky['night'] < 0.6 * sky['day']
+    far = {}
+    for name in ('day', 'fog'):
+        scenes = frames_of(name)
+        spread = [f.rgb[(f.depth_m > 25) & ~f.sky].std() for f in scenes]
+        far[name] = np.nanmean(spread)
+    assert far['fog'] < 0.7 * far['day']
+
+    def contrast(scenes):
+        values = []
+        for f in scenes:
+            person, beside = f.label == PERSON, (f.label == 0) & (f.depth_m > 0)
+            if person.sum() > 20:
+                values.append(np.mean(f.thermal[person]) - np.mean(f.thermal[beside]))
+        return np.median(values)
+
+    assert contrast(frames_of('hard')) < 0.5 * contrast(frames_of('default'))
 
 
 @given(

@@ -22,13 +22,13 @@ _OCTAVES = ((8, 0.5), (16, 0.35), (32, 0.25), (64, 0.18), (128, 0.12))
 
 @lru_cache(maxsize=1)
 def noise_tiles() -> Array:
-    """Zero-mean noise of unit deviation, float32 [TILE_COUNT, TILE_SIZE, TILE_SIZE]."""
-    return np.stack([_tile(np.random.default_rng(1000 + k)) for k in range(TILE_COUNT)])
+    """Zero-mean noise of unit deviation, float32 [TILE_COUNT, TILE_SIZE, TILE_SIZE], read-only."""
+    return _frozen(np.stack([_tile(np.random.default_rng(1000 + k)) for k in range(TILE_COUNT)]))
 
 
 @lru_cache(maxsize=1)
 def _normal_bank() -> Array:
-    return np.random.default_rng(999).standard_normal(_BANK_SIZE, dtype=np.float32)
+    return _frozen(np.random.default_rng(999).standard_normal(_BANK_SIZE, dtype=np.float32))
 
 
 def normal_noise(shape: tuple[int, ...], rng: np.random.Generator) -> Array:
@@ -43,11 +43,9 @@ def normal_noise(shape: tuple[int, ...], rng: np.random.Generator) -> Array:
     """
     count = int(np.prod(shape))
     if 2 * count > _BANK_SIZE:
-        return rng.standard_normal(shape, dtype=np.float32)
+        return _frozen(rng.standard_normal(shape, dtype=np.float32))
     start = int(rng.integers(_BANK_SIZE - count))
-    stretch = _normal_bank()[start : start + count].reshape(shape)
-    stretch.flags.writeable = False
-    return stretch
+    return _normal_bank()[start : start + count].reshape(shape)
 
 
 @lru_cache(maxsize=1)
@@ -55,7 +53,13 @@ def cloud_tiles() -> Array:
     """The same noise without its fine octaves."""
     n = TILE_SIZE
     smooth = [cv2.GaussianBlur(np.tile(tile, (3, 3)), (0, 0), 4.0) for tile in noise_tiles()]
-    return np.stack([s[n : 2 * n, n : 2 * n] * np.float32(1.6) for s in smooth])
+    return _frozen(np.stack([s[n : 2 * n, n : 2 * n] * np.float32(1.6) for s in smooth]))
+
+
+def _frozen(array: Array) -> Array:
+    """The array, which nobody may write into: it is handed out again."""
+    array.setflags(write=False)
+    return array
 
 
 def _tile(rng: np.random.Generator) -> Array:

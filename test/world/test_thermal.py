@@ -95,6 +95,7 @@ def test_noise_is_fresh_and_pattern_stays():
     mean = (first + second) / 2
     pattern = fixed_pattern(mean.shape, sensor)
     assert np.corrcoef(mean.ravel(), pattern.ravel())[0, 1] > 0.95
+    assert not pattern.flags.writeable, 'it is kept for the next frame'
 
 
 def test_blur_spreads_an_edge():

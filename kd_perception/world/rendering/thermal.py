@@ -121,7 +121,7 @@ def thermal_image(apparent_c: Array, sensor: ThermalSensor, rng: np.random.Gener
 
 @lru_cache(maxsize=2)
 def fixed_pattern(shape: tuple[int, ...], sensor: ThermalSensor) -> Array:
-    """The pattern that stays from frame to frame, float32 [height, width] in kelvin."""
+    """The pattern that stays from frame to frame, float32 [height, width] in kelvin, read-only."""
     rng = np.random.default_rng(list(sensor.pattern_seed))
     height, width = shape
     columns = rng.standard_normal((1, width), dtype=np.float32)
@@ -130,4 +130,5 @@ def fixed_pattern(shape: tuple[int, ...], sensor: ThermalSensor) -> Array:
     shading = cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC)
     pattern = columns + np.float32(0.6) * pixels + np.float32(2.0) * shading
     scaled: Array = np.float32(sensor.pattern_k) * pattern
+    scaled.setflags(write=False)
     return scaled

@@ -3,15 +3,19 @@
 
 Numba's cache looks at the file of a function alone. Ours are made of functions of many files, so
 what is compiled is kept in a folder named by the sources of the whole world: an edit or an upgrade
-of any of them never meets code of another version.
+of any of them never meets code of another version. Folders of other versions go when nobody has
+used them for two weeks.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
+import re
+import shutil
+import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -69,7 +73,26 @@ def _cache_folder() -> Path:
     return root / f'world-{_sources_digest()}'
 
 
+def _forget_others(ours: Path) -> None:
+    """Mark our folder as used; remove those of other versions that are not used any more.
+
+    What cannot be read, written or found is left: another process may do the same.
+    """
+    with suppress(OSError):
+        os.utime(ours)
+    oldest = time.time() - _KEPT_DAYS * 86_400.0
+    with suppress(OSError):
+        for folder in ours.parent.iterdir():
+            if folder != ours and _VERSION.fullmatch(folder.name):
+                with suppress(OSError):
+                    if folder.stat().st_mtime < oldest:
+                        shutil.rmtree(folder, ignore_errors=True)
+
+
+_KEPT_DAYS = 14.0
+_VERSION = re.compile('world-[0-9a-f]{16}')
 _FOLDER = str(_cache_folder())
+_forget_others(Path(_FOLDER))
 
 
 @contextmanager

@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -77,6 +78,37 @@ def test_folder_of_the_user_is_respected(tmp_path):
     assert not (tmp_path / 'package' / '__pycache__').exists() or not list(
         (tmp_path / 'package' / '__pycache__').glob('world-*')
     )
+
+
+def test_folders_of_versions_that_nobody_uses_are_removed(tmp_path):
+    run(tmp_path, 3)
+    (ours,) = (tmp_path / 'package' / '__pycache__').glob('world-*')
+    unused, used = (ours.with_name(f'world-{digit * 16}') for digit in 'ab')
+    foreign = ours.with_name('world-of-others')
+    for folder in (unused, used, foreign):
+        shutil.copytree(ours, folder)
+    for folder in (ours, unused, foreign):
+        os.utime(folder, (1e9, 1e9))
+    start = time.time()
+    assert run(tmp_path, 3) == (6.0, 1), 'ours is used, however old it is'
+    assert ours.stat().st_mtime > start - 2.0, 'the next weeks count from now on'
+    assert not unused.exists()
+    assert used.is_dir() and foreign.is_dir()
+
+
+def test_old_folder_that_cannot_be_removed_is_left(tmp_path, monkeypatch):
+    old = tmp_path / f'world-{"a" * 16}'
+    old.mkdir()
+    os.utime(old, (1e9, 1e9))
+
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError
+
+    for name in ('rmdir', 'utime'):
+        monkeypatch.setattr(os, name, refuse)
+    compiling._forget_others(tmp_path / f'world-{"b" * 16}')
+    assert old.is_dir()
+    compiling._forget_others(tmp_path / 'nowhere' / f'world-{"b" * 16}')
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason='root may write everywhere')

@@ -171,7 +171,8 @@ LAYOUT = Layout(
 * Each labeled frame has the two frames before and after it, at {RATE_HZ:g} Hz. `--rate` has no
   effect.
 * Disparity is exact, not from a stereo matcher; it ends at {MAX_DEPTH_M:g} m and the sky has
-  none. There are no polygons.
+  none. Neither have near surfaces, whose 256 px and more do not fit into the files: in images of
+  640 columns those within 1 to 2 m, in wider images farther ones. There are no polygons.
 * The world has no classes for road, buildings and plants, so most of a frame is unlabeled (0) and
   does not count. Ids in `labelIds` files, and sky -> {SKY_ID}:
 {_LINES}

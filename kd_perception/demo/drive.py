@@ -72,14 +72,15 @@ class DrivePlan:
         """Return a hash of the plan, and of what the code of the recording consists of.
 
         That is the world, this module, the bag writer with what it encodes by, and the versions
-        of the libraries that draw and write; not the interpreter or the processor.
+        of the libraries that compile, draw and write; not the interpreter or the processor.
         """
         digest = hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode())
         sources = [*Path(world.__file__).parent.rglob('*.py'), Path(__file__)]
         sources += [Path(getfile(module)) for module in (writer, types, encodings)]
         for source in sorted(sources):
             digest.update(source.read_bytes())
-        digest.update(repr([np.__version__, cv2.__version__, version('rosbags')]).encode())
+        libraries = [np.__version__, cv2.__version__, version('numba'), version('rosbags')]
+        digest.update(repr(libraries).encode())
         return digest.hexdigest()
 
 

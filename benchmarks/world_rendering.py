@@ -24,7 +24,7 @@ CASES = (
     ('geometry and labels', ()),
     ('thermal', ('thermal',)),
     ('thermal, rgb', ('thermal', 'rgb')),
-    ('all seven', VIEWS),
+    (f'all {len(VIEWS)}', VIEWS),
 )
 SIZES = ((240, 320, 1), (480, 640, 1), (480, 640, 2))
 
@@ -41,6 +41,7 @@ def seconds_per_frame(config: WorldConfig, views: tuple[str, ...], frames: int) 
 
 
 def main() -> None:
+    """Measure, print and keep the rows."""
     parser = argparse.ArgumentParser(description='Measure how fast the world is rendered.')
     parser.add_argument('--frames', type=int, default=30)
     parser.add_argument('--out', type=Path, help='write one JSON line per row')

@@ -36,7 +36,8 @@ def tile(frame: WorldFrame) -> Array:
 def row(name: str, seed: int) -> Array:
     """Frames of one preset side by side, with its name."""
     world = preset(name)
-    # Presets draw the same streets from the same seed: each row shows its own.
+    # The weather of a preset has a stream of its own and moves no house: with the same frames,
+    # rows of the same kind of street would look alike. Each shows frames of its own.
     first = COLUMNS * PRESETS.index(name)
     frames = [render_frame(world, seed, first + k, ('thermal', 'rgb')) for k in range(COLUMNS)]
     image = np.hstack([tile(frame) for frame in frames])

@@ -36,7 +36,7 @@ def clipped_rectangles(
         (first row, last row + 1, first column, last column + 1), int32 [boxes, 4]; empty where
         nothing is seen.
     """
-    # A point is within if plane @ point >= offset; half a pixel is left around the image.
+    # A point is within if plane @ point >= offset; one pixel is left around the image.
     x, y = (0.5 * width + 1.0) / focal_px, (0.5 * height + 1.0) / focal_px
     planes = np.array(
         [

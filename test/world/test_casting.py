@@ -22,6 +22,7 @@ from kd_perception.world.scenes.shapes import (
     prism,
 )
 from kd_perception.world.scenes.solids import Part, Placement, Thing
+from kd_perception.world.things.bodies import rounded_prism
 
 CAR_PROFILE = [(-2.0, 0.2), (2.0, 0.2), (2.0, 0.7), (1.0, 0.9), (-2.0, 0.9)]
 GRAY = Plain(10.0)
@@ -29,7 +30,8 @@ STEP_M = 0.004
 
 SHAPES = {
     'box': box(1.0, 1.5, 0.7, base_m=0.2),
-    'prism': prism(CAR_PROFILE, 0.9, lean=0.2, bevel_m=0.1),
+    'prism': prism(CAR_PROFILE, 0.9),
+    'rounded': rounded_prism(CAR_PROFILE, 0.9, lean=0.2, cut_m=0.1),
     'cone': cone(1.2, 0.4, 1.6),
     'ball': ball((0.3, -1.0, 0.2), (0.8, 1.1, 0.5)),
     'limb': limb((0.0, -0.2, 0.0), (0.4, -1.6, 0.5), 0.3),
@@ -141,7 +143,7 @@ def test_scene_of_many_shows_the_nearest():
 
 def test_parts_are_moved_and_turned_within_their_thing():
     placed = one(
-        SHAPES['prism'], Placement((0.5, -0.1, 1.0), 0.8, 0.2), offset=(0.4, -0.3, 0.2), yaw=0.5
+        SHAPES['rounded'], Placement((0.5, -0.1, 1.0), 0.8, 0.2), offset=(0.4, -0.3, 0.2), yaw=0.5
     )
     lens = camera()
     assert_agrees([placed], lens, grid(lens.image_size, 5))
@@ -181,7 +183,7 @@ def test_empty_scene_is_all_sky():
 
 
 def test_hull_normals_point_outward():
-    for name in ('box', 'prism', 'cone'):
+    for name in ('box', 'prism', 'rounded', 'cone'):
         shape = SHAPES[name]
         middle = (np.array(shape.low) + np.array(shape.high)) / 2
         assert (shape.normals @ middle < shape.offsets).all()
@@ -191,7 +193,7 @@ def test_hull_normals_point_outward():
 def test_bounds_hold_the_form():
     rng = np.random.default_rng(1)
     points = rng.uniform(-3.0, 3.0, (20000, 3))
-    for name in ('box', 'prism', 'cone', 'ball', 'limb'):
+    for name in ('box', 'prism', 'rounded', 'cone', 'ball', 'limb'):
         shape = SHAPES[name]
         inside = points[side(shape, points)]
         low, high = (np.array(end) for end in shape.bounds())

@@ -12,8 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kd_perception.world.materials.ground import Ground
-from kd_perception.world.streets.terrain import MAX_SLOPE, MIN_RADIUS_M, Terrain, draw_terrain
+from kd_perception.world.streets.terrain import MIN_RADIUS_M, Terrain, draw_terrain
 
+MAX_SLOPE = 0.07
 CURVED = Terrain(swing_m=20.0, swing_period_m=220.0, swing_phase=0.7)
 HILLY = Terrain(grade=0.02, wave_slope=0.04, wave_period_m=120.0, wave_phase=1.0)
 BOTH = Terrain(20.0, 220.0, 0.7, 0.02, 0.04, 120.0, 1.0)

@@ -9,8 +9,7 @@ import numpy as np
 
 from kd_perception.world.climate import Climate
 from kd_perception.world.compiling import inlined, kernel
-from kd_perception.world.materials import KINDS, Materials, Point, Sample, Textures, sample
-from kd_perception.world.materials.ground import Ground
+from kd_perception.world.materials import Materials, Point, Sample, Textures, sample
 from kd_perception.world.noise import cloud_tiles
 from kd_perception.world.rendering.camera import Lens
 from kd_perception.world.rendering.casting import Hits
@@ -19,7 +18,6 @@ from kd_perception.world.rendering.shadows import SunMap, sunlight
 from kd_perception.world.rendering.tables import SLAB, Solids
 from kd_perception.world.scenes.shapes import Array
 
-_GROUND = KINDS.index(Ground)
 _GROUND_SKY_VIEW = 0.8
 
 

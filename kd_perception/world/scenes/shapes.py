@@ -117,20 +117,12 @@ def box(half_width_m: float, height_m: float, half_length_m: float, base_m: floa
     return Hull(_BOX_NORMALS, offsets, low, high)
 
 
-def prism(
-    profile: Sequence[tuple[float, float]],
-    half_width_m: float,
-    *,
-    lean: float = 0.0,
-    bevel_m: float = 0.0,
-) -> Hull:
+def prism(profile: Sequence[tuple[float, float]], half_width_m: float) -> Hull:
     """The side profile of a thing, drawn out along x.
 
     Args:
         profile: points (z, height) [m]; their convex hull is taken.
-        half_width_m: half the extent along x at the lowest height.
-        lean: how far the sides lean inward per meter of height.
-        bevel_m: how much is cut from the four upright edges.
+        half_width_m: half the extent along x.
     """
     points = cv2.convexHull(np.array(profile, np.float32))[:, 0]
     z, height = points[:, 0], points[:, 1]
@@ -143,12 +135,8 @@ def prism(
         normals.append(normal if inward else -normal)
         offsets.append(offset if inward else -offset)
     for side in (-1.0, 1.0):
-        scale = np.hypot(1.0, lean)
-        normals.append(np.array([side, -lean, 0.0]) / scale)
-        offsets.append((half_width_m + lean * height.min()) / scale)
-        for end in (z.min(), z.max()) if bevel_m else ():
-            normals.append(np.array([side, 0.0, np.sign(end - z.mean())]) / np.sqrt(2.0))
-            offsets.append(normals[-1] @ (side * half_width_m, 0.0, end) - bevel_m)
+        normals.append(np.array([side, 0.0, 0.0]))
+        offsets.append(half_width_m)
     low = (-half_width_m, -float(height.max()), float(z.min()))
     high = (half_width_m, -float(height.min()), float(z.max()))
     return Hull(np.array(normals, np.float32), np.array(offsets, np.float32), low, high)

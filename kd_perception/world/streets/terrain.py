@@ -23,7 +23,6 @@ NODE_M = 5.0
 """Distance between the points at which the slope changes."""
 
 MIN_RADIUS_M = 40.0
-MAX_SLOPE = 0.07
 _CURVE_PIECE_M = 10.0
 _FAR_M, _FAR_SLABS_M = 90.0, 4000.0
 _HALF_WIDTH_M = 1500.0

@@ -15,6 +15,7 @@ from kd_perception.world.scenes.shapes import Hull
 Range = tuple[float, float]
 
 _SHORTEST_CABIN_M = 1.9
+_WHEEL_SIDES = 12
 
 
 class Kind(NamedTuple):
@@ -169,8 +170,9 @@ def cabin(form: Form) -> Hull:
     return rounded_prism(profile, half_width, lean=form.lean, cut_m=0.9 * form.round_m)
 
 
-def wheel(radius_m: float, half_width_m: float, sides: int = 12) -> Hull:
+def wheel(radius_m: float, half_width_m: float) -> Hull:
     """A cylinder that rolls along z, its middle at the origin."""
+    sides = _WHEEL_SIDES
     angles = 2.0 * np.pi * (np.arange(sides) + 0.5) / sides
     rims = np.stack([np.zeros(sides), np.cos(angles), np.sin(angles)], axis=1)
     normals = np.vstack([rims, [[1, 0, 0], [-1, 0, 0]]]).astype(np.float32)

@@ -159,14 +159,20 @@ def test_parallel_rays():
 
 
 @pytest.mark.parametrize('name', ['box', 'ball', 'prism'])
-def test_camera_within_a_form_or_before_one_behind_it(name):
+def test_forms_around_the_camera_or_behind_it_are_not_seen(name):
+    """Forms are seen from outside: a camera within one looks through its walls."""
     lens = camera()
-    inside = Placement(tuple((lens.position + np.array([0.0, 0.8, 0.0])).tolist()))
-    behind = Placement((0.6, 0.0, -12.0))
-    for placement in (inside, behind):
-        hits = hits_of([one(SHAPES[name], placement)], lens)
-        assert np.isfinite(hits.depth_m[hits.part >= 0]).all()
-    assert (hits_of([one(SHAPES[name], behind)], lens).part == -1).all()
+    around = one(
+        SHAPES[name], Placement(tuple((lens.position + np.array([0.0, 0.8, 0.0])).tolist()))
+    )
+    behind = one(SHAPES[name], Placement((0.6, 0.0, -12.0)))
+    shape = SHAPES[name]
+    assert side(shape, local(lens.position, around)) and not side(
+        shape, local(lens.position, behind)
+    )
+    for placed in (around, behind):
+        hits = hits_of([placed], lens)
+        assert (hits.part == -1).all() and np.isinf(hits.depth_m).all()
 
 
 def test_form_across_the_near_plane_is_drawn_beyond_it():

@@ -14,7 +14,7 @@ from kd_perception.world.materials.base import record_type
 from kd_perception.world.materials.strokes import Strokes
 from kd_perception.world.noise import noise_tiles
 from kd_perception.world.scenes.shapes import Array, Ellipsoid, Hull, Shape, Sheet, Slab
-from kd_perception.world.scenes.solids import Part, Placed
+from kd_perception.world.scenes.solids import Part, Placed, rotations
 
 HULL, ELLIPSOID, SHEET, SLAB = range(4)
 
@@ -138,17 +138,10 @@ def _frames(pairs: list[tuple[Placed, Part]]) -> tuple[Array, Array]:
         ],
         float,
     ).reshape(-1, 9)
-    outer = _rotations(numbers[:, 3], numbers[:, 4])
-    inner = _rotations(numbers[:, 8], np.zeros(len(numbers)))
+    outer = rotations(numbers[:, 3], numbers[:, 4])
+    inner = rotations(numbers[:, 8], np.zeros(len(numbers)))
     offset = np.einsum('nij,nj->ni', outer, numbers[:, 5:8])
     return outer @ inner, numbers[:, :3] + offset
-
-
-def _rotations(yaw: Array, pitch: Array) -> Array:
-    cy, sy, cp, sp = np.cos(yaw), np.sin(yaw), np.cos(pitch), np.sin(pitch)
-    zero = np.zeros_like(cy)
-    rows = [[cy, -sy * sp, -sy * cp], [zero, cp, -sp], [sy, cy * sp, cy * cp]]
-    return np.ascontiguousarray(np.moveaxis(np.array(rows), 2, 0))
 
 
 def _pack_sizes(shapes: list[Shape]) -> Array:

@@ -15,6 +15,19 @@ from kd_perception.world.materials.base import Material
 from kd_perception.world.scenes.shapes import Array, Shape, Vector
 
 
+def rotations(yaw: Array | float, pitch: Array | float) -> Array:
+    """From the axes of things to the world's, float64 [..., 3, 3]; see `Placement`.
+
+    Args:
+        yaw: rotations about the vertical [rad], any shape.
+        pitch: by how much the fronts are raised [rad], of the same shape.
+    """
+    cy, sy, cp, sp = np.cos(yaw), np.sin(yaw), np.cos(pitch), np.sin(pitch)
+    zero = 0.0 * cy
+    rows = np.array([[cy, -sy * sp, -sy * cp], [zero, cp, -sp], [sy, cy * sp, cy * cp]])
+    return np.ascontiguousarray(rows.T.swapaxes(-1, -2))
+
+
 class Placement(NamedTuple):
     """Where a thing stands.
 
@@ -30,9 +43,7 @@ class Placement(NamedTuple):
 
     def rotation(self) -> Array:
         """From the thing's own axes to the world's, float64 [3, 3]."""
-        cy, sy = np.cos(self.yaw), np.sin(self.yaw)
-        cp, sp = np.cos(self.pitch), np.sin(self.pitch)
-        return np.array([[cy, -sy * sp, -sy * cp], [0, cp, -sp], [sy, cy * sp, cy * cp]])
+        return rotations(self.yaw, self.pitch)
 
     def point(self, local: Vector) -> Vector:
         """The place of a point given in the thing's own coordinates."""

@@ -4,12 +4,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 
-Array = npt.NDArray[Any]
+from kd_perception.world.scenes.shapes import Array
 
 VIEWS: Final = ('thermal', 'rgb', 'right', 'previous', 'next', 'lidar')
 """What may be asked for; geometry and labels are always there."""

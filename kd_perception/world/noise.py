@@ -4,15 +4,12 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Any
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
 from kd_perception.world.compiling import inlined
-
-Array = npt.NDArray[Any]
+from kd_perception.world.scenes.shapes import Array
 
 TILE_COUNT = 4
 TILE_SIZE = 256

@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from kd_perception.world.compiling import inlined
-from kd_perception.world.materials.base import Array, Material, Point, Sample, Textures
+from kd_perception.world.materials.base import Material, Point, Sample, Textures
 from kd_perception.world.materials.bike import Bicycle, bicycle_opaque, bicycle_sample
 from kd_perception.world.materials.facade import Facade, facade_sample
 from kd_perception.world.materials.ground import Ground, ground_sample
@@ -26,6 +26,7 @@ from kd_perception.world.materials.vehicle import (
     body_paint_sample,
     cabin_glass_sample,
 )
+from kd_perception.world.scenes.shapes import Array
 
 __all__ = ['KINDS', 'Material', 'Materials', 'Point', 'Sample', 'Textures', 'opaque', 'sample']
 

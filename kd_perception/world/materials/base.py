@@ -11,9 +11,9 @@ from dataclasses import dataclass, fields
 from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
-Array = npt.NDArray[Any]
+from kd_perception.world.scenes.shapes import Array
+
 Color = tuple[float, float, float]
 """Linear reflectance (red, green, blue), 0 to 1."""
 

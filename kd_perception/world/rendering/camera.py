@@ -4,15 +4,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
-import numpy.typing as npt
 
 from kd_perception.world.rendering.clipping import clipped_rectangles
-from kd_perception.world.scenes.shapes import Vector
-
-Array = npt.NDArray[Any]
+from kd_perception.world.scenes.shapes import Array, Vector
 
 NEAR_M = 0.3
 """Nothing closer than this is drawn."""

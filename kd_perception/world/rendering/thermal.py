@@ -5,19 +5,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
 from kd_perception.world.climate import Climate
 from kd_perception.world.compiling import kernel
 from kd_perception.world.config import Range, SensorRanges
 from kd_perception.world.noise import normal_noise
 from kd_perception.world.rendering.shading import GBuffer
-
-Array = npt.NDArray[Any]
+from kd_perception.world.scenes.shapes import Array
 
 KELVIN_OFFSET = 273.15
 COUNTS_PER_K = 100.0

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
+from kd_perception.world.config import Range
 from kd_perception.world.materials.ground import (
     DASHED,
     DOUBLE,
@@ -17,8 +18,6 @@ from kd_perception.world.materials.ground import (
 )
 
 CAMPUS, CITY, SUBURB, RURAL, CAR_PARK = 'campus', 'city', 'suburb', 'rural', 'car_park'
-
-Range = tuple[float, float]
 
 
 class Style(NamedTuple):

@@ -14,6 +14,7 @@ from kd_perception.world.materials.bike import Bicycle
 from kd_perception.world.materials.plain import Plain
 from kd_perception.world.scenes.shapes import Shape, Sheet, Vector, ball, box, limb
 from kd_perception.world.scenes.solids import Part, Placed, Placement, Thing
+from kd_perception.world.things.furniture import cold_c
 
 BICYCLES = ('city', 'basket', 'racing')
 MOTOR_BIKES = ('scooter', 'motorbike')
@@ -26,7 +27,6 @@ _COLORS: tuple[Color, ...] = (
     (0.02, 0.06, 0.25),
     (0.03, 0.15, 0.08),
 )
-_COLD_DEVIATION_K = 1.4
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ def _paint(rng: np.random.Generator) -> Color:
 def _draw_bicycle(
     rng: np.random.Generator, climate: Climate, instance: int, kind: str, running: bool
 ) -> Bike:
-    base_c = climate.ground_mix_c + rng.normal(0.0, _COLD_DEVIATION_K)
+    base_c = cold_c(rng, climate.ground_mix_c)
     side = Bicycle(
         tire_c=base_c + rng.uniform(-0.5, 3.0 if running else 2.0),
         frame_c=base_c + rng.normal(-0.4, 1.0),

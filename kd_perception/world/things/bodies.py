@@ -10,9 +10,8 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
+from kd_perception.world.config import Range
 from kd_perception.world.scenes.shapes import Hull
-
-Range = tuple[float, float]
 
 _SHORTEST_CABIN_M = 1.9
 _WHEEL_SIDES = 12

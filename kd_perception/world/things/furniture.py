@@ -16,7 +16,7 @@ from kd_perception.world.materials.rail import BARS, BEAM, PIPES, Rail
 from kd_perception.world.scenes.shapes import Sheet, box, cone, limb, prism
 from kd_perception.world.scenes.solids import Part, Thing
 
-COLD_DEVIATION_K = 1.4
+_COLD_DEVIATION_K = 1.4
 """Spread of things without own heat about the temperature of their surroundings."""
 
 _ORANGE: Color = (0.62, 0.13, 0.02)
@@ -35,15 +35,16 @@ _YELLOW: Color = (0.6, 0.42, 0.02)
 _BLACK: Color = (0.02, 0.02, 0.02)
 
 
-def _cold(rng: np.random.Generator, base_c: float) -> float:
-    return float(base_c + rng.normal(0.0, COLD_DEVIATION_K))
+def cold_c(rng: np.random.Generator, base_c: float) -> float:
+    """The temperature of a thing without own heat, about that of its surroundings [°C]."""
+    return float(base_c + rng.normal(0.0, _COLD_DEVIATION_K))
 
 
 def draw_cone(rng: np.random.Generator, climate: Climate, instance: int) -> Thing:
     """A traffic cone on its square foot, with up to two white bands."""
     high = rng.uniform(0.45, 0.95)
     color = _CONE_COLORS[int(rng.integers(len(_CONE_COLORS)))]
-    base_c = _cold(rng, climate.ground_mix_c)
+    base_c = cold_c(rng, climate.ground_mix_c)
     plastic = Plain(base_c, color, 0.93, rng.uniform(0.3, 0.8), 14.0, limb_k=rng.uniform(0.0, 0.8))
     band = Plain(base_c - rng.uniform(0.0, 1.2), _WHITE, 0.86, 0.3)
     foot = Plain(base_c, color if rng.uniform() < 0.5 else _BLACK, 0.95, 0.25)
@@ -68,7 +69,7 @@ def draw_guardrail(
     style = (BEAM, BARS, PIPES)[int(rng.choice(3, p=(0.45, 0.3, 0.25)))]
     high = rng.uniform(0.68, 0.85) if style == BEAM else rng.uniform(0.75, 1.15)
     metal = Rail(
-        _cold(rng, climate.ground_mix_c),
+        cold_c(rng, climate.ground_mix_c),
         _rail_color(rng),
         style,
         high,
@@ -109,7 +110,7 @@ def draw_car_stop(rng: np.random.Generator, climate: Climate, instance: int) -> 
     striped = rng.uniform() < 0.45
     gray = rng.uniform(0.2, 0.45)
     material = Plain(
-        _cold(rng, climate.road_c),
+        cold_c(rng, climate.road_c),
         _YELLOW if striped else (gray, gray, 0.95 * gray),
         0.94,
         0.25,
@@ -135,7 +136,7 @@ def draw_bump(
     striped = rng.uniform() < 0.6
     gray = rng.uniform(0.05, 0.15)
     material = Plain(
-        _cold(rng, climate.road_c + 0.5),
+        cold_c(rng, climate.road_c + 0.5),
         (_YELLOW if rng.uniform() < 0.7 else _WHITE) if striped else (gray, gray, gray),
         0.94,
         0.25,

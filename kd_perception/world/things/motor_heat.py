@@ -9,9 +9,8 @@ from typing import NamedTuple
 import numpy as np
 
 from kd_perception.world.climate import Climate
+from kd_perception.world.config import Range
 from kd_perception.world.materials.base import Color
-
-Range = tuple[float, float]
 
 
 @dataclass(frozen=True)

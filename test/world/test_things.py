@@ -21,10 +21,9 @@ from kd_perception.world.classes import (
 )
 from kd_perception.world.climate import Climate
 from kd_perception.world.scenes.solids import Placement
-from kd_perception.world.things.animals import KINDS as ANIMAL_KINDS
-from kd_perception.world.things.animals import draw_animal
+from kd_perception.world.things.animals import ANIMALS, draw_animal
 from kd_perception.world.things.bikes import BICYCLES, MOTOR_BIKES, draw_bike
-from kd_perception.world.things.bodies import KINDS as CAR_KINDS
+from kd_perception.world.things.bodies import VEHICLES
 from kd_perception.world.things.furniture import (
     draw_bump,
     draw_car_stop,
@@ -58,7 +57,7 @@ def test_draws_depend_on_the_stream_alone(name, climate):
     assert len(one) != len(other) or not same(one, other)
 
 
-@pytest.mark.parametrize('kind', CAR_KINDS)
+@pytest.mark.parametrize('kind', VEHICLES)
 def test_cars_stand_on_the_ground_within_their_size(kind, climate):
     for seed in range(6):
         car = draw_car(np.random.default_rng(seed), climate, 1, moving=False, kind=kind)
@@ -69,7 +68,7 @@ def test_cars_stand_on_the_ground_within_their_size(kind, climate):
         assert high[0] < car.half_width_m + 0.2
 
 
-@pytest.mark.parametrize('kind', CAR_KINDS)
+@pytest.mark.parametrize('kind', VEHICLES)
 def test_cars_show_windows(kind, climate):
     car = draw_car(np.random.default_rng(2), climate, 7, moving=False, kind=kind)
     seen = view([car.at(Placement((0.0, 0.0, 14.0), 2.6))], climate)
@@ -82,7 +81,7 @@ def test_cars_show_windows(kind, climate):
 def test_all_kinds_of_cars_are_drawn(climate):
     rng = np.random.default_rng(0)
     kinds = {draw_car(rng, climate, 1, moving=False).kind for _ in range(400)}
-    assert kinds == set(CAR_KINDS)
+    assert kinds == set(VEHICLES)
 
 
 def test_running_cars_are_warm_and_cold_ones_are_not(climate):
@@ -170,7 +169,7 @@ def test_cones_are_orange_or_green_and_colder_things_vary(climate):
     assert 0.9 < np.std([m.temperature_c for m in bodies]) < 2.0
 
 
-@pytest.mark.parametrize('kind', ANIMAL_KINDS)
+@pytest.mark.parametrize('kind', ANIMALS)
 def test_animals_are_warm_and_have_no_class(kind, climate):
     animal = draw_animal(np.random.default_rng(2), climate, 6, kind)
     (placed,) = animal.placed(ORIGIN, 0.5)

@@ -15,7 +15,7 @@ from kd_perception.world.materials.plain import Plain
 from kd_perception.world.scenes.solids import Part, Placed, Placement, Thing
 from kd_perception.world.things.bones import Bone, ellipsoids
 
-KINDS = ('dog', 'cat', 'deer', 'birds')
+ANIMALS = ('dog', 'cat', 'deer', 'birds')
 _FURS: tuple[Color, ...] = (
     (0.03, 0.025, 0.02),
     (0.16, 0.09, 0.05),
@@ -30,7 +30,7 @@ class Animal:
     """One animal (or one flock), ready to be put anywhere in any phase of a step.
 
     Args:
-        kind: one of `KINDS`.
+        kind: one of `ANIMALS`.
         height_m: of the back.
         fur: of the body.
         bare: of muzzle and legs, warmer.
@@ -110,10 +110,10 @@ def draw_animal(
         rng: stream to draw from.
         climate: of the scene.
         instance: object id.
-        kind: one of `KINDS`, None to draw it.
+        kind: one of `ANIMALS`, None to draw it.
     """
     if kind is None:
-        kind = KINDS[int(rng.choice(4, p=(0.4, 0.25, 0.1, 0.25)))]
+        kind = ANIMALS[int(rng.choice(4, p=(0.4, 0.25, 0.1, 0.25)))]
     height_m = {'dog': (0.3, 0.65), 'cat': (0.22, 0.3), 'deer': (0.8, 1.1), 'birds': (0.12, 0.22)}
     span_k = max(SKIN_C - climate.air_c, 2.5)
     color = _FURS[int(rng.integers(len(_FURS)))]

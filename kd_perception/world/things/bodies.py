@@ -49,7 +49,7 @@ class Kind(NamedTuple):
     glazed_share: float = 1.0
 
 
-KINDS: dict[str, Kind] = {
+VEHICLES: dict[str, Kind] = {
     'hatchback': Kind(
         0.24, (3.5, 4.2), (0.82, 0.9), (1.42, 1.56), (0.9, 1.0), (0.8, 1.1), (0.6, 0.9),
         (0.0, 0.06), (0.35, 0.65),
@@ -117,9 +117,9 @@ class Form:
 def draw_form(rng: np.random.Generator, kind: str | None = None) -> Form:
     """Draw the sizes of a vehicle, of a kind drawn by its share if none is given."""
     if kind is None:
-        shares = np.array([k.share for k in KINDS.values()])
-        kind = list(KINDS)[int(rng.choice(len(shares), p=shares / shares.sum()))]
-    ranges = KINDS[kind]
+        shares = np.array([k.share for k in VEHICLES.values()])
+        kind = list(VEHICLES)[int(rng.choice(len(shares), p=shares / shares.sum()))]
+    ranges = VEHICLES[kind]
     sizes = {name: float(rng.uniform(*getattr(ranges, name))) for name in _SIZES}
     sizes['deck_m'] = min(sizes['deck_m'], sizes['length_m'] - _SHORTEST_CABIN_M)
     upright = kind in ('van', 'truck', 'bus')

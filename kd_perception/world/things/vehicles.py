@@ -39,7 +39,7 @@ class Car:
 
     Args:
         thing: the vehicle; at yaw 0 its front points along the street.
-        kind: one of `bodies.KINDS`.
+        kind: one of `bodies.VEHICLES`.
         half_width_m: without mirrors.
         half_length_m: bumper to middle.
         glow_k: how much warmer (cooler if negative) the ground beneath is.
@@ -84,7 +84,7 @@ def draw_car(
         instance: object id.
         moving: with a running engine and, in the dark, lamps.
         cold: at the temperature of its surroundings.
-        kind: one of `bodies.KINDS`, None to draw it.
+        kind: one of `bodies.VEHICLES`, None to draw it.
     """
     form = draw_form(rng, kind)
     color = _draw_paint(rng, form)

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kd_perception.world.materials import KINDS, Point, Sample, opaque, sample
+from kd_perception.world import materials
+from kd_perception.world.materials import KINDS, Materials, Point, Sample, opaque, sample
 from kd_perception.world.materials.base import Material
 from kd_perception.world.materials.bike import Bicycle
 from kd_perception.world.materials.rail import BARS, BEAM, PIPES, Rail
@@ -75,18 +76,24 @@ def at(
 
 def tables(material: Material):
     thing = Thing((Part(box(1.0, 1.0, 1.0), material),))
-    _, materials, textures = pack([thing.at(Placement((0.0, 0.0, 0.0)))])
-    return KINDS.index(type(material)), materials, textures
+    _, records, textures = pack([thing.at(Placement((0.0, 0.0, 0.0)))])
+    return KINDS.index(type(material)), records, textures
 
 
 def look(material: Material, point: Point) -> Sample:
-    kind, materials, textures = tables(material)
-    return sample(kind, 0, materials, point, textures)
+    kind, records, textures = tables(material)
+    return sample(kind, 0, records, point, textures)
 
 
 def stops(material: Material, point: Point) -> bool:
-    kind, materials, textures = tables(material)
-    return bool(opaque(kind, 0, materials, point, textures))
+    kind, records, textures = tables(material)
+    return bool(opaque(kind, 0, records, point, textures))
+
+
+def test_kinds_their_numbers_and_their_tables_have_one_order():
+    for kind, (material, table) in enumerate(zip(KINDS, Materials._fields, strict=True)):
+        assert material.__name__.lower() == table.replace('_', '')
+        assert getattr(materials, table.upper()) == kind
 
 
 def test_the_bonnet_is_warmer_than_the_boot():

@@ -2,7 +2,8 @@
 """All materials, and the compiled choice between them.
 
 To add one: a module with the dataclass and its compiled `..._sample` (and `..._opaque` where rays
-may pass), a field of `Materials`, an entry of `KINDS`, a line in `sample` (and in `opaque`).
+may pass), a field of `Materials`, an entry of `KINDS` and its number, a line in `sample` (and in
+`opaque` and `MAY_BE_CLEAR`).
 """
 
 from __future__ import annotations
@@ -58,6 +59,11 @@ KINDS: Final[tuple[type[Material], ...]] = (
 )
 """The classes in the order of the fields of `Materials`; a kind is an index into it."""
 
+PLAIN, FACADE, LEAVES, STROKES, BODY_PAINT, CABIN_GLASS, BICYCLE, RAIL, GROUND = range(len(KINDS))
+
+MAY_BE_CLEAR: Final = tuple(kind in (LEAVES, STROKES, BICYCLE, RAIL) for kind in range(len(KINDS)))
+"""By kind, whether `opaque` may be false: it is asked for these kinds alone."""
+
 
 @inlined
 def _floats(found: Sample) -> Sample:
@@ -76,21 +82,21 @@ def _floats(found: Sample) -> Sample:
 @inlined
 def sample(kind: int, row: int, materials: Materials, point: Point, textures: Textures) -> Sample:
     """What the material is at a point."""
-    if kind == 0:
+    if kind == PLAIN:
         return _floats(plain_sample(materials.plain[row], point, textures))
-    if kind == 1:
+    if kind == FACADE:
         return _floats(facade_sample(materials.facade[row], point, textures))
-    if kind == 2:
+    if kind == LEAVES:
         return _floats(leaves_sample(materials.leaves[row], point, textures))
-    if kind == 3:
+    if kind == STROKES:
         return _floats(strokes_sample(materials.strokes[row], point, textures))
-    if kind == 4:
+    if kind == BODY_PAINT:
         return _floats(body_paint_sample(materials.body_paint[row], point, textures))
-    if kind == 5:
+    if kind == CABIN_GLASS:
         return _floats(cabin_glass_sample(materials.cabin_glass[row], point, textures))
-    if kind == 6:
+    if kind == BICYCLE:
         return _floats(bicycle_sample(materials.bicycle[row], point, textures))
-    if kind == 7:
+    if kind == RAIL:
         return _floats(rail_sample(materials.rail[row], point, textures))
     return _floats(ground_sample(materials.ground[row], point, textures))
 
@@ -98,16 +104,12 @@ def sample(kind: int, row: int, materials: Materials, point: Point, textures: Te
 @inlined
 def opaque(kind: int, row: int, materials: Materials, point: Point, textures: Textures) -> bool:
     """Whether the material stops a ray at a point."""
-    if kind == 2:
+    if kind == LEAVES:
         return bool(leaves_opaque(materials.leaves[row], point, textures))
-    if kind == 3:
+    if kind == STROKES:
         return bool(strokes_opaque(materials.strokes[row], point, textures))
-    if kind == 6:
+    if kind == BICYCLE:
         return bool(bicycle_opaque(materials.bicycle[row], point, textures))
-    if kind == 7:
+    if kind == RAIL:
         return bool(rail_opaque(materials.rail[row], point, textures))
     return True
-
-
-MAY_BE_CLEAR: Final = tuple(kind in (2, 3, 6, 7) for kind in range(len(KINDS)))
-"""By kind, whether `opaque` may be false."""

@@ -12,15 +12,18 @@ from kd_perception.world.materials.base import Color, Material, Point, Sample, T
 
 Segment = tuple[float, float, float, float]
 
+_TOP_TUBE: Segment = (-0.2, 0.78, 0.38, 0.78)
 FRAME: tuple[Segment, ...] = (
     (-0.54, 0.34, -0.12, 0.34),
     (-0.54, 0.34, -0.2, 0.82),
     (-0.2, 0.88, -0.1, 0.34),
     (-0.12, 0.34, 0.36, 0.8),
-    (-0.2, 0.78, 0.38, 0.78),
+    _TOP_TUBE,
     (0.54, 0.34, 0.34, 0.98),
 )
 """Tubes (x, height, x, height) of the frame [m], for wheels of 0.34 m."""
+
+_TOP = FRAME.index(_TOP_TUBE)
 
 
 @dataclass(frozen=True)
@@ -56,7 +59,7 @@ def _squared_distance(x: float, h: float, x0: float, h0: float, x1: float, h1: f
 def _on_frame(material: Bicycle, x: float, h: float, radius_m: float) -> bool:
     limit = radius_m * radius_m
     for k in range(len(FRAME)):
-        if k == 4 and material.step_through:
+        if k == _TOP and material.step_through:
             continue
         x0, h0, x1, h1 = FRAME[k]
         if _squared_distance(x, h, x0, h0, x1, h1) < limit:

@@ -45,9 +45,9 @@ def rail_opaque(material: Rail, point: Point, textures: Textures) -> bool:
     slack = 0.3 * point.footprint_m
     if x % 2.0 < 0.1 + slack:
         return True
-    if material.style == 0:
+    if material.style == BEAM:
         return below < 0.33
-    if material.style == 1:
+    if material.style == BARS:
         if below < 0.05 + slack or abs(point.height - 0.15) < 0.025 + slack:
             return True
         return point.height > 0.15 and x % 0.14 < 0.022 + slack
@@ -60,7 +60,7 @@ def rail_sample(material: Rail, point: Point, textures: Textures) -> Sample:
     grain = noise(textures.noise, 2, point.x, point.height, 20.0, point.footprint_m)
     below = material.height_m - point.height
     fold = 0.0
-    if material.style == 0 and below < 0.33:
+    if material.style == BEAM and below < 0.33:
         fold = np.cos((below - 0.165) * 38.0)
     temperature_c = material.temperature_c + 0.2 * grain + material.wave_k * fold
     shade = (1.0 + 0.1 * grain) * (1.0 - 0.3 * fold)

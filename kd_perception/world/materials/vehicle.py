@@ -13,6 +13,9 @@ from kd_perception.world.noise import noise
 PILLAR_M: Final = 1.25
 """Distance of the pillars between side windows."""
 
+_SIDEWAYS: Final = 0.85
+"""Panels whose normal has more than this across the vehicle are its sides."""
+
 
 @dataclass(frozen=True)
 class BodyPaint(Material):
@@ -110,9 +113,9 @@ def _towards_limb(emissivity: float, facing: float) -> float:
 
 
 @inlined
-def body_paint_sample(material: BodyPaint, point: Point, textures: Textures) -> Sample:
-    """What the lower body is at a point."""
-    x, h, z = abs(point.x), point.height, point.z
+def _panel_delta(material: BodyPaint, point: Point, textures: Textures) -> float:
+    """How much warmer than their mean painted panels are at a point."""
+    h, z = point.height, point.z
     grain = noise(textures.noise, material.kind, point.x + z, h, 7.0, point.footprint_m)
     streak = noise(
         textures.noise, material.kind + 1, 0.3 * (point.x + z), h, 22.0, point.footprint_m
@@ -120,18 +123,27 @@ def body_paint_sample(material: BodyPaint, point: Point, textures: Textures) -> 
     delta = (
         0.45 * grain + (0.35 + 0.3 * material.edge_k) * streak + material.gradient_k * (h - 0.5)
     )
-    red, green, blue = 1.0 * material.color[0], 1.0 * material.color[1], 1.0 * material.color[2]
-    glow = 0.0
-    side = abs(point.normal_x) > 0.85
-    front, back = point.normal_z > 0.35, point.normal_z < -0.35
-    lift = h - material.clearance_m
+    side = abs(point.normal_x) > _SIDEWAYS
     # Below a crease the sides turn to the road and mirror its warmth.
-    if side and lift < 0.42 * (material.belt_m - material.clearance_m):
+    if side and h - material.clearance_m < 0.42 * (material.belt_m - material.clearance_m):
         delta += 0.5 * material.edge_k + 0.35
     turn = 1.0 - max(abs(point.normal_x), abs(point.normal_y), abs(point.normal_z))
     delta += material.edge_k * min(1.0, 4.0 * turn)
     if z > 0.5 * material.axle_m and not side:
         delta += material.bonnet_k
+    return delta
+
+
+@inlined
+def body_paint_sample(material: BodyPaint, point: Point, textures: Textures) -> Sample:
+    """What the lower body is at a point."""
+    x, h, z = abs(point.x), point.height, point.z
+    delta = _panel_delta(material, point, textures)
+    red, green, blue = 1.0 * material.color[0], 1.0 * material.color[1], 1.0 * material.color[2]
+    glow = 0.0
+    side = abs(point.normal_x) > _SIDEWAYS
+    front, back = point.normal_z > 0.35, point.normal_z < -0.35
+    lift = h - material.clearance_m
     if lift < 0.14 or ((front or back) and lift < 0.3):
         delta += material.sill_k
         red, green, blue = 1.0 * material.trim[0], 1.0 * material.trim[1], 1.0 * material.trim[2]

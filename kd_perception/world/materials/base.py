@@ -7,7 +7,9 @@ one kind into one structured array; compiled code reads `material.field` from it
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, fields
+from operator import attrgetter
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -80,10 +82,6 @@ class Textures(NamedTuple):
 class Material:
     """Base of all materials; fields of other types than float, int, bool and Color stay behind."""
 
-    def row(self) -> tuple[Any, ...]:
-        """The values in the order of `record_type`."""
-        return tuple([getattr(self, name) for name in record_type(type(self)).names or ()])
-
 
 _NUMBERS: dict[str, Any] = {
     'float': np.float32,
@@ -103,3 +101,11 @@ def record_type(material: type[Material]) -> np.dtype[Any]:
         members = [(name, *n) if isinstance(n, tuple) else (name, n) for name, n in known]
         _RECORD_TYPES[material] = np.dtype(members, align=True)
     return _RECORD_TYPES[material]
+
+
+def records(material: type[Material], members: Iterable[Material]) -> Array:
+    """The numbers and colors of materials of one class, one record each."""
+    kind = record_type(material)
+    # Every material has two numbers at least, so that the getter gives tuples.
+    values = attrgetter(*kind.names or ())
+    return np.array([values(member) for member in members], kind)

@@ -10,11 +10,11 @@ from typing import NamedTuple
 import numpy as np
 
 from kd_perception.world.materials import KINDS, MAY_BE_CLEAR, Material, Materials, Textures
-from kd_perception.world.materials.base import record_type
+from kd_perception.world.materials.base import records
 from kd_perception.world.materials.strokes import Strokes
 from kd_perception.world.noise import noise_tiles
 from kd_perception.world.scenes.shapes import Array, Ellipsoid, Hull, Shape, Sheet, Slab
-from kd_perception.world.scenes.solids import Part, Placed, rotations
+from kd_perception.world.scenes.solids import Part, Placed, Placement, Thing, rotations
 
 HULL, ELLIPSOID, SHEET, SLAB = range(4)
 
@@ -66,32 +66,33 @@ class Solids(NamedTuple):
 
 def pack(scene: Iterable[Placed]) -> tuple[Solids, Materials, Textures]:
     """Turn placed things into tables."""
-    pairs = [(placed, part) for placed in scene for part in placed.thing.parts]
-    things = [placed.thing for placed, _ in pairs]
-    parts = [part for _, part in pairs]
+    placed = list(scene)
+    things = [thing for thing, _ in placed]
+    parts = [part for thing in things for part in thing.parts]
+    shapes = [part.shape for part in parts]
+    owner = np.repeat(
+        np.arange(len(things)), np.array([len(thing.parts) for thing in things], int)
+    )
     kind, row, materials, lines = _pack_materials([part.material for part in parts])
-    rotation, position = _frames(pairs)
-    first, count, planes = _pack_hulls([part.shape for part in parts])
+    rotation, position = _frames([place for _, place in placed], parts, owner)
+    first, count, planes = _pack_hulls(shapes)
     solids = Solids(
-        form=np.array([_FORM_OF[type(part.shape)] for part in parts], np.uint8),
+        form=np.array([_FORM_OF[type(shape)] for shape in shapes], np.uint8),
         rotation=rotation,
         position=position,
-        size=_pack_sizes([part.shape for part in parts]),
+        size=_pack_sizes(shapes),
         first_plane=first,
         plane_count=count,
         planes=planes,
         kind=kind,
         row=row,
         clear=np.array(MAY_BE_CLEAR, bool)[kind],
-        label=np.array(
-            [t.label if p.label < 0 else p.label for t, p in zip(things, parts, strict=True)],
-            np.uint8,
-        ),
-        instance=np.array([thing.instance for thing in things], np.int32),
-        absorptance=np.array([thing.absorptance for thing in things], np.float32),
-        salient=np.array([thing.salient for thing in things], bool),
-        moving=np.array([thing.moving for thing in things], bool),
-        corners=_corners(parts, rotation, position),
+        label=_pack_labels(things, parts, owner),
+        instance=np.array([thing.instance for thing in things], np.int32)[owner],
+        absorptance=np.array([thing.absorptance for thing in things], np.float32)[owner],
+        salient=np.array([thing.salient for thing in things], bool)[owner],
+        moving=np.array([thing.moving for thing in things], bool)[owner],
+        corners=_corners(shapes, rotation, position),
     )
     return solids, materials, Textures(noise_tiles(), lines)
 
@@ -117,10 +118,7 @@ def _pack_materials(materials: list[Material]) -> tuple[Array, Array, Materials,
             rows[kind].append(material)
         places.append(place)
     kinds = np.array(places, np.int32).reshape(-1, 2)
-    tables = [
-        np.array([m.row() for m in members], record_type(cls))
-        for cls, members in zip(KINDS, rows, strict=True)
-    ]
+    tables = [records(cls, members) for cls, members in zip(KINDS, rows, strict=True)]
     return (
         kinds[:, 0].astype(np.uint8),
         np.ascontiguousarray(kinds[:, 1]),
@@ -129,30 +127,35 @@ def _pack_materials(materials: list[Material]) -> tuple[Array, Array, Materials,
     )
 
 
-def _frames(pairs: list[tuple[Placed, Part]]) -> tuple[Array, Array]:
+def _frames(places: list[Placement], parts: list[Part], owner: Array) -> tuple[Array, Array]:
     """Rotation (local to world) and origin of every part."""
-    numbers = np.array(
-        [
-            (*place.position, place.yaw, place.pitch, *part.offset, part.yaw)
-            for (_, place), part in pairs
-        ],
-        float,
-    ).reshape(-1, 9)
-    outer = rotations(numbers[:, 3], numbers[:, 4])
-    inner = rotations(numbers[:, 8], np.zeros(len(numbers)))
-    offset = np.einsum('nij,nj->ni', outer, numbers[:, 5:8])
-    return outer @ inner, numbers[:, :3] + offset
+    outer = np.array([(*p.position, p.yaw, p.pitch) for p in places], float).reshape(-1, 5)
+    inner = np.array([(*part.offset, part.yaw) for part in parts], float).reshape(-1, 4)
+    turns = rotations(outer[:, 3], outer[:, 4])[owner]
+    offset = np.einsum('nij,nj->ni', turns, inner[:, :3])
+    return turns @ rotations(inner[:, 3], np.zeros(len(inner))), outer[owner, :3] + offset
+
+
+def _pack_labels(things: list[Thing], parts: list[Part], owner: Array) -> Array:
+    own = np.array([part.label for part in parts], int)
+    common = np.array([thing.label for thing in things], int)
+    return np.where(own < 0, common[owner], own).astype(np.uint8)
 
 
 def _pack_sizes(shapes: list[Shape]) -> Array:
     size = np.zeros((len(shapes), 12))
+    balls, rows = [], []
     for k, shape in enumerate(shapes):
         if isinstance(shape, Ellipsoid):
-            size[k, :3], size[k, 3:] = shape.center, shape.to_unit.ravel()
+            balls.append(shape)
+            rows.append(k)
         elif isinstance(shape, Sheet):
             size[k, :2] = shape.half_width_m, shape.height_m
         elif isinstance(shape, Slab):
             size[k, :2] = shape.half_width_m, shape.length_m
+    if balls:
+        size[rows, :3] = [ball.center for ball in balls]
+        size[rows, 3:] = np.concatenate([ball.to_unit for ball in balls]).reshape(-1, 9)
     return size
 
 
@@ -169,9 +172,10 @@ def _pack_hulls(shapes: list[Shape]) -> tuple[Array, Array, Array]:
     return first, count, planes
 
 
-def _corners(parts: list[Part], rotation: Array, position: Array) -> Array:
-    bounds = np.array([part.shape.bounds() for part in parts], float).reshape(-1, 2, 3)
-    low, extent = bounds[:, :1], bounds[:, 1:] - bounds[:, :1]
-    local = low + extent * _UNIT_CORNERS
-    corners: Array = np.einsum('nij,nkj->nki', rotation, local) + position[:, None]
+def _corners(shapes: list[Shape], rotation: Array, position: Array) -> Array:
+    ends = [shape.bounds() for shape in shapes]
+    low = np.array([low for low, _ in ends], float).reshape(-1, 1, 3)
+    high = np.array([high for _, high in ends], float).reshape(-1, 1, 3)
+    local = low + (high - low) * _UNIT_CORNERS
+    corners: Array = local @ rotation.swapaxes(1, 2) + position[:, None]
     return corners

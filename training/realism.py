@@ -5,7 +5,7 @@ Both are brought to the size of the real tiles and through the robot's gain cont
 levels, fine detail and what sets persons and cars apart are compared. The world was fitted to
 these very figures, so that their agreement proves nothing; the page says so.
 
-    python -m training.realism --frames 400 --table docs/realism.md --sheet docs/images/realism.jpg
+    python -m training.realism --frames 400 --table docs/world.md --sheet runs/realism.png
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from kd_perception.preprocessing import AgcConfig, agc_limits, normalize
 from kd_perception.world import WorldConfig, WorldFrame, render_frame, split_seed
 from kd_perception.world.classes import CAR, PERSON
 from training.data.real_tiles import load_real_tiles
+from training.result_tables import replace_section
 
 Array = npt.NDArray[Any]
 Pair = tuple[Array, Array]
@@ -135,9 +136,9 @@ def world_pairs(config: WorldConfig, count: int, size: tuple[int, int]) -> Itera
 
 
 _PAGE = """\
-# The world beside real frames
+## Beside real frames
 
-Written by `python -m training.realism --table docs/realism.md`.
+Written by `python -m training.realism --table docs/world.md`.
 
 Gray levels, heat contrasts and sizes of the world were **fitted to the column of real figures**:
 that the columns agree shows that the fitting was done, not that the world is like the street. The
@@ -179,8 +180,10 @@ def main() -> None:
     """Compare, print, and write what was asked for."""
     parser = argparse.ArgumentParser(description='Compare the world with real thermal frames.')
     parser.add_argument('--frames', type=int, default=400)
-    parser.add_argument('--table', type=Path, help='page in Markdown to write')
-    parser.add_argument('--sheet', type=Path, help='picture to write')
+    parser.add_argument('--table', type=Path, help='page in Markdown to write it into')
+    parser.add_argument(
+        '--sheet', type=Path, help='picture to write; it holds real frames: for your eyes only'
+    )
     own = parser.parse_args()
     real = real_pairs()
     if not real:
@@ -189,7 +192,8 @@ def main() -> None:
     text = markdown(summary(real), summary(world))
     print(text)
     if own.table:
-        own.table.write_text(text, encoding='utf-8')
+        page = own.table.read_text(encoding='utf-8') if own.table.exists() else ''
+        own.table.write_text(replace_section(page, 'realism', text), encoding='utf-8')
     if own.sheet:
         cv2.imwrite(str(own.sheet), sheet(real, world[:12]), [cv2.IMWRITE_JPEG_QUALITY, 85])
 

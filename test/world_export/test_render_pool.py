@@ -86,7 +86,15 @@ def test_only_the_parent_sees_interrupts():
     assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, ())
 
 
-def test_an_interrupt_ends_the_processes():
+@pytest.fixture
+def heard_interrupts():
+    """Ctrl-C raises, also where a shell started the tests in the background, deaf to it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+def test_an_interrupt_ends_the_processes(heard_interrupts):
     with (
         pytest.raises(KeyboardInterrupt),
         in_order(square_slowly, range(100), workers=2) as results,

@@ -188,6 +188,8 @@ def test_ctrl_c_ends_all_processes_and_leaves_nothing(layout, tmp_path):
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
+        # A background job of a shell, such as this one may be, is started deaf to Ctrl-C.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )
     deadline_s = time.monotonic() + 120
     while time.monotonic() < deadline_s:

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from kd_perception.errors import ShapeError
-from kd_perception.metrics.accumulator import Accumulator
+from kd_perception.metrics.depth_accumulator import DepthAccumulator
 from kd_perception.metrics.depth_protocol import DepthProtocol
 
 Array = npt.NDArray[Any]
@@ -39,7 +39,7 @@ class DepthMetrics(NamedTuple):
     delta3: float
 
 
-class DepthErrors(Accumulator):
+class DepthErrors(DepthAccumulator):
     """Mean of the depth errors over the images of a split.
 
     Images without a valid pixel are skipped and counted.
@@ -58,23 +58,7 @@ class DepthErrors(Accumulator):
     """
 
     def __init__(self, protocol: DepthProtocol | None = None) -> None:
-        super().__init__(np.zeros(2 + len(DepthMetrics._fields)))
-        self.protocol = protocol or DepthProtocol()
-
-    @property
-    def settings(self) -> tuple[object, ...]:
-        """The protocol."""
-        return (self.protocol,)
-
-    @property
-    def images(self) -> int:
-        """How many images were scored."""
-        return int(self.sums[0])
-
-    @property
-    def skipped_images(self) -> int:
-        """How many images had no valid pixel."""
-        return int(self.sums[1])
+        super().__init__(protocol, len(DepthMetrics._fields))
 
     def update(self, prediction_m: Array, target_m: Array) -> DepthMetrics | None:
         """Add one image.

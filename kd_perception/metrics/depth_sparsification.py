@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from kd_perception.errors import ShapeError
-from kd_perception.metrics.accumulator import Accumulator
+from kd_perception.metrics.depth_accumulator import DepthAccumulator
 from kd_perception.metrics.depth_protocol import DepthProtocol
 from kd_perception.metrics.sparsification import (
     STEPS,
@@ -41,7 +41,7 @@ class DepthSparsificationMetrics(NamedTuple):
     outliers: SparsificationMetrics
 
 
-class DepthSparsification(Accumulator):
+class DepthSparsification(DepthAccumulator):
     """Sparsification curves of depth, per image, then mean over images.
 
     At step k the pixels stay whose uncertainty is at most the (100 - 2 k)th percentile, ties
@@ -62,23 +62,7 @@ class DepthSparsification(Accumulator):
     """
 
     def __init__(self, protocol: DepthProtocol | None = None) -> None:
-        super().__init__(np.zeros(2 + int(np.prod(_CURVES))))
-        self.protocol = protocol or DepthProtocol()
-
-    @property
-    def settings(self) -> tuple[object, ...]:
-        """The protocol."""
-        return (self.protocol,)
-
-    @property
-    def images(self) -> int:
-        """How many images were scored."""
-        return int(self.sums[0])
-
-    @property
-    def skipped_images(self) -> int:
-        """How many images had no valid pixel."""
-        return int(self.sums[1])
+        super().__init__(protocol, int(np.prod(_CURVES)))
 
     def update(self, prediction_m: Array, target_m: Array, uncertainty: Array) -> None:
         """Add one image.

@@ -26,7 +26,8 @@ from kd_perception.world.rendering.tables import Solids, pack
 from kd_perception.world.rendering.thermal import apparent_temperature, thermal_image
 from kd_perception.world.scenes.scene import Scene
 from kd_perception.world.scenes.shapes import Array
-from kd_perception.world.streets.drive import Drive, Still
+from kd_perception.world.streets.drive import Drive
+from kd_perception.world.streets.still import Still
 from kd_perception.world.viewpoint import Viewpoint
 
 _PRESENT_SHARE = 0.0002
@@ -124,8 +125,11 @@ def _frame(viewpoint: Viewpoint, time_s: float, views: Sequence[str]) -> WorldFr
     truth = _see(now, camera, viewpoint)
     earlier = viewpoint.camera(time_s - config.interval_s)
     later = viewpoint.camera(time_s + config.interval_s)
+    seen = truth
+    if config.supersampling > 1 and not {'thermal', 'rgb'}.isdisjoint(views):
+        seen = _see(now, camera.scaled(config.supersampling), viewpoint)
     images = {
-        name: _image(name, viewpoint, time_s, now, truth) if name in views else None
+        name: _image(name, viewpoint, time_s, now, seen) if name in views else None
         for name in VIEWS[:-1]
     }
     sky = ~np.isfinite(truth.depth_m)
@@ -156,26 +160,20 @@ def _frame(viewpoint: Viewpoint, time_s: float, views: Sequence[str]) -> WorldFr
     )
 
 
-def _image(name: str, viewpoint: Viewpoint, time_s: float, now: _Moment, truth: GBuffer) -> Array:
-    """One of the images; `truth` is what the camera itself sees at one sample per pixel."""
+def _image(name: str, viewpoint: Viewpoint, time_s: float, now: _Moment, seen: GBuffer) -> Array:
+    """One of the images; `seen` is what the camera itself sees, as finely as images are made."""
+    config, camera = viewpoint.config, viewpoint.camera(time_s)
     if name == 'thermal':
-        return _thermal(viewpoint, time_s, now, truth)
+        apparent_c = apparent_temperature(seen, viewpoint.climate, viewpoint.sensor)
+        noise = viewpoint.noise_stream(name, time_s)
+        return thermal_image(_averaged(apparent_c, config), viewpoint.sensor, noise)
     if name == 'rgb':
-        return _color(name, viewpoint, time_s, now, viewpoint.camera(time_s), truth)
+        return _color(name, viewpoint, time_s, now, camera, seen)
     if name == 'right':
-        camera = viewpoint.camera(time_s).moved(viewpoint.config.baseline_m)
-        return _color(name, viewpoint, time_s, now, camera)
-    interval_s = viewpoint.config.interval_s
-    other_s = time_s + (interval_s if name == 'next' else -interval_s)
+        return _color(name, viewpoint, time_s, now, camera.moved(config.baseline_m))
+    other_s = time_s + (config.interval_s if name == 'next' else -config.interval_s)
     moment = _moment(viewpoint, other_s)
-    return _color(name, viewpoint, other_s, moment, viewpoint.camera(other_s), noise_s=time_s)
-
-
-def _thermal(viewpoint: Viewpoint, time_s: float, now: _Moment, truth: GBuffer) -> Array:
-    buffer = _fine(viewpoint.camera(time_s), viewpoint, now, truth)
-    apparent_c = apparent_temperature(buffer, viewpoint.climate, viewpoint.sensor)
-    noise = viewpoint.noise_stream('thermal', time_s)
-    return thermal_image(_averaged(apparent_c, viewpoint.config), viewpoint.sensor, noise)
+    return _color(name, viewpoint, other_s, moment, viewpoint.camera(other_s))
 
 
 def _color(
@@ -184,26 +182,17 @@ def _color(
     time_s: float,
     moment: _Moment,
     camera: Camera,
-    truth: GBuffer | None = None,
-    noise_s: float | None = None,
+    seen: GBuffer | None = None,
 ) -> Array:
+    """What a color camera delivers at the time of the moment."""
     config, climate = viewpoint.config, viewpoint.climate
-    buffer = _fine(camera, viewpoint, moment, truth)
     fine = camera.scaled(config.supersampling)
+    buffer = _see(moment, fine, viewpoint) if seen is None else seen
     # The headlights belong to the car, which the left camera is on.
     car = viewpoint.camera(time_s)
     light = _averaged(radiance(buffer, climate, fine, moment.scene.lamps, car), config)
     sensor = draw_color_sensor(viewpoint.noise_stream('color camera', 0.0), config.width, climate)
-    noise = viewpoint.noise_stream(name, time_s if noise_s is None else noise_s)
-    return color_image(light, climate, sensor, noise)
-
-
-def _fine(camera: Camera, viewpoint: Viewpoint, moment: _Moment, truth: GBuffer | None) -> GBuffer:
-    """What is averaged to an image: the truth itself without supersampling."""
-    factor = viewpoint.config.supersampling
-    if truth is not None and factor == 1:
-        return truth
-    return _see(moment, camera.scaled(factor), viewpoint)
+    return color_image(light, climate, sensor, viewpoint.noise_stream(name, time_s))
 
 
 def _averaged(image: Array, config: WorldConfig) -> Array:

@@ -12,7 +12,8 @@ import pytest
 from kd_perception.world.classes import BIKE, CAR, COLOR_CONE, PERSON
 from kd_perception.world.climate import draw_climate
 from kd_perception.world.config import WorldConfig
-from kd_perception.world.streets.drive import Drive, Still
+from kd_perception.world.streets.drive import Drive
+from kd_perception.world.streets.still import Still
 from kd_perception.world.streets.terrain import Terrain
 from kd_perception.world.streets.traffic import Lane, Sway, draw_sway
 from kd_perception.world.things.vehicles import draw_car

@@ -13,13 +13,10 @@ from kd_perception.world.config import WorldConfig
 from kd_perception.world.rendering.camera import Camera, camera_rotation
 from kd_perception.world.rendering.thermal import draw_sensor
 from kd_perception.world.scenes.scene import Scene
-from kd_perception.world.streets.still import Still
 from kd_perception.world.streets.streams import noise_stream
 from kd_perception.world.streets.street import Street
 from kd_perception.world.streets.traffic import APPEAR_M, VANISH_M, Lane, draw_sway
 from kd_perception.world.things.vehicles import draw_car
-
-__all__ = ['Drive', 'Still']
 
 _DRIVE, _MOTION, _SENSOR, _NOISE, _TRAFFIC = 20, 21, 22, 23, 24
 _TRAFFIC_INSTANCES = 800_000_000

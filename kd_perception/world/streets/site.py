@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
@@ -114,10 +113,6 @@ class Site:
     def put(self, thing: Thing, placement: Placement) -> None:
         """Let a thing stand."""
         self.block.placed.append(thing.at(placement))
-
-    def put_all(self, placed: Iterable[Placed]) -> None:
-        """Let things stand."""
-        self.block.placed += placed
 
     def free(self, u_m: float, z_m: float, radius_m: float) -> bool:
         """Whether nothing stands within a radius, not even the camera of a single frame."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import asdict, dataclass
-from functools import lru_cache, partial
+from functools import partial
 from importlib.metadata import version
 from inspect import getfile
 from pathlib import Path
@@ -22,8 +22,9 @@ from tqdm import tqdm
 from kd_perception import encodings, world
 from kd_perception.bags import BagWriter, types, writer
 from kd_perception.errors import ConfigError
-from kd_perception.world import Drive, WorldConfig, drive_frame
+from kd_perception.world import WorldConfig, drive_frame
 from kd_perception.world_export.render_pool import default_workers, in_order
+from kd_perception.world_export.rendering import opened_drive
 
 IMAGE_TOPIC = '/thermal/image_raw'
 CAMERA_INFO_TOPIC = '/thermal/camera_info'
@@ -128,14 +129,9 @@ def _write_frame(bag: BagWriter, frame: tuple[Any, Any, Any], stamp_ns: int) -> 
     bag.write_image(LABEL_TOPIC, label, stamp_ns=stamp_ns, frame_id=FRAME_ID)
 
 
-@lru_cache(maxsize=2)
-def _drive(world: WorldConfig, seed: int) -> Drive:
-    return Drive(world, seed)
-
-
 def _render(plan: DrivePlan, index: int) -> tuple[Any, Any, Any]:
     """Render one frame; each follows from the plan and the index alone."""
     leg, frame = divmod(index, plan.leg_frames)
-    drive = _drive(plan.legs[leg], plan.seed + leg)
+    drive = opened_drive(plan.legs[leg], plan.seed + leg)
     rendered = drive_frame(drive, frame / plan.rate_hz, ('thermal',))
     return rendered.thermal, rendered.label, rendered.camera_matrix

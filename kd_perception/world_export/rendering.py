@@ -21,11 +21,12 @@ def rendered(config: WorldConfig, job: Job) -> WorldFrame:
     """Render the frame of a job: always the same, in any process."""
     if job.time_s is None:
         return render_frame(config, job.seed, job.index, job.views)
-    return drive_frame(_drive(config, job.seed), job.time_s, job.views)
+    return drive_frame(opened_drive(config, job.seed), job.time_s, job.views)
 
 
 @lru_cache(maxsize=2)
-def _drive(config: WorldConfig, seed: int) -> Drive:
+def opened_drive(config: WorldConfig, seed: int) -> Drive:
+    """A drive of this process, drawn once as long as its frames follow one another."""
     return Drive(config, seed)
 
 

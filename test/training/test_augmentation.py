@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from warm_frames import frame
 
 from kd_perception.errors import ConfigError, ShapeError
 from kd_perception.preprocessing import AgcConfig, agc_limits, normalize
@@ -30,16 +31,6 @@ from training.data.augmentation.thermal import (
 SEEDS = st.integers(0, 10_000)
 COLORS = np.array([[20, 120, 60], [250, 10, 30], [0, 0, 255]], np.uint8)
 CONFIG = AugmentationConfig(height=64, width=96)
-
-
-def frame(seed=0, size=(120, 160)):
-    """A scene with a warm person and a car on a noisy background, in centikelvin."""
-    rng = np.random.default_rng(seed)
-    celsius = 10.0 + rng.normal(0.0, 0.3, size) + np.linspace(-8.0, 0.0, size[0])[:, None]
-    label = np.zeros(size, np.uint8)
-    label[50:90, 40:52], label[60:85, 90:130] = 2, 1
-    celsius[label == 2], celsius[label == 1] = 30.0, 16.0
-    return ((celsius + 273.15) * 100).astype(np.uint16), label
 
 
 def test_sample_is_a_network_input_with_its_label():

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from warm_frames import frame
 
 from kd_perception.errors import ConfigError
 from training.data.augmentation.sensor import (
@@ -35,16 +36,6 @@ FAULTS = (
     ('column_share', add_column_pattern),
     ('pixel_share', break_pixels),
 )
-
-
-def frame(seed=0, size=(120, 160)):
-    """A scene with a warm person and a car on a noisy background, in centikelvin."""
-    rng = np.random.default_rng(seed)
-    celsius = 10.0 + rng.normal(0.0, 0.3, size) + np.linspace(-8.0, 0.0, size[0])[:, None]
-    label = np.zeros(size, np.uint8)
-    label[50:90, 40:52], label[60:85, 90:130] = 2, 1
-    celsius[label == 2], celsius[label == 1] = 30.0, 16.0
-    return ((celsius + 273.15) * 100).astype(np.uint16), label
 
 
 @pytest.mark.parametrize(('name', 'fault'), FAULTS)

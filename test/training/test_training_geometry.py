@@ -3,11 +3,11 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from view_scenes import MATRIX, SIZE, plane, smooth_image
 
 from kd_perception.errors import ConfigError, ShapeError
 from training.geometry import (
@@ -20,19 +20,6 @@ from training.geometry import (
     warp,
 )
 from training.poses import inverse_pose, pose_from_motion, stereo_pose
-
-MATRIX = torch.tensor([[[40.0, 0.0, 23.5], [0.0, 42.0, 15.5], [0.0, 0.0, 1.0]]])
-SIZE = (32, 48)
-
-
-def plane(depth_m, size=SIZE):
-    return torch.full((1, 1, *size), depth_m)
-
-
-def smooth_image(size=SIZE, channels=3, seed=0, dtype=torch.float32):
-    noise = torch.from_numpy(np.random.default_rng(seed).normal(size=(1, channels, 6, 8)))
-    image = torch.nn.functional.interpolate(noise, size, mode='bicubic', align_corners=True)
-    return image.to(dtype)
 
 
 def shift_pose(x=0.0, y=0.0, z=0.0):

@@ -132,3 +132,13 @@ def run_only(folder: Path) -> int:
         check=True,
     ).stdout.split()
     return int(output[1])
+
+
+def test_cache_is_the_users_where_the_package_cannot_be_written(monkeypatch, tmp_path):
+    beside = compiling._cache_folder()
+    assert beside.parent.name == '__pycache__'
+    monkeypatch.setattr('os.access', lambda path, mode: False)
+    monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path))
+    assert compiling._cache_folder() == tmp_path / 'kd_perception' / beside.name
+    monkeypatch.setattr(compiling.config, 'CACHE_DIR', str(tmp_path / 'chosen'))
+    assert compiling._cache_folder() == tmp_path / 'chosen' / beside.name

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -13,6 +15,7 @@ from kd_perception.errors import ConfigError, ShapeError
 from kd_perception.preprocessing import AgcConfig, agc_limits, normalize
 from training.data.augmentation import (
     AugmentationConfig,
+    JointConfig,
     PhotometricConfig,
     Sample,
     augment,
@@ -30,7 +33,7 @@ from training.data.augmentation.thermal import (
 
 SEEDS = st.integers(0, 10_000)
 COLORS = np.array([[20, 120, 60], [250, 10, 30], [0, 0, 255]], np.uint8)
-CONFIG = AugmentationConfig(height=64, width=96)
+CONFIG = AugmentationConfig(JointConfig(height=64, width=96))
 
 
 def test_sample_is_a_network_input_with_its_label():
@@ -117,18 +120,25 @@ def test_coarse_camera_loses_detail_but_not_size():
 
 
 @pytest.mark.parametrize(
-    'values', [{'height': 100}, {'width': 0}, {'scale_low': 2.0}, {'coarsest': 0.5}]
+    'make',
+    [
+        lambda: JointConfig(height=100),
+        lambda: JointConfig(width=0),
+        lambda: JointConfig(scale_low=2.0, scale_high=1.8),
+        lambda: AugmentationConfig(coarsest=0.5),
+    ],
 )
-def test_bad_configurations_are_refused(values):
+def test_bad_configurations_are_refused(make):
     with pytest.raises(ConfigError):
-        AugmentationConfig(**{'scale_high': 1.8, **values})
+        make()
 
 
 @given(seed=SEEDS)
 def test_pair_shows_one_view_and_the_thermal_part_is_that_of_thermal_training(seed):
     thermal, label = frame()
     config = AugmentationConfig(
-        height=64, width=96, scale_low=0.9, rgb=PhotometricConfig(0.0, noise_share=0, blur_share=0)
+        JointConfig(height=64, width=96, scale_low=0.9),
+        rgb=PhotometricConfig(0.0, noise_share=0, blur_share=0),
     )
     rgb = COLORS[label]
     gray, color, target = augment_pair(thermal, rgb, label, np.random.default_rng(seed), config)
@@ -149,8 +159,7 @@ def test_pair_changes_the_colors_of_the_color_image_alone():
     same, changed = (
         augment_pair(thermal, COLORS[label], label, np.random.default_rng(2), config)
         for config in (
-            AugmentationConfig(height=64, width=96, rgb=PhotometricConfig(color_share=share))
-            for share in (0.0, 1.0)
+            replace(CONFIG, rgb=PhotometricConfig(color_share=share)) for share in (0.0, 1.0)
         )
     )
     np.testing.assert_array_equal(same[0], changed[0])
@@ -158,7 +167,7 @@ def test_pair_changes_the_colors_of_the_color_image_alone():
     assert np.abs(same[1] - changed[1]).mean() > 0.01
 
 
-@pytest.mark.parametrize('config', [CONFIG, AugmentationConfig.strong(height=64, width=96)])
+@pytest.mark.parametrize('config', [CONFIG, AugmentationConfig.strong(view=CONFIG.view)])
 @given(seed=SEEDS)
 def test_pair_of_any_strength_and_thermal_type_is_a_network_input(config, seed):
     thermal, label = frame()

@@ -8,16 +8,13 @@ import dataclasses
 import numpy as np
 import pytest
 
-from training.data.augmentation import AugmentationConfig, SensorConfig, augment
+from training.data.augmentation import AugmentationConfig, JointConfig, SensorConfig, augment
 
 SIZE = (96, 128)
 SEEDS = range(12)
 PLAIN_SENSOR = SensorConfig(corner_share=0.0)
 PLAIN = AugmentationConfig(
-    *SIZE,
-    scale_low=1.25,
-    scale_high=1.25,
-    focus_share=0.0,
+    JointConfig(*SIZE, scale_low=1.25, scale_high=1.25, focus_share=0.0),
     coarse_share=0.0,
     raw_share=1.0,
     scene_share=0.0,

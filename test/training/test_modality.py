@@ -8,12 +8,12 @@ import pytest
 
 from kd_perception.errors import ConfigError
 from kd_perception.preprocessing import AgcConfig, agc_limits, normalize
-from training.data.augmentation import AugmentationConfig
+from training.data.augmentation import AugmentationConfig, JointConfig
 from training.data.modality import CHANNELS, check_modality, network_image, training_sample
 from training.data.world_fields import WorldSample
 
 SIZE = (96, 128)
-CROP = AugmentationConfig(height=64, width=64, scale_low=0.9, scale_high=1.1)
+CROP = AugmentationConfig(JointConfig(64, 64, scale_low=0.9, scale_high=1.1))
 
 
 @pytest.fixture

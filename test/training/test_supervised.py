@@ -15,7 +15,7 @@ from kd_perception.errors import ConfigError
 from kd_perception.models import RepUNet, RepUNetConfig, build_network
 from training.checkpointing import LATEST
 from training.data import world as world_data
-from training.data.augmentation import AugmentationConfig
+from training.data.augmentation import AugmentationConfig, JointConfig
 from training.data.world import WorldSplit, load_world
 from training.export import (
     export_student,
@@ -53,7 +53,7 @@ def config(tmp_path, cache):
         test=WorldSplit('test', 1, 3, world=WORLD),
         presets=('night', 'shifted'),
         preset_count=2,
-        augmentation=AugmentationConfig(height=64, width=64, scale_low=0.9, scale_high=1.1),
+        augmentation=AugmentationConfig(JointConfig(64, 64, scale_low=0.9, scale_high=1.1)),
     )
 
 
@@ -252,8 +252,8 @@ def test_run_writes_its_record_and_exports_what_it_trained(config, tmp_path):
     arguments = [
         *('--name', 'tiny', '--steps', '4', '--batch_size', '2', '--bfloat16', 'false'),
         *('--cache', str(config.cache), '--output', str(config.output)),
-        *('--results', str(config.results), '--augmentation.height', '64'),
-        *('--augmentation.width', '64'),
+        *('--results', str(config.results), '--augmentation.view.height', '64'),
+        *('--augmentation.view.width', '64'),
     ]
     arguments += ['--presets', '[fog, shifted]', '--preset_count', '2']
     for split, count in (('train', 6), ('validation', 2), ('test', 2)):

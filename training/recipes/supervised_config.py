@@ -52,7 +52,7 @@ class SupervisedConfig:
     modality: str = 'thermal'
     network: str = 'rep_unet_s'
     seed: int = 0
-    steps: int = 2400
+    steps: int = 4800
     batch_size: int = 8
     learning_rate: float = 2.5e-3
     weight_decay: float = 1.0e-2
@@ -69,11 +69,7 @@ class SupervisedConfig:
     test: WorldSplit = field(default_factory=lambda: WorldSplit('test', 0, 200))
     presets: tuple[str, ...] = ('day', 'night', 'glare', 'rain', 'fog', 'hard', 'shifted')
     preset_count: int = 100
-    augmentation: AugmentationConfig = field(
-        default_factory=lambda: AugmentationConfig(
-            height=256, width=320, scale_low=0.5, scale_high=1.8
-        )
-    )
+    augmentation: AugmentationConfig = field(default_factory=AugmentationConfig)
 
     def __post_init__(self) -> None:
         """Check the modality and let the splits hold what it needs."""

@@ -17,11 +17,7 @@ class AugmentationConfig:
     """How far training frames are taken from what the world renders.
 
     Args:
-        height: rows of a crop, a multiple of 32.
-        width: columns of a crop, a multiple of 32.
-        scale_low: smallest zoom of the rendered frame.
-        scale_high: largest zoom.
-        focus_share: how often a crop is laid around a thing of a class drawn with equal odds.
+        view: which part of the frame is seen, and how.
         coarsest: a small camera's frame is scaled up by at most this, >= 1.
         coarse_share: how often a frame comes from a smaller camera.
         raw_share: how often the frame stays 16-bit radiometric; else it passes a display AGC.
@@ -31,11 +27,7 @@ class AugmentationConfig:
         rgb: changes of color images.
     """
 
-    height: int = 256
-    width: int = 320
-    scale_low: float = 0.5
-    scale_high: float = 2.0
-    focus_share: float = 0.5
+    view: JointConfig = field(default_factory=JointConfig)
     coarsest: float = 4.0
     coarse_share: float = 0.45
     raw_share: float = 0.45
@@ -47,14 +39,6 @@ class AugmentationConfig:
     def __post_init__(self) -> None:
         if self.coarsest < 1.0:
             raise ConfigError(f'coarsest must be >= 1, got {self.coarsest}')
-        _ = self.view  # Refuses sizes and scales.
-
-    @property
-    def view(self) -> JointConfig:
-        """The geometric part."""
-        return JointConfig(
-            self.height, self.width, self.scale_low, self.scale_high, self.focus_share
-        )
 
     @classmethod
     def strong(cls, **changes: Any) -> AugmentationConfig:

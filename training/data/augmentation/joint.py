@@ -54,7 +54,7 @@ class JointConfig:
     height: int = 256
     width: int = 320
     scale_low: float = 0.5
-    scale_high: float = 2.0
+    scale_high: float = 1.8
     focus_share: float = 0.5
     stretch: float = 0.06
     angle_deg: float = 2.5

@@ -32,7 +32,6 @@ _BEHIND_M, _AHEAD_M = 12.0, 95.0
 _FAR_AHEAD_M = 150.0
 _HORIZON_M = 300.0
 _DRIVE_HORIZON_M = 170.0
-"""How far distant trees reach into the ground, which is only level from some distance on."""
 _NO_BLOCK_BEFORE = 100_000
 
 

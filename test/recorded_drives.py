@@ -5,8 +5,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from kd_perception.bags import BagWriter
+from kd_perception.bags import BagReader, BagWriter
 from kd_perception.bags.types import common_types
+from kd_perception.encodings import frame_from_message
 
 START_NS = 1_700_000_000_000_000_000
 STEP_NS = 100_000_000
@@ -40,6 +41,20 @@ def write_drive(path, count=6, *, with_labels=True, labels_first=False, skip_lab
             for topic, array in pair:
                 bag.write_image(topic, array, stamp_ns=stamp_of(index))
     return path
+
+
+def predictions_of(pipeline, bag, skip=()):
+    """What a live node would have published for a bag: {stamp: (mask, confidence, ...)}."""
+    pipeline.reset()
+    frames = {}
+    with BagReader(bag) as source:
+        for index, message in enumerate(source.messages([IMAGE])):
+            frame = frame_from_message(message.deserialize())
+            result = pipeline.step(frame)
+            if index not in skip:
+                frames[frame.stamp_ns] = (result.mask, result.confidence, result.uncertainty)
+    pipeline.reset()
+    return frames
 
 
 def write_predictions(

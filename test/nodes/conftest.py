@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 import random
 import socket
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from live_node import Client, LiveNode
+    from live_client import Client
+    from live_node import LiveNode
 
 
 @pytest.fixture(scope='session')
@@ -58,6 +60,29 @@ def ros_context(ros_environment: dict[str, str]) -> Iterator[object]:
     rclpy.init()
     yield rclpy.get_default_context()
     rclpy.try_shutdown()
+
+
+@pytest.fixture
+def start(ros_environment: dict[str, str]) -> Iterator[Callable[..., subprocess.Popen[str]]]:
+    """Start a command of the package; whatever still runs at the end is killed."""
+    processes: list[subprocess.Popen[str]] = []
+
+    def start_process(module: str, *arguments: Any) -> subprocess.Popen[str]:
+        process = subprocess.Popen(
+            [sys.executable, '-m', module, *map(str, arguments)],
+            env=ros_environment,
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+        processes.append(process)
+        return process
+
+    yield start_process
+    for process in processes:
+        if process.poll() is None:
+            process.kill()
+            process.communicate()
 
 
 @pytest.fixture(scope='module')
@@ -111,7 +136,7 @@ def start_alone(start_node: Callable[..., LiveNode]) -> Iterator[Callable[..., L
 @pytest.fixture(scope='module')
 def client(ros_context: object) -> Iterator[Client]:
     """A client that lives as long as the module."""
-    from live_node import Client
+    from live_client import Client
 
     made = Client()
     yield made

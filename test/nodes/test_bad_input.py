@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-live_node = pytest.importorskip('live_node', reason='needs rclpy')
-from live_node import ERROR, OK, WARN, Client, image, pixels_of, ramp
+pytest.importorskip('live_client', reason='needs rclpy')
+from image_messages import image, pixels_of, ramp
+from live_client import ERROR, OK, WARN, Client
 
 pytestmark = pytest.mark.ros
 

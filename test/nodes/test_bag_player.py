@@ -1,16 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Player and recorder in their own processes, over real ROS topics."""
+"""The player in its own process, over real ROS topics."""
 
 from __future__ import annotations
 
 import signal
-import subprocess
-import sys
 import threading
 import time
 
 import numpy as np
 import pytest
+from bag_commands import PERIOD_NS, finish, write_drive
 from rosbags.rosbag2 import StoragePlugin, Writer
 
 from kd_perception.bags import BagReader, BagWriter
@@ -22,59 +21,9 @@ from rclpy.qos import qos_profile_sensor_data
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import Image
 
-from kd_perception.nodes.bag_recorder import READY_LINE
 from kd_perception.nodes.session import node_session, reliable_qos
 
 pytestmark = pytest.mark.ros
-
-PERIOD_NS = 50_000_000
-
-
-def write_drive(path, name, count, *, with_info=True):
-    """Images of 12x16 px, 20 per second, each with a camera_info of the same stamp."""
-    with BagWriter(path) as bag:
-        for index in range(count):
-            image = np.full((12, 16), index, np.uint16)
-            stamp_ns = 1_600_000_000_000_000_000 + index * PERIOD_NS
-            bag.write_image(f'/{name}/image_raw', image, stamp_ns=stamp_ns, frame_id='optical')
-            if with_info:
-                bag.write_camera_info(
-                    f'/{name}/camera_info',
-                    stamp_ns=stamp_ns,
-                    image_size=(12, 16),
-                    camera_matrix=[0.0] * 9,
-                )
-    return path
-
-
-@pytest.fixture
-def start(ros_environment):
-    """Start a command of the package; whatever still runs at the end is killed."""
-    processes = []
-
-    def start_process(module, *arguments):
-        process = subprocess.Popen(
-            [sys.executable, '-m', module, *map(str, arguments)],
-            env=ros_environment,
-            text=True,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-        )
-        processes.append(process)
-        return process
-
-    yield start_process
-    for process in processes:
-        if process.poll() is None:
-            process.kill()
-            process.communicate()
-
-
-def finish(process, expected=0, timeout_s=40):
-    out, err = process.communicate(timeout=timeout_s)
-    assert process.returncode == expected, err
-    assert 'Traceback' not in err, err
-    return out, err
 
 
 def record_while_playing(start, tmp_path, drive, topics, *options):
@@ -282,77 +231,3 @@ def test_nobody_listens(start, tmp_path):
     _, err = finish(player, expected=1)
     assert '1 subscribers must be there' in err
     assert 'ROS_DOMAIN_ID' in err
-
-
-def test_a_recorder_without_publisher_leaves_nothing(start, tmp_path):
-    recorder = start(
-        *('kd_perception.nodes.bag_recorder', tmp_path / 'out', '/nobody'),
-        *('--discovery-limit-s', 0.5),
-    )
-    _, err = finish(recorder, expected=1)
-    assert 'nobody publishes /nobody' in err
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_a_live_topic_and_more_signals_do_not_keep_a_recorder_from_its_bag(start, tmp_path):
-    drive = write_drive(tmp_path / 'drive', 'live', 40, with_info=False)
-    player = start(
-        'kd_perception.cli', *('play', drive, '--loop', '--rate', 5, '--wait-subscribers', 1)
-    )
-    recorder = start('kd_perception.nodes.bag_recorder', tmp_path / 'out', '/live/image_raw')
-    assert READY_LINE in recorder.stdout.readline()
-    time.sleep(1.5)
-    for signum in (signal.SIGINT, signal.SIGINT, signal.SIGTERM):
-        recorder.send_signal(signum)
-        time.sleep(0.2)
-    finish(recorder, timeout_s=10)
-    assert player.poll() is None, 'the topic was live to the end'
-    with BagReader(tmp_path / 'out') as bag:
-        images = list(bag.frames('/live/image_raw'))
-    assert len(images) > 10
-
-
-@pytest.mark.parametrize('output', ['mask', 'uncertainty'])
-def test_live_node_and_replay_give_the_same_bits(
-    ros_environment, start, tmp_path, real_data, tiny_student_folder, output
-):
-    drive = real_data / 'bags' / 'ros2_thermal16_cc0'
-    topic = f'/live_{output}/thermal_seg/{output}'
-    parameters = {
-        'model.path': tiny_student_folder,
-        'queue_policy': 'every',
-        'deterministic': 'true',
-        'backend': 'onnxruntime',
-        'precision': 'fp32',
-    }
-    node = start(
-        'kd_perception.nodes.thermal_seg_node',
-        *('--ros-args', '-r', f'__ns:=/live_{output}'),
-        *(part for item in parameters.items() for part in ('-p', '{}:={}'.format(*item))),
-    )
-    recorder = start('kd_perception.nodes.bag_recorder', tmp_path / 'recorded', topic)
-    assert READY_LINE in recorder.stdout.readline()
-    player = start(
-        *('kd_perception.cli', 'play', drive, '--step', topic),
-        *('--remap', f'/thermal/image_raw:=/live_{output}/image_raw'),
-    )
-    finish(player)
-    time.sleep(0.3)
-    for process in (recorder, node):
-        process.send_signal(signal.SIGINT)
-        finish(process)
-    params = tmp_path / 'params.yaml'
-    params.write_text('thermal_seg: {ros__parameters: {deterministic: true}}\n')
-    replay = start(
-        *('kd_perception.cli', 'replay', drive, '--out', tmp_path / 'replayed'),
-        *('--params', params, '--student', tiny_student_folder),
-        *('--backend', 'onnxruntime', '--precision', 'fp32'),
-    )
-    finish(replay)
-    with BagReader(tmp_path / 'recorded') as live, BagReader(tmp_path / 'replayed') as here:
-        live_frames = list(live.frames(topic))
-        here_frames = list(here.frames(f'/thermal/thermal_seg/{output}'))
-    assert len(live_frames) == len(here_frames) == 3
-    for one, other in zip(live_frames, here_frames, strict=True):
-        assert one.stamp_ns == other.stamp_ns
-        np.testing.assert_array_equal(one.image, other.image)

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-live_node = pytest.importorskip('live_node', reason='needs rclpy')
-from live_node import ERROR, OK, WARN, Client, image, ramp, stamp
+pytest.importorskip('live_client', reason='needs rclpy')
+from image_messages import image, ramp, stamp
+from live_client import ERROR, OK, WARN, Client
 from sensor_msgs.msg import CameraInfo, RegionOfInterest
 
 from kd_perception.nodes.camera_info import CameraInfoPairing

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-live_node = pytest.importorskip('live_node', reason='needs rclpy')
-from live_node import image, ramp
+pytest.importorskip('image_messages', reason='needs rclpy')
+from image_messages import image, ramp
 
 from kd_perception.nodes.admission import Admission
 from kd_perception.nodes.camera_info import CameraInfoPairing

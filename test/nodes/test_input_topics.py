@@ -11,8 +11,10 @@ import cv2
 import numpy as np
 import pytest
 
-live_node = pytest.importorskip('live_node', reason='needs rclpy')
-from live_node import ERROR, OK, Client, image, pixels_of, ramp, stamp, wait_until
+pytest.importorskip('live_client', reason='needs rclpy')
+from image_messages import image, pixels_of, ramp, stamp
+from live_client import ERROR, OK, Client
+from live_node import wait_until
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 

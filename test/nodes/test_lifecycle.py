@@ -13,9 +13,11 @@ from typing import Any
 
 import pytest
 
-live_node = pytest.importorskip('live_node', reason='needs rclpy')
+pytest.importorskip('live_client', reason='needs rclpy')
 from altered_students import BROKEN
-from live_node import ERROR, OK, Client, image, ramp, wait_until
+from image_messages import image, ramp
+from live_client import ERROR, OK, TRANSITIONS, Client
+from live_node import NODE, wait_until
 
 pytestmark = pytest.mark.ros
 
@@ -107,7 +109,7 @@ def test_only_the_active_node_listens_and_answers(managed: Any, client: Client) 
 def test_illegal_transitions_change_nothing(managed: Any, client: Client) -> None:
     for state in ('unconfigured', 'inactive', 'active'):
         bring_to(client, state)
-        for name in live_node.TRANSITIONS:
+        for name in TRANSITIONS:
             if (state, name) not in NEXT_STATE:
                 assert not client.transition(name)
                 assert client.state() == state
@@ -195,7 +197,7 @@ def test_signal_while_the_node_configures_ends_it_cleanly(
 ) -> None:
     if not managed.ended:
         assert managed.end() == 0
-    service = (f'{live_node.NODE}/enable', ['std_srvs/srv/SetBool'])
+    service = (f'{NODE}/enable', ['std_srvs/srv/SetBool'])
     wait_until(lambda: service not in client.node.get_service_names_and_types(), 'an empty graph')
     node = start_node({'warmup_iterations': 100})
     wait_until(lambda: service in client.node.get_service_names_and_types(), 'the new node')

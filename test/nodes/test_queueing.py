@@ -11,8 +11,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-live_node = pytest.importorskip('live_node', reason='needs rclpy')
-from live_node import WARN, Client, image, pixels_of, ramp, wait_until
+pytest.importorskip('live_client', reason='needs rclpy')
+from image_messages import image, pixels_of, ramp, stamp
+from live_client import WARN, Client
+from live_node import wait_until
 
 from kd_perception.backends import create_backend
 from kd_perception.bundle import load_student
@@ -92,7 +94,7 @@ def test_overload_keeps_the_age_bounded_and_the_account_exact(ready: Any, client
     end = time.monotonic() + 4.0
     while time.monotonic() < end:
         message = messages[number % len(messages)]
-        live_node.stamp(message, client.now_ns())
+        stamp(message, client.now_ns())
         client.images.publish(message)
         number += 1
         time.sleep(0.002)

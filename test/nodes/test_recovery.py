@@ -10,8 +10,10 @@ from typing import Any
 
 import pytest
 
-live_node = pytest.importorskip('live_node', reason='needs rclpy')
-from live_node import ERROR, OK, Client, image, ramp, wait_until
+pytest.importorskip('live_client', reason='needs rclpy')
+from image_messages import image, ramp
+from live_client import ERROR, OK, Client
+from live_node import wait_until
 from rclpy.lifecycle import TransitionCallbackReturn
 from rclpy.parameter import Parameter
 from rclpy.qos import DurabilityPolicy, QoSProfile

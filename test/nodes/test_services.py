@@ -11,9 +11,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-live_node = pytest.importorskip('live_node', reason='needs rclpy')
+pytest.importorskip('live_client', reason='needs rclpy')
 from altered_students import BROKEN, reversed_student
-from live_node import ERROR, OK, WARN, Client, image, pixels_of, ramp, wait_until
+from image_messages import image, pixels_of, ramp
+from live_client import ERROR, OK, WARN, Client
+from live_node import NODE, wait_until
 
 pytestmark = pytest.mark.ros
 
@@ -114,7 +116,7 @@ def test_failed_reload_keeps_the_model(
 def test_two_reloads_at_once_are_both_answered(ready: Any, client: Client) -> None:
     from std_srvs.srv import Trigger
 
-    caller = client.node.create_client(Trigger, f'{live_node.NODE}/reload_model')
+    caller = client.node.create_client(Trigger, f'{NODE}/reload_model')
     assert caller.wait_for_service(10.0)
     answers = [caller.call_async(Trigger.Request()) for _ in range(2)]
     wait_until(lambda: all(answer.done() for answer in answers), 'two answers')

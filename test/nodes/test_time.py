@@ -9,8 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-live_node = pytest.importorskip('live_node', reason='needs rclpy')
-from live_node import OK, WARN, Client, image, pixels_of, ramp, stamp
+pytest.importorskip('live_client', reason='needs rclpy')
+from image_messages import image, pixels_of, ramp, stamp
+from live_client import OK, WARN, Client
+from live_node import wait_until
 from rosgraph_msgs.msg import Clock
 
 pytestmark = pytest.mark.ros
@@ -69,9 +71,7 @@ def test_duplicate_stamps_are_answered_one_by_one(ready: Any, client: Client) ->
     before = len(client.received['mask'])
     for seed in range(3):
         client.images.publish(image(ramp(seed), now_ns))
-    live_node.wait_until(
-        lambda: len(client.received['mask']) == before + 3, 'three answers to one stamp'
-    )
+    wait_until(lambda: len(client.received['mask']) == before + 3, 'three answers to one stamp')
 
 
 def test_jump_back_resets_the_gain_control(ready: Any, client: Client) -> None:
@@ -115,7 +115,7 @@ def clock(ready: Any, start_node: Callable[..., Any], client: Client) -> Iterato
     publisher = client.node.create_publisher(Clock, '/clock', 10)
     node = start_node({'use_sim_time': True, 'queue_policy': 'every',
                        'latency_budget_ms': 5000.0, 'input_timeout_s': 60.0})  # fmt: skip
-    live_node.wait_until(lambda: publisher.get_subscription_count() > 0, 'a clock listener')
+    wait_until(lambda: publisher.get_subscription_count() > 0, 'a clock listener')
     client.diagnostics.clear()
     client.wait_for_input()
     client.listen('mask', 'frame_status')

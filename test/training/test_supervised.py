@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The supervised recipe: it learns, it resumes bit for bit, it exports what it trained."""
+"""The supervised recipe: what it learns from, that it learns, and that it resumes bit for bit."""
 
 from __future__ import annotations
 
@@ -9,58 +9,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from supervised_runs import trained
 
-from kd_perception.bundle import load_student
 from kd_perception.errors import ConfigError
-from kd_perception.models import RepUNet, RepUNetConfig, build_network
-from training.checkpointing import LATEST
+from kd_perception.models import RepUNet, RepUNetConfig
 from training.data import world as world_data
-from training.data.augmentation import AugmentationConfig, JointConfig
-from training.data.world import WorldSplit, load_world
-from training.export import (
-    export_student,
-    logit_difference,
-    onnx_from_network,
-    recorded_metrics,
-)
+from training.data.world import load_world
 from training.losses import class_weights
 from training.recipes import supervised
 from training.recipes.supervised import SupervisedConfig
-from training.records import read_record, write_record
 from training.settings import load_config, plain
-
-WORLD = {'height': 64, 'width': 96, 'density': 3.0}
-
-
-@pytest.fixture(scope='module')
-def cache(tmp_path_factory):
-    return tmp_path_factory.mktemp('cache')
-
-
-@pytest.fixture
-def config(tmp_path, cache):
-    return SupervisedConfig(
-        name='tiny',
-        steps=8,
-        batch_size=4,
-        checkpoint_steps=3,
-        bfloat16=False,
-        cache=cache,
-        output=tmp_path / 'runs',
-        results=tmp_path / 'results',
-        train=WorldSplit('train', 1, 12, world=WORLD),
-        validation=WorldSplit('val', 1, 3, world=WORLD),
-        test=WorldSplit('test', 1, 3, world=WORLD),
-        presets=('night', 'shifted'),
-        preset_count=2,
-        augmentation=AugmentationConfig(JointConfig(64, 64, scale_low=0.9, scale_high=1.1)),
-    )
-
-
-def trained(config):
-    training = supervised.build(config)
-    supervised.fit(training, load_world(config.train, config.cache), config)
-    return training
 
 
 def state_of(training):
@@ -138,26 +96,6 @@ def test_run_does_not_go_on_in_a_changed_world(config, monkeypatch):
     monkeypatch.setattr(world_data, '_SOURCES', ('edited',))
     with pytest.raises(ConfigError, match='world has changed'):
         supervised.check_frames(supervised.build(config), config)
-
-
-def test_finished_run_is_exported_with_the_record_of_its_frames_only(config, tmp_path):
-    training = trained(config)
-    metrics = {'data_digest': {'train': training.frames['digest'], 'test': 'def'}}
-    write_record(config.record_path, {'metrics': metrics})
-    assert recorded_metrics(config, training) == metrics
-    assert recorded_metrics(dataclasses.replace(config, steps=9), training) is None
-    metrics['data_digest']['train'] = 'of another world'
-    write_record(config.record_path, {'metrics': metrics})
-    with pytest.raises(ConfigError, match=r'must be of the checkpoint.*of another world'):
-        export_student(config, tmp_path / 'student')
-    assert not (tmp_path / 'student').exists()
-
-
-def test_run_without_a_record_is_not_exported_in_a_changed_world(config, tmp_path, monkeypatch):
-    trained(config)
-    monkeypatch.setattr(world_data, '_SOURCES', ('edited',))
-    with pytest.raises(ConfigError, match='world has changed'):
-        export_student(config, tmp_path / 'student')
 
 
 def test_defaults_are_those_of_the_shipped_student():
@@ -245,69 +183,3 @@ def test_prior_correction_shifts_logits_by_half_the_log_weight():
         after = supervised.deployable(average, weight, 0.5)(image)
     shift = (before - after).mean(dim=(0, 2, 3))
     torch.testing.assert_close(shift, torch.tensor([0.0, np.log(2.0), np.log(3.0)]).float())
-
-
-@pytest.mark.slow
-def test_run_writes_its_record_and_exports_what_it_trained(config, tmp_path):
-    arguments = [
-        *('--name', 'tiny', '--steps', '4', '--batch_size', '2', '--bfloat16', 'false'),
-        *('--cache', str(config.cache), '--output', str(config.output)),
-        *('--results', str(config.results), '--augmentation.view.height', '64'),
-        *('--augmentation.view.width', '64'),
-    ]
-    arguments += ['--presets', '[fog, shifted]', '--preset_count', '2']
-    for split, count in (('train', 6), ('validation', 2), ('test', 2)):
-        arguments += [f'--{split}.world', '{height: 64, width: 96}']
-        arguments += [f'--{split}.count', str(count)]
-    supervised.main(arguments)
-    record = read_record(config.results / 'tiny_seed0.json')
-    assert record['trained_on'] == 'synthetic'
-    assert set(record['metrics']['synthetic_test']['iou']) >= {'car', 'person', 'bump'}
-    assert list(record['metrics']['presets']) == ['fog', 'shifted']
-    assert 0.0 <= record['metrics']['presets']['fog']['boundary_f_3px'] <= 1.0
-    assert len(record['metrics']['data_digest']['train']) == 64
-    settings = load_config(SupervisedConfig, arguments)
-    assert set(record['frame_keys']) == {'train', 'validation', 'test', 'fog', 'shifted'}
-    assert record['frame_keys']['fog'] == settings.preset_splits()['fog'].key()
-    assert record['metrics']['data_digest'].keys() == record['frame_keys'].keys()
-    folder = tmp_path / 'students' / 'tiny'
-    sha256 = export_student(settings, folder)
-    student = load_student(folder, sha256=sha256)
-    assert student.spec.logits_shape == (1, 9, 120, 160)
-    assert student.spec.provenance['seed'] == 0
-    assert student.spec.calibration.temperature == pytest.approx(
-        record['metrics']['calibration']['temperature']
-    )
-    network = build_network(student.spec.architecture)
-    from safetensors.torch import load
-
-    network.load_state_dict(load(student.weights))
-    image = np.random.default_rng(1).random((1, 1, 480, 640), dtype=np.float32)
-    assert logit_difference(network, student.onnx, image) < 1e-3
-    assert 'synthetic' in (folder / 'MODEL_CARD.md').read_text()
-
-
-def test_export_needs_a_checkpoint(config, tmp_path):
-    with pytest.raises(ConfigError, match='train this run first'):
-        export_student(config, tmp_path / 'student')
-    assert not (config.folder / LATEST).exists()
-
-
-def test_networks_that_see_color_are_not_exported(config, tmp_path):
-    with pytest.raises(ConfigError, match='thermal network'):
-        export_student(dataclasses.replace(config, modality='rgbt'), tmp_path / 'student')
-
-
-def test_exported_graph_has_a_static_shape_and_the_agreed_opset():
-    onnx = pytest.importorskip('onnx')
-    network = RepUNet(RepUNetConfig(1, 9, (4, 4, 4, 4, 4), (1, 1, 1, 1, 1), 4)).folded()
-    data = onnx_from_network(network, (64, 96))
-    assert b'.py' not in data, 'no stack trace of the exporting machine'
-    model = onnx.load_from_string(data)
-    shapes = [
-        [d.dim_value for d in value.type.tensor_type.shape.dim]
-        for value in (model.graph.input[0], model.graph.output[0])
-    ]
-    assert shapes == [[1, 1, 64, 96], [1, 9, 16, 24]]
-    assert {i.domain: i.version for i in model.opset_import}[''] == 20
-    assert {node.op_type for node in model.graph.node} <= {'Conv', 'Relu', 'Add', 'Resize'}

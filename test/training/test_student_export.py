@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A trained run is exported as a student, with the record of its own frames."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+from supervised_runs import trained
+
+from kd_perception.bundle import load_student
+from kd_perception.errors import ConfigError
+from kd_perception.models import RepUNet, RepUNetConfig, build_network
+from training.checkpointing import LATEST
+from training.data import world as world_data
+from training.export import (
+    export_student,
+    logit_difference,
+    onnx_from_network,
+    recorded_metrics,
+)
+from training.recipes import supervised
+from training.recipes.supervised import SupervisedConfig
+from training.records import read_record, write_record
+from training.settings import load_config
+
+
+def test_finished_run_is_exported_with_the_record_of_its_frames_only(config, tmp_path):
+    training = trained(config)
+    metrics = {'data_digest': {'train': training.frames['digest'], 'test': 'def'}}
+    write_record(config.record_path, {'metrics': metrics})
+    assert recorded_metrics(config, training) == metrics
+    assert recorded_metrics(dataclasses.replace(config, steps=9), training) is None
+    metrics['data_digest']['train'] = 'of another world'
+    write_record(config.record_path, {'metrics': metrics})
+    with pytest.raises(ConfigError, match=r'must be of the checkpoint.*of another world'):
+        export_student(config, tmp_path / 'student')
+    assert not (tmp_path / 'student').exists()
+
+
+def test_run_without_a_record_is_not_exported_in_a_changed_world(config, tmp_path, monkeypatch):
+    trained(config)
+    monkeypatch.setattr(world_data, '_SOURCES', ('edited',))
+    with pytest.raises(ConfigError, match='world has changed'):
+        export_student(config, tmp_path / 'student')
+
+
+@pytest.mark.slow
+def test_run_writes_its_record_and_exports_what_it_trained(config, tmp_path):
+    arguments = [
+        *('--name', 'tiny', '--steps', '4', '--batch_size', '2', '--bfloat16', 'false'),
+        *('--cache', str(config.cache), '--output', str(config.output)),
+        *('--results', str(config.results), '--augmentation.view.height', '64'),
+        *('--augmentation.view.width', '64'),
+    ]
+    arguments += ['--presets', '[fog, shifted]', '--preset_count', '2']
+    for split, count in (('train', 6), ('validation', 2), ('test', 2)):
+        arguments += [f'--{split}.world', '{height: 64, width: 96}']
+        arguments += [f'--{split}.count', str(count)]
+    supervised.main(arguments)
+    record = read_record(config.results / 'tiny_seed0.json')
+    assert record['trained_on'] == 'synthetic'
+    assert set(record['metrics']['synthetic_test']['iou']) >= {'car', 'person', 'bump'}
+    assert list(record['metrics']['presets']) == ['fog', 'shifted']
+    assert 0.0 <= record['metrics']['presets']['fog']['boundary_f_3px'] <= 1.0
+    assert len(record['metrics']['data_digest']['train']) == 64
+    settings = load_config(SupervisedConfig, arguments)
+    assert set(record['frame_keys']) == {'train', 'validation', 'test', 'fog', 'shifted'}
+    assert record['frame_keys']['fog'] == settings.preset_splits()['fog'].key()
+    assert record['metrics']['data_digest'].keys() == record['frame_keys'].keys()
+    folder = tmp_path / 'students' / 'tiny'
+    sha256 = export_student(settings, folder)
+    student = load_student(folder, sha256=sha256)
+    assert student.spec.logits_shape == (1, 9, 120, 160)
+    assert student.spec.provenance['seed'] == 0
+    assert student.spec.calibration.temperature == pytest.approx(
+        record['metrics']['calibration']['temperature']
+    )
+    network = build_network(student.spec.architecture)
+    from safetensors.torch import load
+
+    network.load_state_dict(load(student.weights))
+    image = np.random.default_rng(1).random((1, 1, 480, 640), dtype=np.float32)
+    assert logit_difference(network, student.onnx, image) < 1e-3
+    assert 'synthetic' in (folder / 'MODEL_CARD.md').read_text()
+
+
+def test_export_needs_a_checkpoint(config, tmp_path):
+    with pytest.raises(ConfigError, match='train this run first'):
+        export_student(config, tmp_path / 'student')
+    assert not (config.folder / LATEST).exists()
+
+
+def test_networks_that_see_color_are_not_exported(config, tmp_path):
+    with pytest.raises(ConfigError, match='thermal network'):
+        export_student(dataclasses.replace(config, modality='rgbt'), tmp_path / 'student')
+
+
+def test_exported_graph_has_a_static_shape_and_the_agreed_opset():
+    onnx = pytest.importorskip('onnx')
+    network = RepUNet(RepUNetConfig(1, 9, (4, 4, 4, 4, 4), (1, 1, 1, 1, 1), 4)).folded()
+    data = onnx_from_network(network, (64, 96))
+    assert b'.py' not in data, 'no stack trace of the exporting machine'
+    model = onnx.load_from_string(data)
+    shapes = [
+        [d.dim_value for d in value.type.tensor_type.shape.dim]
+        for value in (model.graph.input[0], model.graph.output[0])
+    ]
+    assert shapes == [[1, 1, 64, 96], [1, 9, 16, 24]]
+    assert {i.domain: i.version for i in model.opset_import}[''] == 20
+    assert {node.op_type for node in model.graph.node} <= {'Conv', 'Relu', 'Add', 'Resize'}

@@ -14,6 +14,7 @@ import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from kd_perception.bench.command import declare_bench
 from kd_perception.errors import ConfigError, KdPerceptionError
 from kd_perception.world_export.arguments import declare_world
 
@@ -223,6 +224,11 @@ _COMMANDS: dict[str, tuple[str, str, Declare]] = {
         'make a synthetic data set in a public layout, or a recorded drive',
         'kd-perception world mfnet synthetic --splits train=400 val=100 test=100',
         declare_world,
+    ),
+    'bench': (
+        'time students on every backend of this machine, beside the usual ways',
+        'kd-perception bench --rounds 50 --json latency.jsonl',
+        declare_bench,
     ),
     'doctor': (
         'tell what works on this machine, and what to do about what does not',

@@ -133,6 +133,13 @@ def run_world(arguments: argparse.Namespace) -> int:
     return world_export.run(arguments)
 
 
+def run_bench(arguments: argparse.Namespace) -> int:
+    """Time students on this machine."""
+    from kd_perception.bench import command as bench
+
+    return bench.run(arguments)
+
+
 def run_doctor(arguments: argparse.Namespace) -> int:
     """Tell what works on this machine."""
     from kd_perception import doctor

@@ -49,10 +49,14 @@ def belongs_to(module: str, package: str) -> bool:
     return module == package or module.startswith(package + '.')
 
 
-UPPER = (
-    'kd_perception.nodes',
+TORCH_MODULES = (
     'kd_perception.models',
     'kd_perception.backends.torch_backend',
+    'kd_perception.bench.torch_parts',
+)
+UPPER = (
+    'kd_perception.nodes',
+    *TORCH_MODULES,
 )
 
 
@@ -101,12 +105,11 @@ def test_ros_is_imported_by_the_nodes_only() -> None:
     assert violations(files, is_ros) == []
 
 
-def test_torch_is_imported_by_models_and_its_backend_only() -> None:
-    allowed = ('kd_perception.models', 'kd_perception.backends.torch_backend')
+def test_torch_is_imported_by_few_modules_only() -> None:
     files = [
         path
         for path in files_below(PACKAGE)
-        if not any(belongs_to(module_name(path), package) for package in allowed)
+        if not any(belongs_to(module_name(path), package) for package in TORCH_MODULES)
     ]
     assert violations(files, is_torch) == []
 

@@ -17,16 +17,24 @@ from kd_perception.encodings import THERMAL_ENCODINGS
 from kd_perception.errors import BackendError, ConfigError, ImageEncodingError
 from kd_perception.frames import ByteImage, Float32Image, Frame, Image
 from kd_perception.freeze import FreezeConfig, FreezeDetector
-from kd_perception.postprocessing import Prediction, prediction_from_logits
+from kd_perception.postprocessing import (
+    Prediction,
+    mask_from_logits,
+    prediction_from_logits,
+)
 from kd_perception.preprocessing import (
     Agc,
     AgcConfig,
+    Letterbox,
     Radiometry,
     gray_from_color,
     letterbox,
     network_input,
 )
 from kd_perception.uncertainty import IGNORE_INDEX
+
+_Images = tuple[ByteImage, ByteImage | None, Float32Image | None]
+"""Mask, confidence and uncertainty; the latter two are None where nobody asked for them."""
 
 OUTPUT_SIZES = ('input', 'network')
 
@@ -75,7 +83,8 @@ class Output(Flag):
     UNCERTAINTY = auto()
     AGC_IMAGE = auto()
     TEMPERATURE = auto()
-    PREDICTION = MASK | CONFIDENCE | UNCERTAINTY
+    SURENESS = CONFIDENCE | UNCERTAINTY
+    PREDICTION = MASK | SURENESS
     ALL = PREDICTION | AGC_IMAGE | TEMPERATURE
 
 
@@ -94,7 +103,9 @@ class Result:
     Attributes:
         mask: HxW uint8 class ids; 255 where there is no prediction.
         confidence: HxW uint8, round(255 * calibrated largest probability); 0 where mask is 255.
+            None when neither it nor the uncertainty was asked for.
         uncertainty: HxW float32, calibrated entropy / ln(classes), 0 to 1; NaN without prediction.
+            None as the confidence.
         agc_image: HxW uint8, what the network saw before resizing; None when not asked for.
         temperature: HxW float32 [deg C]; None without radiometry or when not asked for.
         agc_low: Raw value that became black.
@@ -106,8 +117,8 @@ class Result:
     """
 
     mask: ByteImage
-    confidence: ByteImage
-    uncertainty: Float32Image
+    confidence: ByteImage | None
+    uncertainty: Float32Image | None
     agc_image: ByteImage | None
     temperature: Float32Image | None
     agc_low: float
@@ -116,6 +127,12 @@ class Result:
     held: bool
     saturated_share: float
     timings: Timings
+
+    @property
+    def prediction(self) -> Prediction:
+        """Mask, confidence and uncertainty of a frame whose confidence was asked for."""
+        assert self.confidence is not None and self.uncertainty is not None
+        return Prediction(self.mask, self.confidence, self.uncertainty)
 
 
 def gain_difference(student: Student, config: PipelineConfig) -> str:
@@ -174,6 +191,7 @@ class Pipeline:
         gray = np.zeros(self.student.spec.image_size, np.float32)
         for _ in range(iterations):
             self._predict(gray)
+            self._predict(gray, Output.MASK)  # compiled on its own
 
     def step(self, frame: Frame, outputs: Output = Output.ALL) -> Result:
         """Run one frame.
@@ -200,7 +218,7 @@ class Pipeline:
         if skipped or not outputs & Output.PREDICTION:
             prediction, timings = self._no_prediction(gray), Timings(preprocess_ms, 0.0, 0.0)
         else:
-            prediction, timings = self._timed_prediction(gray, preprocess_ms)
+            prediction, timings = self._timed_prediction(gray, preprocess_ms, outputs)
         return Result(
             *prediction,
             agc_image=_byte_image(gray) if outputs & Output.AGC_IMAGE else None,
@@ -224,12 +242,14 @@ class Pipeline:
         )
 
     def _timed_prediction(
-        self, gray: Float32Image, preprocess_ms: float
-    ) -> tuple[Prediction, Timings]:
-        prediction, resize_ms, infer_ms, postprocess_ms = self._predict(gray)
+        self, gray: Float32Image, preprocess_ms: float, outputs: Output
+    ) -> tuple[_Images, Timings]:
+        prediction, resize_ms, infer_ms, postprocess_ms = self._predict(gray, outputs)
         return prediction, Timings(preprocess_ms + resize_ms, infer_ms, postprocess_ms)
 
-    def _predict(self, gray: Float32Image) -> tuple[Prediction, float, float, float]:
+    def _predict(
+        self, gray: Float32Image, outputs: Output = Output.PREDICTION
+    ) -> tuple[_Images, float, float, float]:
         """Run the network; gives the prediction and the times of resize, network and reduction."""
         start = perf_counter()
         image, box = network_input(gray, self.student.spec.image_size)
@@ -241,16 +261,19 @@ class Pipeline:
                 f'the network must return finite logits; {self.backend.name} in '
                 f'{self.backend.precision} did not: set precision to fp32'
             )
-        prediction = prediction_from_logits(
-            logits,
-            box,
-            temperature=self.student.spec.calibration.temperature,
-            size=box.camera_size if self.config.output_size == 'input' else box.content_size,
-        )
-        self._drop_unsure(prediction)
+        prediction = self._reduce(logits, box, outputs)
         moments = (start, resized, inferred, perf_counter())
         resize_ms, infer_ms, postprocess_ms = np.diff(moments) * 1e3
         return prediction, float(resize_ms), float(infer_ms), float(postprocess_ms)
+
+    def _reduce(self, logits: Float32Image, box: Letterbox, outputs: Output) -> _Images:
+        temperature = self.student.spec.calibration.temperature
+        size = box.camera_size if self.config.output_size == 'input' else box.content_size
+        if not outputs & Output.SURENESS and self.config.min_confidence == 0:
+            return mask_from_logits(logits, box, temperature=temperature, size=size), None, None
+        prediction = prediction_from_logits(logits, box, temperature=temperature, size=size)
+        self._drop_unsure(prediction)
+        return prediction
 
     def _drop_unsure(self, prediction: Prediction) -> None:
         if self.config.min_confidence > 0:
@@ -259,11 +282,11 @@ class Pipeline:
             prediction.confidence[unsure] = 0
             prediction.uncertainty[unsure] = np.nan
 
-    def _no_prediction(self, gray: Float32Image) -> Prediction:
+    def _no_prediction(self, gray: Float32Image) -> _Images:
         size = gray.shape
         if self.config.output_size == 'network':
             size = letterbox(size, self.student.spec.image_size).content_size
-        return Prediction(
+        return (
             np.full(size, IGNORE_INDEX, np.uint8),
             np.zeros(size, np.uint8),
             np.full(size, np.nan, np.float32),

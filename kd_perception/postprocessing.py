@@ -51,16 +51,46 @@ def prediction_from_logits(
     Raises:
         ShapeError: Another number of dimensions or of classes.
     """
-    if logits.ndim != 4 or logits.shape[0] != 1 or not 2 <= logits.shape[1] <= 255:
-        raise ShapeError(f'logits must be (1, 2 to 255, h, w); received {logits.shape}')
-    rows = _positions(size[0], box.content_size[0], box.network_size[0], logits.shape[2])
-    columns = _positions(size[1], box.content_size[1], box.network_size[1], logits.shape[3])
+    rows, columns = _grid(logits, box, size)
     prediction = Prediction(
         np.empty(size, np.uint8), np.empty(size, np.uint8), np.empty(size, np.float32)
     )
     scaled = np.ascontiguousarray(logits[0], np.float32)
     _reduce(scaled, np.float32(1.0 / temperature), *rows, *columns, *prediction)
     return prediction
+
+
+def mask_from_logits(
+    logits: Float32Image, box: Letterbox, *, temperature: float, size: tuple[int, int]
+) -> ByteImage:
+    """The mask of `prediction_from_logits` alone, bit for bit, in half the time.
+
+    Args:
+        logits: (1, C, h, w) float32 with C from 2 to 255, finite.
+        box: Where the camera image lies in the network input.
+        temperature: Calibration temperature; where classes are equal, rounding depends on it.
+        size: (height, width) of the result: the camera's or the content's in the network.
+
+    Raises:
+        ShapeError: Another number of dimensions or of classes.
+    """
+    rows, columns = _grid(logits, box, size)
+    mask = np.empty(size, np.uint8)
+    scaled = np.ascontiguousarray(logits[0], np.float32)
+    _reduce_to_mask(scaled, np.float32(1.0 / temperature), *rows, *columns, mask)
+    return mask
+
+
+def _grid(
+    logits: Float32Image, box: Letterbox, size: tuple[int, int]
+) -> tuple[tuple[Array, Array], tuple[Array, Array]]:
+    """Find where the rows and the columns of the result lie in the logits."""
+    if logits.ndim != 4 or logits.shape[0] != 1 or not 2 <= logits.shape[1] <= 255:
+        raise ShapeError(f'logits must be (1, 2 to 255, h, w); received {logits.shape}')
+    return (
+        _positions(size[0], box.content_size[0], box.network_size[0], logits.shape[2]),
+        _positions(size[1], box.content_size[1], box.network_size[1], logits.shape[3]),
+    )
 
 
 @lru_cache(maxsize=16)
@@ -110,37 +140,88 @@ def _reduce(
     confidence: Array,
     uncertainty: Array,
 ) -> None:
-    """Fill mask, confidence and uncertainty row by row.
-
-    The two logit rows around an image row are stretched to image width once and kept until the
-    image rows leave them.
-    """
-    classes, height, cells = logits.shape
+    """Fill mask, confidence and uncertainty row by row."""
     width = columns.shape[0]
-    low = np.empty(cells + 1, np.float32)
-    pair = np.empty((2, classes, width), np.float32)
-    scores = np.empty((classes, width), np.float32)
-    sums = np.empty((4, width), np.float32)
-    whole = np.empty((2, width), np.int32)
+    low, pair, scores = _row_buffers(logits, width)
+    top = np.empty(width, np.float32)
+    best = np.empty(width, np.int32)
+    sums = np.empty((3, width), np.float32)
+    exponent = np.empty(width, np.int32)
     above, upper = -2, 0
     for y in range(rows.shape[0]):
-        if rows[y] != above:
-            if rows[y] == above + 1:
-                upper = 1 - upper
-            else:
-                _stretch(
-                    logits[:, rows[y]],
-                    inverse_temperature,
-                    columns,
-                    column_shares,
-                    low,
-                    pair[upper],
-                )
-            above = rows[y]
-            below = logits[:, min(above + 1, height - 1)]
-            _stretch(below, inverse_temperature, columns, column_shares, low, pair[1 - upper])
+        above, upper = _move_to(
+            rows[y], above, upper, logits, inverse_temperature, columns, column_shares, low, pair
+        )
         _blend_rows(pair[upper], pair[1 - upper], row_shares[y], scores)
-        _reduce_row(scores, sums, whole, mask[y], confidence[y], uncertainty[y])
+        _best_of_row(scores, top, best)
+        _sum_up_row(scores, top, sums, exponent, confidence[y], uncertainty[y])
+        for x in range(width):
+            mask[y, x] = best[x]
+
+
+@_compiled
+def _reduce_to_mask(
+    logits: Array,
+    inverse_temperature: np.float32,
+    rows: Array,
+    row_shares: Array,
+    columns: Array,
+    column_shares: Array,
+    mask: Array,
+) -> None:
+    """Fill the mask row by row."""
+    width = columns.shape[0]
+    low, pair, scores = _row_buffers(logits, width)
+    top = np.empty(width, np.float32)
+    best = np.empty(width, np.int32)
+    above, upper = -2, 0
+    for y in range(rows.shape[0]):
+        above, upper = _move_to(
+            rows[y], above, upper, logits, inverse_temperature, columns, column_shares, low, pair
+        )
+        _blend_rows(pair[upper], pair[1 - upper], row_shares[y], scores)
+        _best_of_row(scores, top, best)
+        for x in range(width):
+            mask[y, x] = best[x]
+
+
+@numba.njit(inline='always', **_COMPILE)
+def _row_buffers(logits: Array, width: int) -> tuple[Array, Array, Array]:
+    """A padded logit row, two stretched rows of all classes, and one blended from them."""
+    classes = logits.shape[0]
+    return (
+        np.empty(logits.shape[2] + 1, np.float32),
+        np.empty((2, classes, width), np.float32),
+        np.empty((classes, width), np.float32),
+    )
+
+
+@numba.njit(inline='always', **_COMPILE)
+def _move_to(
+    row: int,
+    above: int,
+    upper: int,
+    logits: Array,
+    inverse_temperature: np.float32,
+    columns: Array,
+    column_shares: Array,
+    low: Array,
+    pair: Array,
+) -> tuple[int, int]:
+    """Stretch the two logit rows around an image row, once, and keep them until it leaves them.
+
+    Returns:
+        The logit row above the image row, and where in `pair` it is.
+    """
+    if row != above:
+        if row == above + 1:
+            upper = 1 - upper
+        else:
+            _stretch(logits[:, row], inverse_temperature, columns, column_shares, low, pair[upper])
+        above = row
+        below = logits[:, min(above + 1, logits.shape[1] - 1)]
+        _stretch(below, inverse_temperature, columns, column_shares, low, pair[1 - upper])
+    return above, upper
 
 
 @numba.njit(inline='always', **_COMPILE)
@@ -172,24 +253,30 @@ def _blend_rows(upper: Array, lower: Array, share: np.float32, scores: Array) ->
 
 
 @numba.njit(inline='always', **_COMPILE)
-def _reduce_row(
-    scores: Array, sums: Array, whole: Array, mask: Array, confidence: Array, uncertainty: Array
-) -> None:
-    """Reduce one row of full-size scores; every inner loop is plain enough to be vectorized."""
+def _best_of_row(scores: Array, top: Array, best: Array) -> None:
+    """Largest score of every pixel of a row, and its class."""
     classes, width = scores.shape
-    top, total, moment, power = sums[0], sums[1], sums[2], sums[3]
-    best, exponent = whole[0], whole[1]
-    power_bits, total_bits = power.view(np.int32), total.view(np.int32)
     for x in range(width):
         top[x] = scores[0, x]
         best[x] = 0
-        total[x] = 0.0
-        moment[x] = 0.0
     for c in range(1, classes):
         for x in range(width):
             better = scores[c, x] > top[x]
             top[x] = scores[c, x] if better else top[x]
             best[x] = c if better else best[x]
+
+
+@numba.njit(inline='always', **_COMPILE)
+def _sum_up_row(
+    scores: Array, top: Array, sums: Array, exponent: Array, confidence: Array, uncertainty: Array
+) -> None:
+    """Confidence and uncertainty of a row; every loop is plain enough to be vectorized."""
+    classes, width = scores.shape
+    total, moment, power = sums[0], sums[1], sums[2]
+    power_bits, total_bits = power.view(np.int32), total.view(np.int32)
+    for x in range(width):
+        total[x] = 0.0
+        moment[x] = 0.0
     for c in range(classes):
         # exp(s) = 2^n * exp(s - n ln 2), with 2^n written straight into a float's exponent bits.
         for x in range(width):
@@ -206,7 +293,6 @@ def _reduce_row(
         inverse = _ONE / total[x]
         moment[x] *= inverse
         confidence[x] = np.uint8(np.float32(255.0) * inverse + _HALF)
-        mask[x] = best[x]
     for x in range(width):
         exponent[x] = (total_bits[x] - _ROOT_HALF_BITS) >> 23
         power_bits[x] = total_bits[x] - (exponent[x] << 23)

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
+import dataclasses
 import math
 from pathlib import Path
 
@@ -78,6 +79,20 @@ def test_only_wanted_results_are_made(pipeline: Pipeline) -> None:
     assert (result.mask == 255).all()
     assert np.isnan(result.uncertainty).all()
     assert pipeline.step(ramp(), Output.MASK).agc_image is None
+
+
+def test_mask_alone_is_that_of_all_results(pipeline: Pipeline) -> None:
+    alone, full = (pipeline.step(ramp(), wanted) for wanted in (Output.MASK, Output.PREDICTION))
+    assert alone.confidence is None and alone.uncertainty is None
+    np.testing.assert_array_equal(alone.mask, full.prediction.mask)
+
+
+def test_mask_alone_leaves_unsure_pixels_out_as_well(pipeline: Pipeline) -> None:
+    sure = np.median(pipeline.step(ramp()).prediction.confidence) / 255
+    pipeline.configure(dataclasses.replace(STEADY, min_confidence=float(sure)))
+    alone, full = (pipeline.step(ramp(), wanted) for wanted in (Output.MASK, Output.PREDICTION))
+    assert 0 < (full.mask == 255).mean() < 1
+    np.testing.assert_array_equal(alone.mask, full.mask)
 
 
 def test_color_is_refused_unless_allowed(pipeline: Pipeline) -> None:

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kd_perception.errors import ShapeError
-from kd_perception.postprocessing import prediction_from_logits
+from kd_perception.postprocessing import mask_from_logits, prediction_from_logits
 from kd_perception.preprocessing import letterbox
 from kd_perception.uncertainty import confidence_from_logits
 
@@ -88,3 +88,29 @@ def test_wrong_shapes_are_refused(shape: tuple[int, ...]) -> None:
     box = letterbox((32, 32), (32, 32))
     with pytest.raises(ShapeError):
         prediction_from_logits(np.zeros(shape, np.float32), box, temperature=1.0, size=(32, 32))
+
+
+@given(
+    classes=st.integers(2, 12),
+    camera=st.sampled_from([(48, 64), (31, 57), (96, 128), (7, 9)]),
+    temperature=st.floats(0.2, 5.0),
+    seed=st.integers(0, 99),
+)
+@settings(max_examples=40)
+def test_mask_alone_is_the_same_bit_for_bit(
+    classes: int, camera: tuple[int, int], temperature: float, seed: int
+) -> None:
+    rng = np.random.default_rng(seed)
+    logits = rng.normal(0, 3, (1, classes, 24, 32)).astype(np.float32)
+    logits[..., ::5] = np.round(logits[..., ::5])  # equal scores, too
+    box = letterbox(camera, (96, 128))
+    full = prediction_from_logits(logits, box, temperature=temperature, size=camera)
+    alone = mask_from_logits(logits, box, temperature=temperature, size=camera)
+    np.testing.assert_array_equal(alone, full.mask)
+
+
+def test_mask_alone_refuses_other_shapes() -> None:
+    box = letterbox((48, 64), (48, 64))
+    for shape in ((1, 1, 12, 16), (2, 3, 12, 16), (3, 12, 16)):
+        with pytest.raises(ShapeError):
+            mask_from_logits(np.zeros(shape, np.float32), box, temperature=1.0, size=(48, 64))

@@ -83,11 +83,10 @@ class PipelineStack:
         start = perf_counter()
         result = self._pipeline.step(frame, Output.PREDICTION)
         answered = perf_counter()
-        prediction = Prediction(result.mask, result.confidence, result.uncertainty)
-        pack(prediction)
+        pack(result.prediction)
         end = perf_counter()
         stages = (*result.timings, 1e3 * (end - answered))
-        return Answer(prediction, StageTimes(*stages, 1e3 * (end - start)))
+        return Answer(result.prediction, StageTimes(*stages, 1e3 * (end - start)))
 
 
 class StagedStack:

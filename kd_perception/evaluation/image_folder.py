@@ -126,8 +126,8 @@ def _entry(name: str, frame: Frame, result: Result, pipeline: Pipeline) -> dict[
         'agc_high': result.agc_high,
         'class_shares': {key: round(value, 6) for key, value in shares.items()},
         'unpredicted_share': float(pixels[IGNORE_INDEX]),
-        'mean_confidence': float(result.confidence.mean() / 255.0),
-        'mean_uncertainty': float(np.nan_to_num(result.uncertainty).mean()),
+        'mean_confidence': float(result.prediction.confidence.mean() / 255.0),
+        'mean_uncertainty': float(np.nan_to_num(result.prediction.uncertainty).mean()),
         'mask_sha256': array_sha256(result.mask),
     }
 

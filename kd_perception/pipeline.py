@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from kd_perception.backends import Backend
+from kd_perception.backends import Backend, FrameBackend
 from kd_perception.bundle import Student
 from kd_perception.encodings import THERMAL_ENCODINGS
 from kd_perception.errors import BackendError, ConfigError, ImageEncodingError
@@ -25,6 +25,7 @@ from kd_perception.postprocessing import (
 from kd_perception.preprocessing import (
     Agc,
     AgcConfig,
+    AgcImage,
     Letterbox,
     Radiometry,
     gray_from_color,
@@ -188,10 +189,10 @@ class Pipeline:
         Raises:
             BackendError: The network cannot run.
         """
-        gray = np.zeros(self.student.spec.image_size, np.float32)
+        blank = AgcImage(np.zeros(self.student.spec.image_size, np.uint16), 0.0, 1.0)
         for _ in range(iterations):
-            self._predict(gray)
-            self._predict(gray, Output.MASK)  # compiled on its own
+            self._predict(blank)
+            self._predict(blank, Output.MASK)  # compiled on its own
 
     def step(self, frame: Frame, outputs: Output = Output.ALL) -> Result:
         """Run one frame.
@@ -208,23 +209,23 @@ class Pipeline:
         start = perf_counter()
         image = self._thermal_image(frame)
         letterbox((image.shape[0], image.shape[1]), self.student.spec.image_size)
-        gray, low, high = self._agc(image, frame.stamp_ns)
+        seen = self._agc(image, frame.stamp_ns)
         frozen = self._freeze.is_frozen(frame, self.config.freeze)
         if self._freeze.thawed:
             self._agc.reset()
-            gray, low, high = self._agc(image, frame.stamp_ns)
+            seen = self._agc(image, frame.stamp_ns)
         preprocess_ms = (perf_counter() - start) * 1e3
         skipped = frozen and self.config.freeze.policy != 'pass'
         if skipped or not outputs & Output.PREDICTION:
-            prediction, timings = self._no_prediction(gray), Timings(preprocess_ms, 0.0, 0.0)
+            prediction, timings = self._no_prediction(seen), Timings(preprocess_ms, 0.0, 0.0)
         else:
-            prediction, timings = self._timed_prediction(gray, preprocess_ms, outputs)
+            prediction, timings = self._timed_prediction(seen, preprocess_ms, outputs)
         return Result(
             *prediction,
-            agc_image=_byte_image(gray) if outputs & Output.AGC_IMAGE else None,
+            agc_image=_byte_image(seen.gray) if outputs & Output.AGC_IMAGE else None,
             temperature=self._temperature(image) if outputs & Output.TEMPERATURE else None,
-            agc_low=low,
-            agc_high=high,
+            agc_low=seen.low,
+            agc_high=seen.high,
             frozen=frozen,
             held=frozen and self.config.freeze.policy == 'hold',
             saturated_share=_saturated_share(image),
@@ -242,17 +243,20 @@ class Pipeline:
         )
 
     def _timed_prediction(
-        self, gray: Float32Image, preprocess_ms: float, outputs: Output
+        self, seen: AgcImage, preprocess_ms: float, outputs: Output
     ) -> tuple[_Images, Timings]:
-        prediction, resize_ms, infer_ms, postprocess_ms = self._predict(gray, outputs)
+        prediction, resize_ms, infer_ms, postprocess_ms = self._predict(seen, outputs)
         return prediction, Timings(preprocess_ms + resize_ms, infer_ms, postprocess_ms)
 
     def _predict(
-        self, gray: Float32Image, outputs: Output = Output.PREDICTION
+        self, seen: AgcImage, outputs: Output = Output.PREDICTION
     ) -> tuple[_Images, float, float, float]:
-        """Run the network; gives the prediction and the times of resize, network and reduction."""
+        """Run the network; gives the prediction and the times of input, network and reduction."""
         start = perf_counter()
-        image, box = network_input(gray, self.student.spec.image_size)
+        whole = self._predict_on_device(seen)
+        if whole is not None:
+            return whole, 0.0, (perf_counter() - start) * 1e3, 0.0
+        image, box = network_input(seen.gray, self.student.spec.image_size)
         resized = perf_counter()
         logits = self.backend.infer(image)
         inferred = perf_counter()
@@ -265,6 +269,15 @@ class Pipeline:
         moments = (start, resized, inferred, perf_counter())
         resize_ms, infer_ms, postprocess_ms = np.diff(moments) * 1e3
         return prediction, float(resize_ms), float(infer_ms), float(postprocess_ms)
+
+    def _predict_on_device(self, seen: AgcImage) -> Prediction | None:
+        """Give the raw frame to a backend that takes such; None where it must be fitted first."""
+        fits = seen.image.shape == self.student.spec.image_size and seen.curve is None
+        if not fits or not isinstance(self.backend, FrameBackend):
+            return None
+        prediction = self.backend.predict(seen.image, seen.low, seen.high)
+        self._drop_unsure(prediction)
+        return prediction
 
     def _reduce(self, logits: Float32Image, box: Letterbox, outputs: Output) -> _Images:
         temperature = self.student.spec.calibration.temperature
@@ -282,8 +295,8 @@ class Pipeline:
             prediction.confidence[unsure] = 0
             prediction.uncertainty[unsure] = np.nan
 
-    def _no_prediction(self, gray: Float32Image) -> _Images:
-        size = gray.shape
+    def _no_prediction(self, seen: AgcImage) -> _Images:
+        size = seen.image.shape
         if self.config.output_size == 'network':
             size = letterbox(size, self.student.spec.image_size).content_size
         return (

@@ -52,6 +52,7 @@ def belongs_to(module: str, package: str) -> bool:
 TORCH_MODULES = (
     'kd_perception.models',
     'kd_perception.backends.torch_backend',
+    'kd_perception.backends.torch_cuda_backend',
     'kd_perception.bench.torch_parts',
 )
 UPPER = (

@@ -94,7 +94,8 @@ def test_gray_is_in_range_whatever_comes(image: np.ndarray, method: str) -> None
         with pytest.raises(ImageEncodingError, match='finite'):
             agc(image, SECOND)
         return
-    gray, low, high = agc(image, SECOND)
+    seen = agc(image, SECOND)
+    gray, low, high = seen.gray, seen.low, seen.high
     assert gray.shape == image.shape
     assert gray.dtype == np.float32
     assert np.isfinite(gray).all()

@@ -2,7 +2,8 @@
 """Inference backends: one class each, one protocol, chosen by :func:`create_backend`.
 
 OpenVINO is the default on a CPU, ONNX Runtime the fallback from the same file, torch the numerical
-reference and the CUDA path. Nothing falls back silently: what really runs is in the attributes.
+reference on the CPU and, with whole frames on the device, the CUDA path. Nothing falls back
+silently: what really runs is in the attributes.
 """
 
 from __future__ import annotations
@@ -10,12 +11,13 @@ from __future__ import annotations
 import importlib
 import importlib.util
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from kd_perception.bundle import Student
 from kd_perception.errors import BackendError, ConfigError
-from kd_perception.frames import Float32Image
+from kd_perception.frames import Float32Image, Image
 from kd_perception.machine import cuda_device_count, usable_cores
+from kd_perception.postprocessing import Prediction
 
 BACKENDS = ('auto', 'openvino', 'onnxruntime', 'torch')
 PRECISIONS = ('auto', 'fp32', 'bf16', 'fp16')
@@ -31,6 +33,7 @@ _CLASSES = {
     'onnxruntime': ('kd_perception.backends.onnxruntime_backend', 'OnnxRuntimeBackend'),
     'torch': ('kd_perception.backends.torch_backend', 'TorchBackend'),
 }
+_CUDA_CLASS = ('kd_perception.backends.torch_cuda_backend', 'TorchCudaBackend')
 
 
 class Backend(Protocol):
@@ -63,6 +66,23 @@ class Backend(Protocol):
 
     def close(self) -> None:
         """Release the network; the backend cannot be used afterwards."""
+
+
+@runtime_checkable
+class FrameBackend(Backend, Protocol):
+    """A backend that takes raw frames of the student's size and answers with predictions."""
+
+    def predict(self, image: Image, low: float, high: float) -> Prediction:
+        """Run gain, network, scaling and reduction on the device.
+
+        Args:
+            image: HxW uint8, uint16 or float32, of the student's input size.
+            low: Raw value that becomes 0.
+            high: Raw value that becomes 1, above ``low``.
+
+        Raises:
+            BackendError: The run failed, or logits are not finite.
+        """
 
 
 @dataclass(frozen=True)
@@ -115,7 +135,7 @@ def create_backend(
     """
     choice = choose_backend(backend, device, precision, threads, require_gpu)
     choice = replace(choice, deterministic=deterministic)
-    module, kind = _CLASSES[choice.name]
+    module, kind = _CLASSES[choice.name] if choice.device == 'cpu' else _CUDA_CLASS
     try:
         make = getattr(importlib.import_module(module), kind)
     except (ImportError, OSError) as error:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import NamedTuple
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -173,18 +173,30 @@ def equalization_curve(gray: Float32Image, share: float = _PLATEAU_SHARE) -> Flo
     return np.asarray(curve, np.float32)
 
 
-class AgcImage(NamedTuple):
-    """A normalized frame.
+@dataclass(frozen=True)
+class AgcImage:
+    """A frame with its window.
 
     Attributes:
-        gray: HxW float32 in 0 to 1.
-        low: Raw value that became 0.
-        high: Raw value that became 1.
+        image: HxW uint8, uint16 or float32.
+        low: Raw value that becomes 0.
+        high: Raw value that becomes 1.
+        curve: 256 gray levels of a tone curve over the window; None for a straight one.
     """
 
-    gray: Float32Image
+    image: Image
     low: float
     high: float
+    curve: Float32Image | None = None
+
+    @cached_property
+    def gray(self) -> Float32Image:
+        """HxW float32 in 0 to 1, computed when it is first asked for."""
+        gray = normalize(self.image, self.low, self.high)
+        if self.curve is None:
+            return gray
+        levels = np.linspace(0.0, 1.0, _PLATEAU_BINS, dtype=np.float32)
+        return np.interp(gray, levels, self.curve).astype(np.float32)
 
 
 class Agc:
@@ -232,11 +244,10 @@ class Agc:
         if self._limits is not None:
             current = self._limits + weight * (current - self._limits)
         low, high = _widen(float(current[0]), float(current[1]), 1e-6)
-        gray = normalize(image, low, high)
         if self.config.method == 'plateau':
-            gray = self._equalize(gray, weight)
+            self._curve = self._filtered_curve(normalize(image, low, high), weight)
         self._limits, self._stamp_ns, self._kind = current, stamp_ns, image.dtype.name
-        return AgcImage(gray, low, high)
+        return AgcImage(image, low, high, self._curve)
 
     def _weight(self, stamp_ns: int, kind: str, current: npt.NDArray[np.float64]) -> float:
         """Give the share of the new frame in the filtered window, 0 to 1; 1 restarts."""
@@ -249,10 +260,8 @@ class Agc:
             return 1.0
         return 1.0 - math.exp(-elapsed_s / self.config.time_constant_s)
 
-    def _equalize(self, gray: Float32Image, weight: float) -> Float32Image:
+    def _filtered_curve(self, gray: Float32Image, weight: float) -> Float32Image:
         curve = equalization_curve(gray)
-        if self._curve is not None:
-            curve = self._curve + np.float32(weight) * (curve - self._curve)
-        self._curve = curve
-        levels = np.linspace(0.0, 1.0, _PLATEAU_BINS, dtype=np.float32)
-        return np.interp(gray, levels, curve).astype(np.float32)
+        if self._curve is None:
+            return curve
+        return np.asarray(self._curve + np.float32(weight) * (curve - self._curve), np.float32)

@@ -2,9 +2,9 @@
 """The student bundle: the one thing that passes from training to the robot.
 
 A folder with ``student.yaml`` (what the student is, and the SHA-256 of every other file),
-``student.onnx`` (graph), ``student.safetensors`` (the same weights for torch) and
-``MODEL_CARD.md``. Loading reads each file once, bounded in size, and checks its hash; what is run
-later is what was checked.
+``student.onnx`` (graph), ``student.safetensors`` (the same weights for torch), ``MODEL_CARD.md``
+and, where it passed its gate, ``student_int8.onnx`` (the graph in 8 bit integers). Loading reads
+each file once, bounded in size, and checks its hash; what is run later is what was checked.
 """
 
 from __future__ import annotations
@@ -28,12 +28,14 @@ from kd_perception.frames import ByteImage
 FORMAT_VERSION = 1
 DESCRIPTION_FILE = 'student.yaml'
 GRAPH_FILE = 'student.onnx'
+INT8_GRAPH_FILE = 'student_int8.onnx'
 WEIGHTS_FILE = 'student.safetensors'
 CARD_FILE = 'MODEL_CARD.md'
 
 _MAX_BYTES = {
     DESCRIPTION_FILE: 2**20,
     GRAPH_FILE: 2**30,
+    INT8_GRAPH_FILE: 2**30,
     WEIGHTS_FILE: 2**30,
     CARD_FILE: 2**20,
 }
@@ -49,6 +51,7 @@ class Student:
         weights: The safetensors file.
         sha256: Hash of ``student.yaml``, which holds the hashes of the other files.
         folder: Where it was loaded from.
+        onnx_int8: The graph in 8 bit integers; empty where the bundle has none.
     """
 
     spec: StudentSpec
@@ -56,6 +59,7 @@ class Student:
     weights: bytes
     sha256: str
     folder: Path
+    onnx_int8: bytes = b''
 
     @property
     def palette(self) -> ByteImage:
@@ -67,7 +71,13 @@ class Student:
 
 
 def save_student(
-    folder: Path, spec: StudentSpec, *, onnx: bytes, weights: bytes, model_card: str
+    folder: Path,
+    spec: StudentSpec,
+    *,
+    onnx: bytes,
+    weights: bytes,
+    model_card: str,
+    onnx_int8: bytes = b'',
 ) -> str:
     """Write a bundle; an existing one at the same place is replaced only by a complete one.
 
@@ -77,23 +87,29 @@ def save_student(
         onnx: Graph file.
         weights: safetensors file.
         model_card: What it was trained on, how good it is and where it fails (Markdown).
+        onnx_int8: Graph file in 8 bit integers; goes with ``spec.quantization``.
 
     Returns:
         The bundle's SHA-256.
 
     Raises:
-        BundleError: The folder exists and is not a bundle, or a file is too large.
+        BundleError: The folder exists and is not a bundle, a file is too large, or an int8 graph
+            comes without its measurement or the reverse.
     """
     if folder.exists() and not (folder / DESCRIPTION_FILE).is_file():
         raise BundleError(f'{folder} must be new or a bundle; it is something else: name another')
     contents = {GRAPH_FILE: onnx, WEIGHTS_FILE: weights, CARD_FILE: model_card.encode()}
+    if onnx_int8:
+        contents[INT8_GRAPH_FILE] = onnx_int8
+    _check_quantization(spec, bool(onnx_int8))
     files = {name: {'sha256': _sha256(data)} for name, data in contents.items()}
     document = {'format_version': FORMAT_VERSION, **_plain(asdict(spec)), 'files': files}
     description = yaml.safe_dump(document, sort_keys=False, allow_unicode=True).encode()
     contents[DESCRIPTION_FILE] = description
     for name, data in contents.items():
         _check_size(name, len(data))
-    _check_self_contained(onnx)
+    for graph in (onnx, onnx_int8):
+        _check_self_contained(graph)
     folder.parent.mkdir(parents=True, exist_ok=True)
     _replace_folder(folder, contents)
     return _sha256(description)
@@ -131,10 +147,20 @@ def load_student(folder: Path, *, sha256: str = '') -> Student:
     document = _parse(description, folder)
     hashes = document.pop('files')
     spec = spec_from_mapping(document)
-    contents = {name: _read_verified(folder, name, hashes) for name in (GRAPH_FILE, WEIGHTS_FILE)}
-    _check_self_contained(contents[GRAPH_FILE])
+    _check_quantization(spec, INT8_GRAPH_FILE in hashes)
+    graphs = [GRAPH_FILE, *([INT8_GRAPH_FILE] if spec.quantization else [])]
+    contents = {name: _read_verified(folder, name, hashes) for name in (*graphs, WEIGHTS_FILE)}
+    for name in graphs:
+        _check_self_contained(contents[name])
     _read_verified(folder, CARD_FILE, hashes)
-    return Student(spec, contents[GRAPH_FILE], contents[WEIGHTS_FILE], actual, folder)
+    return Student(
+        spec,
+        contents[GRAPH_FILE],
+        contents[WEIGHTS_FILE],
+        actual,
+        folder,
+        contents.get(INT8_GRAPH_FILE, b''),
+    )
 
 
 def _parse(description: bytes, folder: Path) -> dict[str, Any]:
@@ -185,11 +211,19 @@ def _check_size(name: str, size: int) -> None:
         raise BundleError(f'{name} may have {_MAX_BYTES[name]} bytes at most; received {size}')
 
 
+def _check_quantization(spec: StudentSpec, has_graph: bool) -> None:
+    if (spec.quantization is not None) != has_graph:
+        raise BundleError(
+            f'{INT8_GRAPH_FILE} and its measurement in student.yaml (quantization) must come '
+            'together: quantize the student again'
+        )
+
+
 def _check_self_contained(onnx: bytes) -> None:
     """Refuse a graph whose weights lie in other files, which no hash here covers."""
     if b'location' in onnx:  # the key that every tensor with external data has
         raise BundleError(
-            f'{GRAPH_FILE} must hold its weights itself; it has tensors (or names) with '
+            'a graph must hold its weights itself; it has tensors (or names) with '
             '"location": export it with external_data=False'
         )
 

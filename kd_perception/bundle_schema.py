@@ -68,6 +68,35 @@ class Calibration:
         _require(finite, 'calibration.temperature must be 0.01 to 100', self.temperature)
 
 
+MAX_INT8_LABEL_CHANGE = 0.01
+
+
+@dataclass(frozen=True)
+class Quantization:
+    """What the int8 form of the graph changes, measured on frames that did not calibrate it.
+
+    Attributes:
+        label_change: Share of pixels with another class than in fp32, 0 to 0.01: a graph that
+            changes more is not part of a bundle.
+        uncertainty_change: Mean difference of the uncertainty.
+        measured_on: Which frames.
+        calibrated_on: Which frames the ranges of values were taken from.
+    """
+
+    label_change: float
+    uncertainty_change: float
+    measured_on: str
+    calibrated_on: str
+
+    def __post_init__(self) -> None:
+        """Check the gate."""
+        _require(
+            0.0 <= self.label_change <= MAX_INT8_LABEL_CHANGE,
+            f'quantization.label_change must be 0 to {MAX_INT8_LABEL_CHANGE}',
+            self.label_change,
+        )
+
+
 @dataclass(frozen=True)
 class StudentSpec:
     """Everything that belongs to a student, so that no node parameter can set it wrongly.
@@ -82,6 +111,7 @@ class StudentSpec:
         calibration: Temperature of confidence and uncertainty.
         provenance: Recipe, configuration, data digest, metrics, what it was trained on.
         task: ``segmentation``.
+        quantization: What the int8 graph changes; None where the bundle has none.
     """
 
     name: str
@@ -93,6 +123,7 @@ class StudentSpec:
     calibration: Calibration = field(default_factory=Calibration)
     provenance: dict[str, Any] = field(default_factory=dict)
     task: str = 'segmentation'
+    quantization: Quantization | None = None
 
     def __post_init__(self) -> None:
         """Check what the fields must be together."""
@@ -130,6 +161,8 @@ def spec_from_mapping(document: Mapping[str, Any]) -> StudentSpec:
         )
         for name, kind in (('input', InputSpec), ('agc', AgcConfig), ('calibration', Calibration)):
             values[name] = _build(kind, values[name])
+        if values.get('quantization') is not None:
+            values['quantization'] = _build(Quantization, values['quantization'])
         spec: StudentSpec = _build(StudentSpec, values)
         return spec
     except (KeyError, TypeError, AttributeError, OverflowError, ConfigError) as error:

@@ -178,7 +178,7 @@ def _declare_pipeline(parser: argparse.ArgumentParser) -> None:
     add('--student', default='', help='student name or bundle folder (thermal_seg_s)')
     add('--backend', default='', help='auto, openvino, onnxruntime or torch (auto)')
     add('--device', default='', help='auto, cpu or cuda:N (auto)')
-    add('--precision', default='', help='auto, fp32, bf16 or fp16 (auto)')
+    add('--precision', default='', help='auto, fp32, bf16, fp16 or int8 (auto)')
     add('--threads', type=int, default=None, help='CPU threads; 0 chooses')
 
 

@@ -28,7 +28,7 @@ ARGUMENTS = (
     ('student', '', 'Shipped student or bundle folder; sets model.path.'),
     ('backend', '', 'auto, openvino, onnxruntime or torch.'),
     ('device', '', 'auto, cpu or cuda:N.'),
-    ('precision', '', 'auto, fp32, bf16 or fp16.'),
+    ('precision', '', 'auto, fp32, bf16, fp16 or int8.'),
     ('autostart', '', 'true: the node activates itself; false: a lifecycle manager drives it.'),
     ('use_sim_time', '', 'true: time comes from /clock.'),
     ('log_level', 'info', 'debug, info, warn, error or fatal.'),

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
+import dataclasses
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 
 from kd_perception import bundle as bundle_module
 from kd_perception.bundle import load_student, save_student
-from kd_perception.bundle_schema import StudentSpec, spec_from_mapping
+from kd_perception.bundle_schema import Quantization, StudentSpec, spec_from_mapping
 from kd_perception.errors import BundleError
 
 
@@ -173,3 +174,40 @@ FIELDS = ['name', 'architecture', 'classes', 'input', 'output_stride', 'agc', 'c
 def test_any_description_is_refused_or_typed(document: dict[str, Any]) -> None:
     with pytest.raises(BundleError):
         spec_from_mapping(document)
+
+
+MEASURED = Quantization(0.004, 0.006, 'frames', 'other frames')
+
+
+@pytest.fixture
+def quantized(folder: Path, tiny_student_spec: StudentSpec) -> Path:
+    spec = dataclasses.replace(tiny_student_spec, quantization=MEASURED)
+    save_student(folder, spec, onnx=b'1', weights=b'2', model_card='', onnx_int8=b'3')
+    return folder
+
+
+def test_an_int8_graph_is_part_of_the_bundle(quantized: Path, folder: Path) -> None:
+    student = load_student(quantized)
+    assert (student.onnx, student.onnx_int8) == (b'1', b'3')
+    assert student.spec.quantization == MEASURED
+    (quantized / 'student_int8.onnx').write_bytes(b'4')
+    with pytest.raises(BundleError, match='SHA-256'):
+        load_student(quantized)
+
+
+def test_an_int8_graph_and_its_measurement_come_together(
+    quantized: Path, tiny_student_spec: StudentSpec
+) -> None:
+    with pytest.raises(BundleError, match='together'):
+        save_student(
+            quantized, tiny_student_spec, onnx=b'1', weights=b'', model_card='', onnx_int8=b'3'
+        )
+    rewrite(quantized, lambda document: document.pop('quantization'))
+    with pytest.raises(BundleError, match='together'):
+        load_student(quantized)
+
+
+def test_an_int8_graph_that_changes_too_much_is_refused(quantized: Path) -> None:
+    rewrite(quantized, lambda document: document['quantization'].update(label_change=0.0101))
+    with pytest.raises(BundleError, match='label_change'):
+        load_student(quantized)

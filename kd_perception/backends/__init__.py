@@ -20,7 +20,7 @@ from kd_perception.machine import cuda_device_count, usable_cores
 from kd_perception.postprocessing import Prediction
 
 BACKENDS = ('auto', 'openvino', 'onnxruntime', 'torch')
-PRECISIONS = ('auto', 'fp32', 'bf16', 'fp16')
+PRECISIONS = ('auto', 'fp32', 'bf16', 'fp16', 'int8')
 
 # What must be installed, and the class that uses it; imported only when chosen.
 _MODULES = {
@@ -92,7 +92,7 @@ class BackendChoice:
     Attributes:
         name: Backend.
         device: ``cpu`` or ``cuda:N``.
-        precision: ``auto``, ``fp32``, ``bf16`` or ``fp16``.
+        precision: One of :data:`PRECISIONS`.
         threads: At least 1.
         deterministic: The same input must give the same bits.
     """
@@ -122,7 +122,8 @@ def create_backend(
             Runtime.
         device: ``auto`` (CUDA where torch finds one, else the CPU), ``cpu`` or ``cuda:N``.
         precision: One of :data:`PRECISIONS`; ``auto`` is bf16 on a CPU that multiplies bf16
-            matrices in hardware, fp16 on CUDA, else fp32.
+            matrices in hardware, fp16 on CUDA, else fp32. int8 needs a student that has passed its
+            gate (``spec.quantization``), and is never chosen by ``auto``.
         threads: CPU threads; 0 for all cores of this process.
         require_gpu: Fail where no GPU can be used.
         deterministic: Give the same bits for the same input in every run, at the price of speed:
@@ -203,6 +204,22 @@ def has_cuda() -> bool:
     from kd_perception.backends.torch_backend import is_cuda_available
 
     return is_cuda_available()
+
+
+def graph_of(student: Student, precision: str) -> bytes:
+    """Give the ONNX graph for a precision.
+
+    Raises:
+        BackendError: int8, and the student has no such graph.
+    """
+    if precision != 'int8':
+        return student.onnx
+    if not student.onnx_int8:
+        raise BackendError(
+            f'{student.spec.name} has no int8 graph: set precision to auto, or quantize it '
+            '(python -m training.quantize)'
+        )
+    return student.onnx_int8
 
 
 def check_logits_shape(student: Student, shape: tuple[int, ...]) -> None:

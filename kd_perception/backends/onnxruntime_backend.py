@@ -6,7 +6,7 @@ from __future__ import annotations
 import numpy as np
 import onnxruntime
 
-from kd_perception.backends import BackendChoice, check_logits_shape
+from kd_perception.backends import BackendChoice, check_logits_shape, graph_of
 from kd_perception.bundle import Student
 from kd_perception.errors import BackendError
 from kd_perception.frames import Float32Image
@@ -31,18 +31,20 @@ class OnnxRuntimeBackend:
         choice: Backend, precision and threads.
 
     Raises:
-        BackendError: ONNX Runtime refuses the graph, or another precision than fp32 is asked for.
+        BackendError: ONNX Runtime refuses the graph, or another precision than fp32 or int8 is
+            asked for.
     """
 
     name = 'onnxruntime'
     device = 'cpu'
-    precision = 'fp32'
 
     def __init__(self, student: Student, choice: BackendChoice) -> None:
-        if choice.precision not in ('auto', 'fp32'):
+        if choice.precision not in ('auto', 'fp32', 'int8'):
             raise BackendError(
-                f'ONNX Runtime on the CPU computes in fp32; received precision {choice.precision}'
+                'ONNX Runtime on the CPU computes in fp32 or int8; received precision '
+                f'{choice.precision}'
             )
+        self.precision = 'int8' if choice.precision == 'int8' else 'fp32'
         self.threads = choice.threads
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = choice.threads
@@ -51,7 +53,7 @@ class OnnxRuntimeBackend:
         options.use_deterministic_compute = choice.deterministic
         try:
             self._session = onnxruntime.InferenceSession(
-                student.onnx, options, providers=['CPUExecutionProvider']
+                graph_of(student, self.precision), options, providers=['CPUExecutionProvider']
             )
         except _RUNTIME_ERRORS as error:
             raise BackendError(f'ONNX Runtime cannot load the network: {error}') from error

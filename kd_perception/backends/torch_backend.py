@@ -50,6 +50,10 @@ class TorchBackend:
             torch.use_deterministic_algorithms(True)
         automatic = 'fp16' if on_gpu else 'fp32'
         self.precision = automatic if choice.precision == 'auto' else choice.precision
+        if self.precision not in _DTYPES:
+            raise BackendError(
+                f'torch computes in {", ".join(_DTYPES)}; received precision {self.precision}'
+            )
         self._dtype = _DTYPES[self.precision]
         self._network = self._load(student)
         self._check_shape(student)

@@ -38,7 +38,13 @@ from kd_perception.world.splits import split_seed
 
 Row = dict[str, Any]
 
-BACKENDS = (('openvino', 'fp32'), ('openvino', 'bf16'), ('onnxruntime', 'fp32'), ('torch', 'fp32'))
+BACKENDS = (
+    ('openvino', 'fp32'),
+    ('openvino', 'bf16'),
+    ('openvino', 'int8'),
+    ('onnxruntime', 'fp32'),
+    ('torch', 'fp32'),
+)
 _LIBRARIES = ('numpy', 'numba', 'opencv-python-headless', 'onnxruntime', 'openvino', 'torch')
 _FRAMES = 4
 

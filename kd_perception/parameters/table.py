@@ -74,7 +74,9 @@ PARAMETERS: tuple[ParameterSpec, ...] = (
         pattern='([0-9a-f]{64})?', applied='reload',
     ),
     _choice('backend', 'auto', ('auto', 'openvino', 'onnxruntime', 'torch'), 'Inference runtime.'),
-    _choice('precision', 'auto', ('auto', 'fp32', 'bf16', 'fp16'), 'Arithmetic of the network.'),
+    _choice(
+        'precision', 'auto', ('auto', 'fp32', 'bf16', 'fp16', 'int8'), 'Arithmetic of the network.'
+    ),
     ParameterSpec(
         'device', 'auto', 'Device of the network: auto, cpu or cuda:N.',
         pattern=r'auto|cpu|cuda:\d{1,2}',

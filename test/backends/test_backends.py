@@ -87,6 +87,12 @@ def test_a_precision_that_is_not_there_is_refused(
 
 
 @pytest.mark.parametrize('name', ['openvino', 'onnxruntime'])
+def test_int8_needs_a_graph_of_its_own(student: Student, name: str) -> None:
+    with pytest.raises(BackendError, match='tiny has no int8 graph'):
+        create_backend(student, backend=name, precision='int8')
+
+
+@pytest.mark.parametrize('name', ['openvino', 'onnxruntime'])
 @pytest.mark.parametrize('graph', [b'', b'not a graph', bytes(1000)])
 def test_a_graph_that_is_none(student: Student, name: str, graph: bytes) -> None:
     with pytest.raises(BackendError):

@@ -20,11 +20,11 @@ import numpy as np
 import numpy.typing as npt
 from tqdm import tqdm
 
+from kd_perception.markdown import replace_section
 from kd_perception.preprocessing import AgcConfig, agc_limits, normalize
 from kd_perception.world import WorldConfig, WorldFrame, render_frame, split_seed
 from kd_perception.world.classes import CAR, PERSON
 from training.data.real_tiles import load_real_tiles
-from training.result_tables import replace_section
 
 Array = npt.NDArray[Any]
 Pair = tuple[Array, Array]

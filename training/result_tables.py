@@ -4,11 +4,11 @@
 from __future__ import annotations
 
 import math
-import re
 import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from kd_perception.markdown import table
 from training.data.real_tiles import NO_TEST
 from training.records import mean_and_spread
 
@@ -59,16 +59,6 @@ def results_section(recipe: str, runs: Summaries, *, baseline: str, classes: Seq
     return '\n\n'.join(parts)
 
 
-def replace_section(text: str, recipe: str, section: str) -> str:
-    """Put a section between its two marks, at the end of a text that has none."""
-    first, last = f'<!-- begin {recipe} -->', f'<!-- end {recipe} -->'
-    own = f'{first}\n{section}\n{last}'
-    pattern = re.compile(f'{re.escape(first)}.*?{re.escape(last)}', re.DOTALL)
-    if pattern.search(text):
-        return pattern.sub(lambda _: own, text)
-    return f'{text.rstrip()}\n\n{own}\n'
-
-
 def evaluations(run: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
     """Metrics of a run by what it was scored on."""
     metrics = run['metrics']
@@ -85,7 +75,7 @@ def _comparison(runs: Summaries) -> str:
         for row in rows
     ]
     body.append(['world', *(_world(run) for run in runs.values())])
-    return _table(['', *(f'{name} ({run["modality"]})' for name, run in runs.items())], body)
+    return table(['', *(f'{name} ({run["modality"]})' for name, run in runs.items())], body)
 
 
 def _world(run: Mapping[str, Any]) -> str:
@@ -124,7 +114,7 @@ def _differences(run: Mapping[str, Any], baseline: Mapping[str, Any]) -> str:
         for row in own
         if row in base
     ]
-    return _table(['', *(MEANS[metric] for metric in columns)], body)
+    return table(['', *(MEANS[metric] for metric in columns)], body)
 
 
 def _difference(own: Any, base: Any, count: int) -> str:
@@ -144,12 +134,7 @@ def _run_table(run: Mapping[str, Any], classes: Sequence[str]) -> str:
         ]
         for name, scores in evaluations(run).items()
     ]
-    return _table(['', *MEANS.values(), *classes], body)
-
-
-def _table(head: list[str], body: list[list[str]]) -> str:
-    rows = [head, ['---'] * len(head), *body]
-    return '\n'.join(f'| {" | ".join(row)} |' for row in rows)
+    return table(['', *MEANS.values(), *classes], body)
 
 
 def _percent(value: Any) -> str:

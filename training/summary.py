@@ -14,10 +14,11 @@ from pathlib import Path
 from typing import Any
 
 from kd_perception.errors import ConfigError
+from kd_perception.markdown import replace_section
 from kd_perception.world.classes import CLASS_NAMES
 from training.data.real_tiles import NO_TEST
 from training.records import mean_and_spread, read_record, write_record
-from training.result_tables import replace_section, results_section
+from training.result_tables import results_section
 
 RULE = (
     'highest synthetic validation miou among the seeds; test split and real tiles chose none of '

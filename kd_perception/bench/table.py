@@ -6,6 +6,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from kd_perception.markdown import table
+
 Row = Mapping[str, Any]
 
 
@@ -84,7 +86,7 @@ def backend_table(rows: Sequence[Row], student: str) -> str:
         )
     head = ['backend', 'start s', 'first frame ms', 'memory MiB', 'logits', 'labels %',
             'uncertainty', 'gate']  # fmt: skip
-    return markdown_table(head, lines)
+    return table(head, lines, right=True)
 
 
 def stack_table(rows: Sequence[Row], student: str, load: int) -> str:
@@ -111,13 +113,7 @@ def stack_table(rows: Sequence[Row], student: str, load: int) -> str:
         )
     head = ['stack', 'pre', 'network', 'post', 'pack', 'whole', 'p90', 'p99', 'max',
             'times A', 'times C', 'network / roofline']  # fmt: skip
-    return markdown_table(head, lines)
-
-
-def markdown_table(head: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
-    """A table; the first column is text, the others are figures."""
-    rule = ['---', *['---:'] * (len(head) - 1)]
-    return '\n'.join(f'| {" | ".join(cells)} |' for cells in (head, rule, *lines))
+    return table(head, lines, right=True)
 
 
 def _of(rows: Iterable[Row], kind: str, student: str | None = None) -> list[Row]:

@@ -6,9 +6,10 @@ from __future__ import annotations
 import pytest
 
 from kd_perception.errors import ConfigError
+from kd_perception.markdown import replace_section
 from training.data.real_tiles import NO_TEST
 from training.records import read_record, write_record
-from training.result_tables import evaluations, replace_section, results_section
+from training.result_tables import evaluations, results_section
 from training.summary import main, summarize, summarize_folder
 
 

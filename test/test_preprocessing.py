@@ -85,6 +85,20 @@ def test_wrong_agc_settings_are_refused(values: dict[str, object]) -> None:
         AgcConfig(**values)  # type: ignore[arg-type]
 
 
+@given(
+    hnp.arrays(np.uint16, hnp.array_shapes(min_dims=2, max_dims=2, max_side=40)),
+    st.floats(0.0, 49.0),
+    st.floats(51.0, 100.0),
+)
+def test_window_lies_at_the_percentiles_of_numpy(
+    image: np.ndarray, low: float, high: float
+) -> None:
+    expected = np.percentile(image, (low, high))
+    found = agc_limits(image, AgcConfig(low_percentile=low, high_percentile=high))
+    if expected[1] - expected[0] > 32.0:  # narrower windows are widened
+        np.testing.assert_allclose(found, expected, rtol=1e-12)
+
+
 @given(thermal, st.sampled_from(['percentile', 'plateau', 'none', 'fixed']))
 def test_gray_is_in_range_whatever_comes(image: np.ndarray, method: str) -> None:
     agc = Agc(AgcConfig(method), Radiometry(0.01, -273.15))

@@ -3,7 +3,9 @@
 
     python -m training.quantize students/thermal_seg_s
 
-Ranges of values come from rendered frames of the training split, weights are scaled per channel.
+Ranges of values are a moving average over rendered frames of the training split, weights are
+scaled per channel. The first two convolutions stay in floating point: they see the fine steps of
+the image. For the shipped student that halves what changes, at a quarter more time.
 What the int8 graph changes is measured on frames of the validation split: a graph that gives more
 than 1 % of the pixels another class is refused, and the bundle stays as it was.
 """
@@ -18,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import onnxruntime
 from onnxruntime.quantization import (
     CalibrationDataReader,
@@ -41,6 +44,7 @@ from kd_perception.world.splits import split_seed
 from training.export import without_traces
 
 CALIBRATION_FRAMES, GATE_FRAMES = 32, 32
+KEPT_IN_FP32 = 2
 
 
 def quantize(student: Student, inputs: list[Float32Image]) -> bytes:
@@ -60,12 +64,20 @@ def quantize(student: Student, inputs: list[Float32Image]) -> bytes:
             _Inputs(student, inputs),
             quant_format=QuantFormat.QDQ,
             op_types_to_quantize=['Conv'],
+            nodes_to_exclude=_first_convolutions(prepared, KEPT_IN_FP32),
             per_channel=True,
             activation_type=QuantType.QUInt8,
             weight_type=QuantType.QInt8,
             calibrate_method=CalibrationMethod.MinMax,
+            extra_options={'CalibMovingAverage': True, 'CalibMovingAverageConstant': 0.05},
         )
         return without_traces(result.read_bytes())
+
+
+def _first_convolutions(path: Path, count: int) -> list[str]:
+    """Names of the first convolutions; none of a graph that has no others."""
+    names = [node.name for node in onnx.load(path).graph.node if node.op_type == 'Conv']
+    return names[:count] if len(names) > count else []
 
 
 class _Inputs(CalibrationDataReader):  # type: ignore[misc]

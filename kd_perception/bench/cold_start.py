@@ -8,9 +8,12 @@ import subprocess
 import sys
 from pathlib import Path
 from time import perf_counter
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from kd_perception.errors import BackendError
+
+if TYPE_CHECKING:
+    from kd_perception.backends import Backend
 
 _LIMIT_S = 300.0
 
@@ -29,13 +32,13 @@ class ColdStart(NamedTuple):
     peak_mib: float
 
 
-def cold_start(student: Path, backend: str, precision: str, threads: int) -> ColdStart:
-    """Start a process that answers one frame.
+def cold_start(student: Path, backend: Backend, threads: int) -> ColdStart:
+    """Start a process that answers one frame on a backend of the same kind.
 
     Raises:
         BackendError: The process failed; the message says why.
     """
-    arguments = [str(student), backend, precision, str(threads)]
+    arguments = [str(student), backend.name, backend.device, backend.precision, str(threads)]
     done = subprocess.run(
         [sys.executable, '-m', 'kd_perception.bench.cold_start', *arguments],
         capture_output=True,
@@ -44,11 +47,11 @@ def cold_start(student: Path, backend: str, precision: str, threads: int) -> Col
         check=False,
     )
     if done.returncode != 0:
-        raise BackendError(f'{backend} in a process of its own failed: {done.stderr[-2000:]}')
+        raise BackendError(f'{backend.name} in a process of its own failed: {done.stderr[-2000:]}')
     return ColdStart(**json.loads(done.stdout.splitlines()[-1]))
 
 
-def _main(folder: str, name: str, precision: str, threads: str) -> None:
+def _main(folder: str, name: str, device: str, precision: str, threads: str) -> None:
     start = perf_counter()
     import numpy as np
 
@@ -57,7 +60,9 @@ def _main(folder: str, name: str, precision: str, threads: str) -> None:
     from kd_perception.bundle import load_student
 
     student = load_student(Path(folder))
-    backend = create_backend(student, backend=name, precision=precision, threads=int(threads))
+    backend = create_backend(
+        student, backend=name, device=device, precision=precision, threads=int(threads)
+    )
     stack = PipelineStack(student, backend)
     built = perf_counter()
     stack.answer(np.arange(np.prod(student.spec.image_size)).astype(np.uint16).reshape(

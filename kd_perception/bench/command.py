@@ -15,6 +15,7 @@ def declare_bench(parser: argparse.ArgumentParser) -> None:
         help='student names or bundle folders (thermal_seg_s)')  # fmt: skip
     add('--rounds', type=int, default=20, help='turns of each stack (%(default)s)')
     add('--threads', type=int, default=0, help='CPU threads of the networks; 0 takes all cores')
+    add('--device', default='cpu', help='cpu or cuda:N (%(default)s)')
     add('--busy', type=int, default=2, metavar='N',
         help='measure again beside N busy processes; 0 does not (%(default)s)')  # fmt: skip
     add('--json', type=Path, metavar='FILE', help='write one JSON line per row')
@@ -27,7 +28,11 @@ def run(arguments: argparse.Namespace) -> int:
     from kd_perception.files import write_atomically
 
     config = BenchConfig(
-        tuple(arguments.students), arguments.rounds, arguments.threads, arguments.busy
+        tuple(arguments.students),
+        arguments.rounds,
+        arguments.threads,
+        arguments.device,
+        arguments.busy,
     )
     rows = list(run_benchmark(config))
     lines = ''.join(json.dumps(row) + '\n' for row in rows)

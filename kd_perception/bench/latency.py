@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 from tqdm import tqdm
 
-from kd_perception.backends import Backend, choose_backend, create_backend
+from kd_perception.backends import Backend, create_backend
 from kd_perception.bench.agreement import GATES, agreement
 from kd_perception.bench.cold_start import cold_start
 from kd_perception.bench.cost import Cost, student_cost
@@ -45,6 +45,7 @@ BACKENDS = (
     ('onnxruntime', 'fp32'),
     ('torch', 'fp32'),
 )
+CUDA_BACKENDS = (('torch', 'fp16'), ('torch', 'fp32'))
 _LIBRARIES = ('numpy', 'numba', 'opencv-python-headless', 'onnxruntime', 'openvino', 'torch')
 _FRAMES = 4
 
@@ -57,12 +58,14 @@ class BenchConfig:
         students: Names of shipped students, or bundle folders.
         rounds: Turns of each stack, of five counted frames each.
         threads: Of the networks; 0 for all cores of this process.
+        device: ``cpu``, or ``cuda:N`` to measure that device beside the usual ways.
         busy: Processes that compute beside it in a second measurement; 0 leaves it out.
     """
 
     students: tuple[str, ...] = ('thermal_seg_s',)
     rounds: int = 20
     threads: int = 0
+    device: str = 'cpu'
     busy: int = 2
 
     def __post_init__(self) -> None:
@@ -138,7 +141,7 @@ def _student_rows(
     cost = student_cost(student, peaks)
     yield {'row': 'student', 'student': student.spec.name, **_cost_row(cost)}
     images = _frames(student)
-    backends = list(_backends(student, threads))
+    backends = list(_backends(student, config.device, threads))
     try:
         yield from _backend_rows(student, backends, images, threads)
         stacks = [PipelineStack(student, backend) for backend in backends]
@@ -168,36 +171,38 @@ def _frames(student: Student) -> list[Image]:
     return [np.asarray(frame.thermal) for frame in frames]
 
 
-def _backends(student: Student, threads: int) -> Iterator[Backend]:
-    """Every backend and precision that this machine has."""
-    for name, precision in BACKENDS:
+def _backends(student: Student, device: str, threads: int) -> Iterator[Backend]:
+    """Every backend and precision that this machine has for a device."""
+    kinds = BACKENDS if device == 'cpu' else CUDA_BACKENDS
+    for name, precision in kinds:
         try:
-            choose_backend(name, 'cpu', precision, threads, require_gpu=False)
             yield create_backend(
-                student, backend=name, device='cpu', precision=precision, threads=threads
+                student, backend=name, device=device, precision=precision, threads=threads
             )
         except BackendError:
-            if (name, precision) == BACKENDS[0]:
+            if (name, precision) == kinds[0]:
                 raise
 
 
 def _baselines(student: Student, backends: list[Backend], threads: int) -> list[Stack]:
-    """The usual ways; the one in torch only where torch can run the student."""
-    stacks: list[Stack] = [onnx_numpy_stack(student, threads)]
+    """The usual ways; those in torch only where torch can run the student."""
+    usual: list[Stack] = [onnx_numpy_stack(student, threads)]
     if any(backend.name == 'torch' for backend in backends):
-        from kd_perception.bench.torch_parts import naive_stack
+        from kd_perception.bench.torch_parts import device_stacks, naive_stack
 
-        stacks.insert(0, naive_stack(student, threads))
-    return stacks
+        usual.insert(0, naive_stack(student, threads))
+        devices = {backend.device for backend in backends} - {'cpu'}
+        usual += [stack for device in sorted(devices) for stack in device_stacks(student, device)]
+    return usual
 
 
 def _backend_rows(
     student: Student, backends: list[Backend], images: list[Image], threads: int
 ) -> Iterator[Row]:
-    reference = next(b for b in reversed(backends) if b.precision == 'fp32')
+    reference = next(b for b in reversed(backends) if b.precision == 'fp32')  # torch, if there
     inputs = [percentile_gray(image) for image in images]
     for backend in tqdm(backends, desc='cold starts', unit='backend', leave=False):
-        start = cold_start(student.folder, backend.name, backend.precision, threads)
+        start = cold_start(student.folder, backend, threads)
         row: Row = {
             'row': 'backend',
             'student': student.spec.name,

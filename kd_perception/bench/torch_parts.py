@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import numpy as np
 import torch
+from safetensors.torch import load as load_safetensors
 from torch.nn import functional
 
 from kd_perception.backends import Backend, BackendChoice
@@ -14,6 +15,7 @@ from kd_perception.backends.torch_backend import TorchBackend
 from kd_perception.bench.stacks import StagedStack, percentile_gray
 from kd_perception.bundle import Student
 from kd_perception.frames import Float32Image
+from kd_perception.models import build_network
 from kd_perception.postprocessing import Prediction
 
 GEMM_SIDE = 1024
@@ -27,27 +29,57 @@ def reference_backend(student: Student, threads: int) -> Backend:
 def naive_stack(student: Student, threads: int) -> StagedStack:
     """Baseline A: exact percentiles, torch in eager mode, softmax and entropy at full size."""
     network = reference_backend(student, threads)
+    reduce = _softmax_reduction(student)
+    return StagedStack(
+        'A',
+        'np.percentile, torch eager fp32, torch softmax',
+        percentile_gray,
+        network.infer,
+        lambda logits: reduce(torch.from_numpy(logits)),
+    )
+
+
+def device_stacks(student: Student, device: str) -> list[StagedStack]:
+    """The usual ways on a CUDA device in fp16: torch in eager mode, and compiled by inductor."""
+    network = build_network(student.spec.architecture)
+    network.load_state_dict(load_safetensors(student.weights))
+    network = network.eval().to(device, torch.float16)
+    reduce = _softmax_reduction(student)
+
+    def stack(name: str, what: str, run: Callable[[torch.Tensor], torch.Tensor]) -> StagedStack:
+        @torch.inference_mode()
+        def infer(image: Float32Image) -> torch.Tensor:
+            logits = run(torch.from_numpy(image).to(device, torch.float16)).float()
+            torch.cuda.synchronize(device)
+            return logits
+
+        return StagedStack(name, what, percentile_gray, infer, reduce)
+
+    compiled = torch.compile(network, mode='reduce-overhead')
+    return [
+        stack('torch_eager', 'np.percentile, torch eager fp16, torch softmax', network),
+        stack('torch_compile', 'np.percentile, torch.compile fp16, torch softmax', compiled),
+    ]
+
+
+def _softmax_reduction(student: Student) -> Callable[[torch.Tensor], Prediction]:
+    """Logits to a prediction as it is written first, on whatever device they are."""
     size, temperature = student.spec.image_size, student.spec.calibration.temperature
 
     @torch.inference_mode()
-    def postprocess(logits: Float32Image) -> Prediction:
-        planes = functional.interpolate(
-            torch.from_numpy(logits), size, mode='bilinear', align_corners=False
-        )
+    def reduce(logits: torch.Tensor) -> Prediction:
+        planes = functional.interpolate(logits, size, mode='bilinear', align_corners=False)
         probability = (planes / temperature).softmax(dim=1)
         confidence, mask = probability.max(dim=1)
         entropy = -(probability * (probability + 1e-12).log()).sum(dim=1)
         uncertainty = entropy / float(np.log(probability.shape[1]))
         return Prediction(
-            mask[0].to(torch.uint8).numpy(),
-            (255.0 * confidence[0]).round().to(torch.uint8).numpy(),
-            uncertainty[0].numpy(),
+            mask[0].to(torch.uint8).cpu().numpy(),
+            (255.0 * confidence[0]).round().to(torch.uint8).cpu().numpy(),
+            uncertainty[0].cpu().numpy(),
         )
 
-    return StagedStack(
-        'A', 'np.percentile, torch eager fp32, torch softmax', percentile_gray, network.infer,
-        postprocess,
-    )  # fmt: skip
+    return reduce
 
 
 def matrix_products(threads: int) -> dict[str, tuple[Callable[[], object], int]]:

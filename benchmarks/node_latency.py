@@ -64,6 +64,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument('--seconds', type=float, default=20.0, help='length of each measurement')
     parser.add_argument('--rate', type=float, default=30.0, help='frames per second')
     parser.add_argument('--student', default='thermal_seg_s', help='bundle folder or shipped name')
+    parser.add_argument('--precision', default='auto', help='of the network')
     parser.add_argument('--json', type=Path, help='file for one JSON line per row')
     parser.add_argument('--best-effort', action='store_true', help='publish as best effort')
     return parser.parse_args()
@@ -78,7 +79,8 @@ def measure(
         processes['node'] = start(
             ['-m', 'kd_perception.nodes.thermal_seg_node',
              '--ros-args', '-r', f'__ns:={NAMESPACE}', '-p', f'model.path:={arguments.student}',
-             '-p', 'ffc.source:=none', '--log-level', 'warn']
+             '-p', f'precision:={arguments.precision}', '-p', 'ffc.source:=none',
+             '--log-level', 'warn']
         )  # fmt: skip
         if not in_flight:
             processes['recorder'] = start_role(arguments, 'recorder', in_flight, out)

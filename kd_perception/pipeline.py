@@ -32,6 +32,7 @@ from kd_perception.preprocessing import (
     letterbox,
     network_input,
 )
+from kd_perception.row_workers import RowWorkers
 from kd_perception.uncertainty import IGNORE_INDEX
 
 _Images = tuple[ByteImage, ByteImage | None, Float32Image | None]
@@ -171,6 +172,7 @@ class Pipeline:
         self.config = config or PipelineConfig()
         self._agc = Agc(self.config.agc, self.config.radiometry)
         self._freeze = FreezeDetector()
+        self._workers = RowWorkers(backend.threads)
 
     def configure(self, config: PipelineConfig) -> None:
         """Use new settings from the next frame on; the gain restarts when its own change."""
@@ -283,8 +285,13 @@ class Pipeline:
         temperature = self.student.spec.calibration.temperature
         size = box.camera_size if self.config.output_size == 'input' else box.content_size
         if not outputs & Output.SURENESS and self.config.min_confidence == 0:
-            return mask_from_logits(logits, box, temperature=temperature, size=size), None, None
-        prediction = prediction_from_logits(logits, box, temperature=temperature, size=size)
+            mask = mask_from_logits(
+                logits, box, temperature=temperature, size=size, workers=self._workers
+            )
+            return mask, None, None
+        prediction = prediction_from_logits(
+            logits, box, temperature=temperature, size=size, workers=self._workers
+        )
         self._drop_unsure(prediction)
         return prediction
 

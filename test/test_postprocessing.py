@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from kd_perception.errors import ShapeError
 from kd_perception.postprocessing import mask_from_logits, prediction_from_logits
 from kd_perception.preprocessing import letterbox
+from kd_perception.row_workers import RowWorkers
 from kd_perception.uncertainty import confidence_from_logits
 
 
@@ -114,3 +115,17 @@ def test_mask_alone_refuses_other_shapes() -> None:
     for shape in ((1, 1, 12, 16), (2, 3, 12, 16), (3, 12, 16)):
         with pytest.raises(ShapeError):
             mask_from_logits(np.zeros(shape, np.float32), box, temperature=1.0, size=(48, 64))
+
+
+@pytest.mark.parametrize('threads', [2, 3, 7])
+def test_any_number_of_threads_gives_the_same_bits(threads: int) -> None:
+    logits = np.random.default_rng(2).normal(0, 3, (1, 9, 24, 32)).astype(np.float32)
+    box, workers = letterbox((95, 128), (96, 128)), RowWorkers(threads)
+    for camera in ((95, 128), (5, 7)):
+        values = {'temperature': 1.3, 'size': camera}
+        alone = prediction_from_logits(logits, box, **values)
+        shared = prediction_from_logits(logits, box, **values, workers=workers)
+        for one, other in zip(alone, shared, strict=True):
+            np.testing.assert_array_equal(one, other)
+        mask = mask_from_logits(logits, box, **values, workers=workers)
+        np.testing.assert_array_equal(mask, alone.mask)

@@ -15,8 +15,12 @@ try:
 except ImportError:  # the module's name up to ROS 2 Humble
     from rclpy.qos_event import SubscriptionEventCallbacks
 
-LATEST_DEPTH, EVERY_DEPTH = 1, 200
-"""Frames that the middleware keeps until the executor takes them, by ``queue_policy``."""
+LATEST_DEPTH, EVERY_DEPTH = 5, 200
+"""Frames that the middleware keeps until the executor takes them, by ``queue_policy``.
+
+The mailbox keeps the latest and counts the others; with a depth of one the middleware would drop
+frames of a burst itself, and nobody would know.
+"""
 
 _OVERRIDABLE = (
     QoSPolicyKind.HISTORY,

@@ -115,6 +115,19 @@ def test_overload_keeps_the_age_bounded_and_the_account_exact(ready: Any, client
     assert queue_ms < 2 * work_ms + 50
 
 
+def test_every_frame_of_a_burst_is_in_the_account(ready: Any, client: Client) -> None:
+    """Frames that arrive together reach the mailbox; the middleware drops none of them itself."""
+    client.listen('mask')
+    before = client.counts()
+    for burst in range(10):
+        for seed in range(4):
+            client.images.publish(image(ramp(seed, SIZE), client.now_ns()))
+        client.wait_for_count('received', before['received'] + 4 * (burst + 1))
+    wait_until(lambda: client.counts()['pending'] == 0, 'an empty mailbox')
+    counts = {name: value - before[name] for name, value in client.counts().items()}
+    assert counts['received'] == counts['published'] + counts['dropped'] == 40
+
+
 def test_max_rate_thins_by_stamps(ready: Any, client: Client) -> None:
     client.ignore('overlay', 'uncertainty', 'confidence')
     assert client.set_parameters(max_rate_hz=10.0).successful

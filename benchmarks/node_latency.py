@@ -32,6 +32,7 @@ from kd_perception.machine import describe
 
 ROOT = Path(__file__).resolve().parent.parent
 END_LIMIT_S = 20.0
+AT_MOST = 'as fast as it answers, mask only'
 
 
 class MeasurementError(KdPerceptionError):
@@ -44,8 +45,9 @@ def main() -> int:
     try:
         with tempfile.TemporaryDirectory() as folder:
             rows = [
-                measure(arguments, every_output, 0, Path(folder) / 'paced'),
-                measure(arguments, 'as fast as it answers, mask only', 2, Path(folder) / 'fast'),
+                measure(arguments, title, precision, in_flight, Path(folder) / f'{precision}{n}')
+                for precision in arguments.precisions
+                for n, (title, in_flight) in enumerate(((every_output, 0), (AT_MOST, 2)))
             ]
     except MeasurementError as error:
         print(f'error: {error}', file=sys.stderr)
@@ -64,14 +66,16 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument('--seconds', type=float, default=20.0, help='length of each measurement')
     parser.add_argument('--rate', type=float, default=30.0, help='frames per second')
     parser.add_argument('--student', default='thermal_seg_s', help='bundle folder or shipped name')
-    parser.add_argument('--precision', default='auto', help='of the network')
+    parser.add_argument(
+        '--precisions', nargs='+', default=['auto'], help='of the network, one after the other'
+    )
     parser.add_argument('--json', type=Path, help='file for one JSON line per row')
     parser.add_argument('--best-effort', action='store_true', help='publish as best effort')
     return parser.parse_args()
 
 
 def measure(
-    arguments: argparse.Namespace, title: str, in_flight: int, out: Path
+    arguments: argparse.Namespace, title: str, precision: str, in_flight: int, out: Path
 ) -> dict[str, Any]:
     """Start the three processes, let the player play, and put their reports together."""
     processes: dict[str, subprocess.Popen[bytes]] = {}
@@ -79,7 +83,7 @@ def measure(
         processes['node'] = start(
             ['-m', 'kd_perception.nodes.thermal_seg_node',
              '--ros-args', '-r', f'__ns:={NAMESPACE}', '-p', f'model.path:={arguments.student}',
-             '-p', f'precision:={arguments.precision}', '-p', 'ffc.source:=none',
+             '-p', f'precision:={precision}', '-p', 'ffc.source:=none',
              '--log-level', 'warn']
         )  # fmt: skip
         if not in_flight:

@@ -35,7 +35,7 @@ def frame_section(rows: list[dict[str, Any]]) -> str:
 
 def node_section(rows: list[dict[str, Any]]) -> str:
     """The live node at a fixed rate and at its largest."""
-    head = ['', 'received', 'published', 'dropped', 'failed', 'answers per second',
+    head = ['', 'network', 'received', 'published', 'dropped', 'failed', 'answers per second',
             'stamp to receipt p50 / p90 / p99 / max [ms]', 'in the node, without queue [ms]',
             'node, of one core']  # fmt: skip
     body = []
@@ -44,7 +44,8 @@ def node_section(rows: list[dict[str, Any]]) -> str:
         stages = sum(value for name, value in row['node_stage_p50_ms'].items() if name != 'queue')
         counts = [str(row[name]) for name in ('received', 'published', 'dropped', 'failed')]
         rate, share = f'{row["answers_hz"]:.1f}', f'{row["cpu_share"]["node"]:.0%}'
-        body.append([row['row'], *counts, rate, latency, f'{stages:.1f}', share])
+        model = row['model'].partition(' on ')[2].partition(',')[0]
+        body.append([row['row'], model, *counts, rate, latency, f'{stages:.1f}', share])
     return table(head, body, right=True)
 
 

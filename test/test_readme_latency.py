@@ -19,7 +19,8 @@ def test_every_stack_and_every_rate_has_its_line():
             assert row['what'] in section
             assert f'**{row["stages_ms"]["whole"]["median"]:.1f}**' in section
     for row in rows_of(NODE):
-        assert f'| {row["row"]} | {row["received"]} |' in node_section(rows_of(NODE))
+        start = f'| {row["row"]} | {row["model"].split(" on ")[1].split(",")[0]} |'
+        assert f'{start} {row["received"]} |' in node_section(rows_of(NODE))
 
 
 def test_machines_are_named_by_their_instruction_sets_only():

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-_REPEATS = 7
+_MEASURE_S = 0.5
 _DRAM_BYTES, _CACHE_BYTES = 64 * 2**20, 2**18
 _DRIFT = 0.2
 
@@ -33,7 +33,7 @@ class Peaks(NamedTuple):
 
 
 def measure_peaks(threads: int) -> Peaks:
-    """Measure, in about a second; without torch only fp32, by NumPy."""
+    """Measure, in a few seconds; without torch only fp32, by NumPy."""
     gops = {
         name: operations / _best_s(product) * 1e-9
         for name, (product, operations) in _matrix_products(threads).items()
@@ -73,9 +73,9 @@ def _bandwidth(size: int, threads: int) -> float:
 
 
 def _best_s(function: Callable[[], object]) -> float:
-    function()
-    seconds = []
-    for _ in range(_REPEATS):
+    """The shortest of the runs within half a second: cores need a moment to get up to speed."""
+    seconds, end = [], perf_counter() + _MEASURE_S
+    while not seconds or perf_counter() < end:
         start = perf_counter()
         function()
         seconds.append(perf_counter() - start)

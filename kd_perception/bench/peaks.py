@@ -74,7 +74,8 @@ def _bandwidth(size: int, threads: int) -> float:
 
 def _best_s(function: Callable[[], object]) -> float:
     """The shortest of the runs within half a second: cores need a moment to get up to speed."""
-    seconds, end = [], perf_counter() + _MEASURE_S
+    seconds: list[float] = []
+    end = perf_counter() + _MEASURE_S
     while not seconds or perf_counter() < end:
         start = perf_counter()
         function()

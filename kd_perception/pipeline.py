@@ -194,7 +194,6 @@ class Pipeline:
         blank = AgcImage(np.zeros(self.student.spec.image_size, np.uint16), 0.0, 1.0)
         for _ in range(iterations):
             self._predict(blank)
-            self._predict(blank, Output.MASK)  # compiled on its own
 
     def step(self, frame: Frame, outputs: Output = Output.ALL) -> Result:
         """Run one frame.

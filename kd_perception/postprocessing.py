@@ -1,24 +1,23 @@
 # SPDX-License-Identifier: Apache-2.0
 """Network output to mask, confidence and uncertainty at camera size, in one pass.
 
-The network leaves its logits at a quarter of its input. One compiled loop per image row scales
-them up bilinearly, takes the best class and sums the entropy while the row is still in the cache;
-full-size logits (11 MB for 9 classes at 480x640) never exist.
+The network leaves its logits at a quarter of its input. One compiled loop per image row
+(`reduction`) scales them up bilinearly, takes the best class and sums the entropy while the row is
+still in the cache; full-size logits (11 MB for 9 classes at 480x640) never exist.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import lru_cache
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
-import numba
 import numpy as np
 import numpy.typing as npt
 
 from kd_perception.errors import ShapeError
 from kd_perception.frames import ByteImage, Float32Image
 from kd_perception.preprocessing import Letterbox
+from kd_perception.reduction import reduce_logits
 from kd_perception.row_workers import ONE_THREAD, RowWorkers
 
 Array = npt.NDArray[Any]
@@ -58,17 +57,10 @@ def prediction_from_logits(
     Raises:
         ShapeError: Another number of dimensions or of classes.
     """
-    (rows, shares), columns = _grid(logits, box, size)
     prediction = Prediction(
         np.empty(size, np.uint8), np.empty(size, np.uint8), np.empty(size, np.float32)
     )
-    scaled, inverse = np.ascontiguousarray(logits[0], np.float32), np.float32(1.0 / temperature)
-
-    def reduce(part: slice) -> None:
-        images = (image[part] for image in prediction)
-        _reduce(scaled, inverse, rows[part], shares[part], *columns, *images)
-
-    workers.run(size[0], reduce)
+    _fill(prediction, logits, box, temperature, workers)
     return prediction
 
 
@@ -82,25 +74,36 @@ def mask_from_logits(
 ) -> ByteImage:
     """The mask of `prediction_from_logits` alone, bit for bit, in half the time.
 
-    Args:
-        logits: (1, C, h, w) float32 with C from 2 to 255, finite.
-        box: Where the camera image lies in the network input.
-        temperature: Calibration temperature; where classes are equal, rounding depends on it.
-        size: (height, width) of the result: the camera's or the content's in the network.
-        workers: Threads that share the rows; the result is the same with any number.
-
-    Raises:
-        ShapeError: Another number of dimensions or of classes.
+    Arguments and errors are those of `prediction_from_logits`.
     """
-    (rows, shares), columns = _grid(logits, box, size)
-    mask = np.empty(size, np.uint8)
+    mask, nothing = np.empty(size, np.uint8), np.empty((size[0], 0))
+    _fill(
+        Prediction(mask, nothing.astype(np.uint8), nothing.astype(np.float32)),
+        logits,
+        box,
+        temperature,
+        workers,
+    )
+    return mask
+
+
+def _fill(
+    prediction: Prediction,
+    logits: Float32Image,
+    box: Letterbox,
+    temperature: float,
+    workers: RowWorkers,
+) -> None:
+    """Reduce logits into images; those without columns are left out."""
+    height, width = prediction.mask.shape
+    (rows, shares), columns = _grid(logits, box, (height, width))
     scaled, inverse = np.ascontiguousarray(logits[0], np.float32), np.float32(1.0 / temperature)
 
     def reduce(part: slice) -> None:
-        _reduce_to_mask(scaled, inverse, rows[part], shares[part], *columns, mask[part])
+        images = (image[part] for image in prediction)
+        reduce_logits(scaled, inverse, rows[part], shares[part], *columns, *images)
 
-    workers.run(size[0], reduce)
-    return mask
+    workers.run(height, reduce)
 
 
 def _grid(
@@ -127,220 +130,3 @@ def _positions(size: int, content: int, network: int, cells: int) -> tuple[Array
     centers = np.clip(centers, 0, last)
     first = np.minimum(np.floor(centers), max(last - 1, 0)).astype(np.int32)
     return first, (centers - first).astype(np.float32)
-
-
-_COMPILE = {'nogil': True, 'fastmath': True, 'error_model': 'numpy'}  # no check per division
-
-
-def _compiled(function: Callable[..., None]) -> Callable[..., None]:
-    """Compile on first use; keep the code on disk where there is a place to keep it."""
-    try:
-        compiled = numba.njit(cache=True, **_COMPILE)(function)
-    except RuntimeError:  # neither the package's folder nor the user's cache can be written
-        compiled = numba.njit(**_COMPILE)(function)
-    return cast('Callable[..., None]', compiled)
-
-
-_LOG2_E = np.float32(1.4426950408889634)
-_LN_2 = np.float32(0.6931471805599453)
-_HALF = np.float32(0.5)
-_ONE = np.float32(1.0)
-_ZERO = np.float32(0.0)
-_SMALLEST = np.float32(-87.0)  # exp of less is not a normal float32
-_ROOT_HALF_BITS = np.int32(0x3F3504F3)  # of sqrt(1/2): mantissas are taken from there to sqrt(2)
-
-
-@_compiled
-def _reduce(
-    logits: Array,
-    inverse_temperature: np.float32,
-    rows: Array,
-    row_shares: Array,
-    columns: Array,
-    column_shares: Array,
-    mask: Array,
-    confidence: Array,
-    uncertainty: Array,
-) -> None:
-    """Fill mask, confidence and uncertainty row by row."""
-    width = columns.shape[0]
-    low, pair, scores = _row_buffers(logits, width)
-    top = np.empty(width, np.float32)
-    best = np.empty(width, np.int32)
-    sums = np.empty((3, width), np.float32)
-    exponent = np.empty(width, np.int32)
-    above, upper = -2, 0
-    for y in range(rows.shape[0]):
-        above, upper = _move_to(
-            rows[y], above, upper, logits, inverse_temperature, columns, column_shares, low, pair
-        )
-        _blend_rows(pair[upper], pair[1 - upper], row_shares[y], scores)
-        _best_of_row(scores, top, best)
-        _sum_up_row(scores, top, sums, exponent, confidence[y], uncertainty[y])
-        for x in range(width):
-            mask[y, x] = best[x]
-
-
-@_compiled
-def _reduce_to_mask(
-    logits: Array,
-    inverse_temperature: np.float32,
-    rows: Array,
-    row_shares: Array,
-    columns: Array,
-    column_shares: Array,
-    mask: Array,
-) -> None:
-    """Fill the mask row by row."""
-    width = columns.shape[0]
-    low, pair, scores = _row_buffers(logits, width)
-    top = np.empty(width, np.float32)
-    best = np.empty(width, np.int32)
-    above, upper = -2, 0
-    for y in range(rows.shape[0]):
-        above, upper = _move_to(
-            rows[y], above, upper, logits, inverse_temperature, columns, column_shares, low, pair
-        )
-        _blend_rows(pair[upper], pair[1 - upper], row_shares[y], scores)
-        _best_of_row(scores, top, best)
-        for x in range(width):
-            mask[y, x] = best[x]
-
-
-@numba.njit(inline='always', **_COMPILE)
-def _row_buffers(logits: Array, width: int) -> tuple[Array, Array, Array]:
-    """A padded logit row, two stretched rows of all classes, and one blended from them."""
-    classes = logits.shape[0]
-    return (
-        np.empty(logits.shape[2] + 1, np.float32),
-        np.empty((2, classes, width), np.float32),
-        np.empty((classes, width), np.float32),
-    )
-
-
-@numba.njit(inline='always', **_COMPILE)
-def _move_to(
-    row: int,
-    above: int,
-    upper: int,
-    logits: Array,
-    inverse_temperature: np.float32,
-    columns: Array,
-    column_shares: Array,
-    low: Array,
-    pair: Array,
-) -> tuple[int, int]:
-    """Stretch the two logit rows around an image row, once, and keep them until it leaves them.
-
-    Returns:
-        The logit row above the image row, and where in `pair` it is.
-    """
-    if row != above:
-        if row == above + 1:
-            upper = 1 - upper
-        else:
-            _stretch(logits[:, row], inverse_temperature, columns, column_shares, low, pair[upper])
-        above = row
-        below = logits[:, min(above + 1, logits.shape[1] - 1)]
-        _stretch(below, inverse_temperature, columns, column_shares, low, pair[1 - upper])
-    return above, upper
-
-
-@numba.njit(inline='always', **_COMPILE)
-def _stretch(
-    row: Array,
-    inverse_temperature: np.float32,
-    columns: Array,
-    column_shares: Array,
-    low: Array,
-    stretched: Array,
-) -> None:
-    """Interpolate one logit row of every class at the image columns."""
-    classes, width = stretched.shape
-    cells = row.shape[1]
-    for c in range(classes):
-        for x in range(cells):
-            low[x] = row[c, x] * inverse_temperature
-        low[cells] = low[cells - 1]
-        for x in range(width):
-            a = low[columns[x]]
-            stretched[c, x] = a + column_shares[x] * (low[columns[x] + 1] - a)
-
-
-@numba.njit(inline='always', **_COMPILE)
-def _blend_rows(upper: Array, lower: Array, share: np.float32, scores: Array) -> None:
-    for c in range(scores.shape[0]):
-        for x in range(scores.shape[1]):
-            scores[c, x] = upper[c, x] + share * (lower[c, x] - upper[c, x])
-
-
-@numba.njit(inline='always', **_COMPILE)
-def _best_of_row(scores: Array, top: Array, best: Array) -> None:
-    """Largest score of every pixel of a row, and its class."""
-    classes, width = scores.shape
-    for x in range(width):
-        top[x] = scores[0, x]
-        best[x] = 0
-    for c in range(1, classes):
-        for x in range(width):
-            better = scores[c, x] > top[x]
-            top[x] = scores[c, x] if better else top[x]
-            best[x] = c if better else best[x]
-
-
-@numba.njit(inline='always', **_COMPILE)
-def _sum_up_row(
-    scores: Array, top: Array, sums: Array, exponent: Array, confidence: Array, uncertainty: Array
-) -> None:
-    """Confidence and uncertainty of a row; every loop is plain enough to be vectorized."""
-    classes, width = scores.shape
-    total, moment, power = sums[0], sums[1], sums[2]
-    power_bits, total_bits = power.view(np.int32), total.view(np.int32)
-    for x in range(width):
-        total[x] = 0.0
-        moment[x] = 0.0
-    for c in range(classes):
-        # exp(s) = 2^n * exp(s - n ln 2), with 2^n written straight into a float's exponent bits.
-        for x in range(width):
-            scores[c, x] = max(scores[c, x] - top[x], _SMALLEST)
-            exponent[x] = np.int32(scores[c, x] * _LOG2_E - _HALF)
-            power_bits[x] = (exponent[x] + 127) << 23
-        for x in range(width):
-            shifted = scores[c, x]
-            value = power[x] * _exp_small(shifted - np.float32(exponent[x]) * _LN_2)
-            total[x] += value
-            moment[x] += shifted * value
-    inverse_log = _ONE / np.log(np.float32(classes))
-    for x in range(width):
-        inverse = _ONE / total[x]
-        moment[x] *= inverse
-        confidence[x] = np.uint8(np.float32(255.0) * inverse + _HALF)
-    for x in range(width):
-        exponent[x] = (total_bits[x] - _ROOT_HALF_BITS) >> 23
-        power_bits[x] = total_bits[x] - (exponent[x] << 23)
-    for x in range(width):
-        log_total = np.float32(exponent[x]) * _LN_2 + _log_small(power[x])
-        uncertainty[x] = min(max((log_total - moment[x]) * inverse_log, _ZERO), _ONE)
-
-
-@numba.njit(inline='always', **_COMPILE)
-def _exp_small(x: np.float32) -> np.float32:
-    """exp(x) for |x| <= ln(2) / 2 by its Taylor series; the relative error is below 3e-7."""
-    r = np.float32(1.0 / 720.0)
-    r = r * x + np.float32(1.0 / 120.0)
-    r = r * x + np.float32(1.0 / 24.0)
-    r = r * x + np.float32(1.0 / 6.0)
-    r = r * x + _HALF
-    r = r * x + _ONE
-    return r * x + _ONE
-
-
-@numba.njit(inline='always', **_COMPILE)
-def _log_small(x: np.float32) -> np.float32:
-    """log(x) for x from sqrt(1/2) to sqrt(2), by 2 artanh; the error is below 1e-7."""
-    s = (x - _ONE) / (x + _ONE)
-    q = s * s
-    r = np.float32(2.0 / 7.0)
-    r = r * q + np.float32(2.0 / 5.0)
-    r = r * q + np.float32(2.0 / 3.0)
-    return s * (r * q + np.float32(2.0))

@@ -169,6 +169,7 @@ class Pipeline:
     ) -> None:
         self.student = student
         self.backend = backend
+        self._device = backend if isinstance(backend, FrameBackend) else None
         self.config = config or PipelineConfig()
         self._agc = Agc(self.config.agc, self.config.radiometry)
         self._freeze = FreezeDetector()
@@ -274,9 +275,9 @@ class Pipeline:
     def _predict_on_device(self, seen: AgcImage) -> Prediction | None:
         """Give the raw frame to a backend that takes such; None where it must be fitted first."""
         fits = seen.image.shape == self.student.spec.image_size and seen.curve is None
-        if not fits or not isinstance(self.backend, FrameBackend):
+        if not fits or self._device is None:
             return None
-        prediction = self.backend.predict(seen.image, seen.low, seen.high)
+        prediction = self._device.predict(seen.image, seen.low, seen.high)
         self._drop_unsure(prediction)
         return prediction
 

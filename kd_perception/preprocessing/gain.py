@@ -184,7 +184,7 @@ def equalization_curve(gray: Float32Image, share: float = _PLATEAU_SHARE) -> Flo
     return np.asarray(curve, np.float32)
 
 
-@dataclass(frozen=True)
+@dataclass
 class AgcImage:
     """A frame with its window.
 
@@ -203,11 +203,15 @@ class AgcImage:
     @cached_property
     def gray(self) -> Float32Image:
         """HxW float32 in 0 to 1, computed when it is first asked for."""
-        gray = normalize(self.image, self.low, self.high)
         if self.curve is None:
-            return gray
+            return self.straight
         levels = np.linspace(0.0, 1.0, _PLATEAU_BINS, dtype=np.float32)
-        return np.interp(gray, levels, self.curve).astype(np.float32)
+        return np.interp(self.straight, levels, self.curve).astype(np.float32)
+
+    @cached_property
+    def straight(self) -> Float32Image:
+        """The same without the curve."""
+        return normalize(self.image, self.low, self.high)
 
 
 class Agc:
@@ -255,10 +259,11 @@ class Agc:
         if self._limits is not None:
             current = self._limits + weight * (current - self._limits)
         low, high = _widen(float(current[0]), float(current[1]), 1e-6)
+        seen = AgcImage(image, low, high)
         if self.config.method == 'plateau':
-            self._curve = self._filtered_curve(normalize(image, low, high), weight)
+            self._curve = seen.curve = self._filtered_curve(seen.straight, weight)
         self._limits, self._stamp_ns, self._kind = current, stamp_ns, image.dtype.name
-        return AgcImage(image, low, high, self._curve)
+        return seen
 
     def _weight(self, stamp_ns: int, kind: str, current: npt.NDArray[np.float64]) -> float:
         """Give the share of the new frame in the filtered window, 0 to 1; 1 restarts."""

@@ -11,9 +11,8 @@ from typing import Any, NamedTuple, Protocol
 
 import cv2
 import numpy as np
-import onnxruntime
 
-from kd_perception.backends import Backend
+from kd_perception.backends import Backend, create_backend
 from kd_perception.bundle import Student
 from kd_perception.encodings import buffer_from_image
 from kd_perception.frames import Float32Image, Frame, Image
@@ -126,16 +125,9 @@ class StagedStack:
 
 def onnx_numpy_stack(student: Student, threads: int) -> StagedStack:
     """Baseline C: exact percentiles, ONNX Runtime in fp32, OpenCV and NumPy at full size."""
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
-    options.log_severity_level = 3
-    session = onnxruntime.InferenceSession(
-        student.onnx, options, providers=['CPUExecutionProvider']
+    backend = create_backend(
+        student, backend='onnxruntime', device='cpu', precision='fp32', threads=threads
     )
-    name = session.get_inputs()[0].name
-
-    def network(image: Float32Image) -> Float32Image:
-        return np.asarray(session.run(None, {name: image})[0])
 
     def postprocess(logits: Float32Image) -> Prediction:
         return numpy_prediction(
@@ -143,7 +135,7 @@ def onnx_numpy_stack(student: Student, threads: int) -> StagedStack:
         )
 
     return StagedStack(
-        'C', 'np.percentile, ONNX Runtime fp32, NumPy', percentile_gray, network, postprocess
+        'C', 'np.percentile, ONNX Runtime fp32, NumPy', percentile_gray, backend.infer, postprocess
     )
 
 

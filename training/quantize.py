@@ -21,7 +21,6 @@ from typing import Any
 
 import numpy as np
 import onnx
-import onnxruntime
 from onnxruntime.quantization import (
     CalibrationDataReader,
     CalibrationMethod,
@@ -61,7 +60,7 @@ def quantize(student: Student, inputs: list[Float32Image]) -> bytes:
         quantize_static(
             str(prepared),
             str(result),
-            _Inputs(student, inputs),
+            _Inputs(prepared, inputs),
             quant_format=QuantFormat.QDQ,
             op_types_to_quantize=['Conv'],
             nodes_to_exclude=_first_convolutions(prepared, KEPT_IN_FP32),
@@ -83,9 +82,8 @@ def _first_convolutions(path: Path, count: int) -> list[str]:
 class _Inputs(CalibrationDataReader):  # type: ignore[misc]
     """Network inputs as the calibration reads them."""
 
-    def __init__(self, student: Student, inputs: list[Float32Image]) -> None:
-        session = onnxruntime.InferenceSession(student.onnx, providers=['CPUExecutionProvider'])
-        self._name = session.get_inputs()[0].name
+    def __init__(self, graph: Path, inputs: list[Float32Image]) -> None:
+        self._name = onnx.load(graph).graph.input[0].name
         self._inputs: Iterator[Float32Image] = iter(inputs)
 
     def get_next(self) -> dict[str, Any] | None:

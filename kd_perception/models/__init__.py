@@ -1,6 +1,25 @@
 # SPDX-License-Identifier: Apache-2.0
 """Networks in PyTorch: used by training and the torch backend, not on a node's default path."""
 
-from kd_perception.models.rep_unet import RepUNet, RepUNetConfig, build_network
+from kd_perception.models.architectures import (
+    LogitsOnly,
+    build_network,
+    build_trainable_network,
+)
+from kd_perception.models.cenet import CENet, CENetConfig, CENetOutput
+from kd_perception.models.eknet import EKNet, EKNetConfig, EKNetOutput
+from kd_perception.models.rep_unet import RepUNet, RepUNetConfig
 
-__all__ = ['RepUNet', 'RepUNetConfig', 'build_network']
+__all__ = [
+    'CENet',
+    'CENetConfig',
+    'CENetOutput',
+    'EKNet',
+    'EKNetConfig',
+    'EKNetOutput',
+    'LogitsOnly',
+    'RepUNet',
+    'RepUNetConfig',
+    'build_network',
+    'build_trainable_network',
+]

@@ -12,7 +12,7 @@ Reference:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -226,24 +226,3 @@ def _check_shape(image: Tensor, channels: int) -> None:
             f'the input must be [batch, {channels}, height, width] with height and width '
             f'multiples of {INPUT_MULTIPLE}, got {list(shape)}; resize or pad the image'
         )
-
-
-def build_network(architecture: Mapping[str, Any]) -> RepUNet:
-    """The inference network (folded, eval) that a student bundle describes.
-
-    Its state dict has the names of the bundle's `student.safetensors`.
-
-    Args:
-        architecture: `{'name': 'rep_unet', 'config': {...}}`, as `RepUNetConfig.architecture`
-            gives it.
-
-    Raises:
-        ConfigError: unknown name, or a config that does not fit it.
-    """
-    name, config = architecture.get('name'), architecture.get('config', {})
-    if name != 'rep_unet':
-        raise ConfigError(f"architecture name must be 'rep_unet', got {name!r}")
-    try:
-        return RepUNet(RepUNetConfig(**config), FoldedBlock).eval()
-    except TypeError as error:
-        raise ConfigError(f'architecture config must fit RepUNetConfig: {error}') from error

@@ -80,15 +80,6 @@ def test_architecture_round_trip_loads_folded_weights():
         assert torch.equal(rebuilt(image), folded(image))
 
 
-@pytest.mark.parametrize(
-    'architecture',
-    [{}, {'name': 'other'}, {'name': 'rep_unet', 'config': {'depth': 3}}],
-)
-def test_unknown_architectures_are_refused(architecture):
-    with pytest.raises(ConfigError):
-        build_network(architecture)
-
-
 def test_bad_sizes_are_refused():
     with pytest.raises(ConfigError, match='5 entries'):
         RepUNetConfig(widths=(16, 32))

@@ -43,6 +43,13 @@ def test_paper_preset_has_the_published_size():
     assert million(network.decoder.stages['stage5']) == pytest.approx(103.83, abs=0.005)
 
 
+@pytest.mark.parametrize(('preset', 'size'), [('small', 4.98), ('tiny', 1.25)])
+def test_small_presets_have_the_sizes_that_the_documentation_gives(preset, size):
+    with torch.device('meta'):
+        network = CENet(CENetConfig.preset(preset))
+    assert million(network) == pytest.approx(size, abs=0.005)
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_paper_preset_at_full_size_forward_and_backward():

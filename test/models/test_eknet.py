@@ -42,6 +42,13 @@ def test_paper_preset_has_the_published_size():
     assert million(network) - million(without) == pytest.approx(1705e-6)
 
 
+@pytest.mark.parametrize(('preset', 'size'), [('small', 3.55), ('tiny', 0.89)])
+def test_small_presets_have_the_sizes_that_the_documentation_gives(preset, size):
+    with torch.device('meta'):
+        network = EKNet(EKNetConfig.preset(preset))
+    assert million(network) == pytest.approx(size, abs=0.005)
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_paper_preset_at_full_size_forward_and_backward():

@@ -5,13 +5,20 @@
 |---|---|---|
 | CE | `segmentation_loss`, `class_weights` | ENet (weights), arXiv 1606.02147 |
 | L_edge of the teacher | `balanced_edge_loss` | CEKD, RA-L 2023; HED (balance), ICCV 2015 |
+| ELG | `edge_labels`, `quarter_edges` | CEKD, after DFF, arXiv 1902.09104 |
+| edges of the color image | `image_edges` | Canny, TPAMI 1986; in no paper on distillation |
 """
 
 from training.losses.balanced_edge import balanced_edge_loss
 from training.losses.cross_entropy import class_weights, segmentation_loss
+from training.losses.edge_labels import edge_labels, quarter_edges
+from training.losses.image_edges import image_edges
 
 __all__ = [
     'balanced_edge_loss',
     'class_weights',
+    'edge_labels',
+    'image_edges',
+    'quarter_edges',
     'segmentation_loss',
 ]

@@ -7,17 +7,23 @@
 | L_edge of the teacher | `balanced_edge_loss` | CEKD, RA-L 2023; HED (balance), ICCV 2015 |
 | ELG | `edge_labels`, `quarter_edges` | CEKD, after DFF, arXiv 1902.09104 |
 | edges of the color image | `image_edges` | Canny, TPAMI 1986; in no paper on distillation |
+| L_edge of the student | `edge_hint_loss` | CEKD |
+| L_sim, PA | `feature_similarity_loss` | CEKD; structured distillation, arXiv 1903.04197 |
 """
 
 from training.losses.balanced_edge import balanced_edge_loss
 from training.losses.cross_entropy import class_weights, segmentation_loss
+from training.losses.edge_hint import edge_hint_loss
 from training.losses.edge_labels import edge_labels, quarter_edges
+from training.losses.feature_similarity import feature_similarity_loss
 from training.losses.image_edges import image_edges
 
 __all__ = [
     'balanced_edge_loss',
     'class_weights',
+    'edge_hint_loss',
     'edge_labels',
+    'feature_similarity_loss',
     'image_edges',
     'quarter_edges',
     'segmentation_loss',

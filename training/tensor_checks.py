@@ -3,10 +3,12 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
-from kd_perception.errors import ShapeError
+from kd_perception.errors import ConfigError, ShapeError
 
 
 def at_least_float32(tensor: Tensor) -> Tensor:
@@ -26,3 +28,13 @@ def check_shape(name: str, tensor: Tensor, shape: tuple[int | None, ...]) -> Non
     if not fits:
         text = ', '.join('any' if want is None else str(want) for want in shape)
         raise ShapeError(f'{name} must be of shape [{text}], received {list(tensor.shape)}')
+
+
+def check_positive(name: str, value: float) -> None:
+    """Raise unless a number is above 0 and finite.
+
+    Raises:
+        ConfigError: it is not.
+    """
+    if not 0.0 < value < math.inf:
+        raise ConfigError(f'{name} must be above 0 and finite, received {value}')

@@ -9,6 +9,7 @@
 | edges of the color image | `image_edges` | Canny, TPAMI 1986; in no paper on distillation |
 | L_edge of the student | `edge_hint_loss` | CEKD |
 | L_sim, PA | `feature_similarity_loss` | CEKD; structured distillation, arXiv 1903.04197 |
+| L_kdce | `soft_cross_entropy_loss` | CEKD; Hinton et al., arXiv 1503.02531 |
 """
 
 from training.losses.balanced_edge import balanced_edge_loss
@@ -17,6 +18,7 @@ from training.losses.edge_hint import edge_hint_loss
 from training.losses.edge_labels import edge_labels, quarter_edges
 from training.losses.feature_similarity import feature_similarity_loss
 from training.losses.image_edges import image_edges
+from training.losses.soft_cross_entropy import soft_cross_entropy_loss
 
 __all__ = [
     'balanced_edge_loss',
@@ -27,4 +29,5 @@ __all__ = [
     'image_edges',
     'quarter_edges',
     'segmentation_loss',
+    'soft_cross_entropy_loss',
 ]

@@ -1,0 +1,42 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Cross-entropy against the teacher's softened probabilities."""
+
+from __future__ import annotations
+
+from torch import Tensor
+from torch.nn import functional
+
+from training.tensor_checks import at_least_float32, check_positive, check_shape
+
+
+def soft_cross_entropy_loss(
+    student_logits: Tensor, teacher_logits: Tensor, *, temperature: float = 6.0
+) -> Tensor:
+    """Cross-entropy of softened class probabilities at every pixel, L_kdce of CEKD.
+
+    It is least where student and teacher agree, and is then the teacher's entropy, not 0. Without
+    the factor temperature² of Hinton et al.: gradients shrink with a rising temperature.
+
+    Args:
+        student_logits: [batch, classes, height, width].
+        teacher_logits: of the same shape; gets no gradient.
+        temperature: divides the logits of both, > 0; 6 in CEKD.
+
+    Returns:
+        The mean over pixels and images, a scalar of at least 0, in float32 or a finer type.
+
+    Raises:
+        ShapeError: shapes differ from that.
+        ConfigError: the temperature is not above 0 and finite.
+
+    Reference:
+        Z. Feng, Y. Guo, Y. Sun, "CEKD: Cross-Modal Edge-Privileged Knowledge Distillation for
+        Semantic Scene Understanding Using Only Thermal Images", RA-L 2023.
+        G. Hinton, O. Vinyals, J. Dean, "Distilling the Knowledge in a Neural Network", 2015.
+    """
+    check_shape('student_logits', student_logits, (None, None, None, None))
+    check_shape('teacher_logits', teacher_logits, tuple(student_logits.shape))
+    check_positive('temperature', temperature)
+    student = functional.log_softmax(at_least_float32(student_logits) / temperature, dim=1)
+    teacher = functional.softmax(at_least_float32(teacher_logits.detach()) / temperature, dim=1)
+    return -(teacher * student).sum(dim=1).mean()

@@ -10,9 +10,11 @@
 | L_edge of the student | `edge_hint_loss` | CEKD |
 | L_sim, PA | `feature_similarity_loss` | CEKD; structured distillation, arXiv 1903.04197 |
 | L_kdce | `soft_cross_entropy_loss` | CEKD; Hinton et al., arXiv 1503.02531 |
+| CWD, CD | `channel_wise_loss` | channel-wise distillation, arXiv 2011.13256 |
 """
 
 from training.losses.balanced_edge import balanced_edge_loss
+from training.losses.channel_wise import channel_wise_loss
 from training.losses.cross_entropy import class_weights, segmentation_loss
 from training.losses.edge_hint import edge_hint_loss
 from training.losses.edge_labels import edge_labels, quarter_edges
@@ -22,6 +24,7 @@ from training.losses.soft_cross_entropy import soft_cross_entropy_loss
 
 __all__ = [
     'balanced_edge_loss',
+    'channel_wise_loss',
     'class_weights',
     'edge_hint_loss',
     'edge_labels',

@@ -4,9 +4,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
-from fcntl import LOCK_EX, LOCK_NB, LOCK_UN, lockf
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +18,7 @@ from kd_perception.files import unfinished_files, write_atomically
 from kd_perception.world.render import render_frame
 from kd_perception.world_export.render_pool import in_order
 from training.data.field_storage import encode
+from training.data.locks import locked
 from training.data.world_fields import views_of
 
 if TYPE_CHECKING:
@@ -76,7 +74,7 @@ def render_missing(folder: Path, split: WorldSplit, processes: int) -> None:
 
 def _describe(folder: Path, split: WorldSplit) -> None:
     path, text = folder / DESCRIPTION, json.dumps(split.description(), indent=2) + '\n'
-    with _locked(folder / _LOCK, _DESCRIPTION_PLACE, wait=True):
+    with locked(folder / _LOCK, _DESCRIPTION_PLACE, wait=True):
         _remove_unfinished(path)
         write_atomically(path, lambda file: file.write(text.encode()))
 
@@ -101,7 +99,7 @@ def _render_chunk(
             f'all renderers must run the same code of the world, got {split.key()} beside {key}: '
             'it was changed meanwhile; start again'
         )
-    with _locked(folder / _LOCK, chunk[0], wait=wait) as mine:
+    with locked(folder / _LOCK, chunk[0], wait=wait) as mine:
         if mine and (names := _missing_fields(folder, split, chunk)):
             _render(folder, split, chunk, names)
         return chunk, mine
@@ -118,21 +116,3 @@ def _render(folder: Path, split: WorldSplit, chunk: Chunk, names: list[str]) -> 
             column.append(encode(name, getattr(frame, name)))
     for name, column in columns.items():
         write_atomically(chunk_path(folder, name, chunk), partial(np.save, arr=np.stack(column)))
-
-
-@contextmanager
-def _locked(path: Path, place: int, *, wait: bool) -> Iterator[bool]:
-    """Hold one byte of a lock file, so that a lock ends when its process does, however it ends.
-
-    Such a lock keeps other processes out, but no other thread of this process.
-    """
-    with open(path, 'ab') as file:
-        try:
-            lockf(file, LOCK_EX if wait else LOCK_EX | LOCK_NB, 1, place)
-        except BlockingIOError:
-            yield False
-            return
-        try:
-            yield True
-        finally:
-            lockf(file, LOCK_UN, 1, place)

@@ -8,6 +8,8 @@ import numpy as np
 
 from kd_perception.bags import BagWriter
 from kd_perception.bags.types import common_types
+from training.data.bag import BagPairsConfig, load_bag
+from training.data.bag_report import REASONS
 
 THERMAL, COLOR = '/thermal/image_raw', '/camera/color/image_raw'
 START_NS, STEP_NS, MS = 1_700_000_000_000_000_000, 100_000_000, 1_000_000
@@ -64,3 +66,15 @@ def compressed_image(bag, topic, image, stamp_ns, suffix='.png'):
         data=cv2.imencode(suffix, pixels)[1].ravel(),
     )
     bag.write_message(topic, message, log_time_ns=stamp_ns)
+
+
+def extracted(path, tmp_path, **settings):
+    """The pairs of a recording, through the cache of a test."""
+    return load_bag(BagPairsConfig(path, **settings), tmp_path / 'cache')
+
+
+def counts(data, kind):
+    """What became of the messages of a camera, without zeros."""
+    found = data.report.messages[kind]
+    assert set(found) == set(REASONS)
+    return {name: count for name, count in found.items() if count}

@@ -1,9 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Pairs of a recording without labels: right, counted, cached whole or not at all."""
+"""Pairs of a recording without labels: the right ones, and what was left alone is counted."""
 
 from __future__ import annotations
-
-import shutil
 
 import numpy as np
 import pytest
@@ -11,20 +9,19 @@ from pair_bags import (
     COLOR,
     THERMAL,
     color,
-    compressed_image,
+    counts,
     cut_image,
+    extracted,
     heat,
     stamp_of,
     write_pairs,
 )
 
 from kd_perception.bags import BagReader, BagWriter
-from kd_perception.errors import BagError, ConfigError
+from kd_perception.errors import ConfigError
 from kd_perception.world_export.export import export_world
 from kd_perception.world_export.plan import ExportPlan
-from training.data import bag_chunks, bag_digest, bag_extraction
 from training.data.bag import BagPairsConfig, load_bag, main
-from training.data.bag_report import REASONS
 from training.data.modality import network_image
 
 
@@ -32,16 +29,6 @@ from training.data.modality import network_image
 def small_chunks(monkeypatch):
     for module in ('bag_extraction', 'bag'):
         monkeypatch.setattr(f'training.data.{module}.CHUNK_PAIRS', 2)
-
-
-def extracted(path, tmp_path, **settings):
-    return load_bag(BagPairsConfig(path, **settings), tmp_path / 'cache')
-
-
-def counts(data, kind):
-    found = data.report.messages[kind]
-    assert set(found) == set(REASONS)
-    return {name: count for name, count in found.items() if count}
 
 
 @pytest.mark.parametrize('storage', ['mcap', 'sqlite3'])
@@ -153,110 +140,11 @@ def _without_first_pair(path):
     return path.with_name('rest')
 
 
-def test_missing_and_doubtful_topics_are_refused_with_what_there_is(tmp_path):
-    path = write_pairs(tmp_path / 'drive')
-    with pytest.raises(BagError, match=f'/no/such .*{THERMAL}'):
-        extracted(path, tmp_path, thermal_topic='/no/such')
-    with pytest.raises(ConfigError, match=r'rgb_topic .* /thermal/image_raw has mono16'):
-        extracted(path, tmp_path, rgb_topic=THERMAL)
-    with pytest.raises(BagError, match='no bag at'):
-        extracted(tmp_path / 'nowhere', tmp_path)
-    with BagWriter(tmp_path / 'heat') as bag:
-        bag.write_image(THERMAL, heat(0), stamp_ns=stamp_of(0))
-        bag.write_image('/bayer', heat(0), stamp_ns=stamp_of(0), encoding='bayer_rggb8')
-    with pytest.raises(ConfigError, match=r"rgb8, bgr8.* for rgb_topic.* Of /bayer .*'bayer_rgg"):
-        extracted(tmp_path / 'heat', tmp_path)
-    with pytest.raises(ConfigError, match=r'of /bayer none could be read: .*bayer_rggb8'):
-        extracted(tmp_path / 'heat', tmp_path, rgb_topic='/bayer')
-
-
-def test_of_several_candidates_one_must_be_named(tmp_path):
-    with BagWriter(tmp_path / 'drive') as bag:
-        for index, topic in enumerate(('/left/image_raw', '/right/image_raw', '/mono')):
-            bag.write_image(topic, heat(index), stamp_ns=stamp_of(0))
-        bag.write_image('/color', color(0), stamp_ns=stamp_of(0))
-    with pytest.raises(ConfigError, match=r'/left/image_raw \(mono16, 48x64\), .*/mono.*/right'):
-        extracted(tmp_path / 'drive', tmp_path)
-    data = extracted(tmp_path / 'drive', tmp_path, thermal_topic='/right/image_raw')
-    np.testing.assert_array_equal(data[0].thermal, heat(1))
-
-
-def test_compressed_and_swapped_colors_are_read_as_the_robot_reads_them(tmp_path):
-    flat = np.full((48, 64, 3), (200, 100, 20), np.uint8)
-    with BagWriter(tmp_path / 'drive') as bag:
-        compressed_image(bag, f'{THERMAL}/compressed', heat(0), stamp_of(0))
-        compressed_image(bag, '/jpeg', flat, stamp_of(0), '.jpg')
-        compressed_image(bag, '/png', flat, stamp_of(0))
-        for code in ('bgr8', '8UC3'):
-            bag.write_image(f'/{code}', flat[..., ::-1], stamp_ns=stamp_of(0), encoding=code)
-    for topic in ('/jpeg', '/png', '/bgr8', '/8UC3'):
-        sample = extracted(tmp_path / 'drive', tmp_path, rgb_topic=topic)[0]
-        np.testing.assert_array_equal(sample.thermal, heat(0))
-        np.testing.assert_allclose(sample.rgb, flat, atol=3)
-
-
 def test_stride_and_limit_choose_among_the_pairs(tmp_path):
     path = write_pairs(tmp_path / 'drive', 9)
     data = extracted(path, tmp_path, stride=2, max_frames=3)
     assert [sample.stamp_ns for sample in data] == [stamp_of(i) for i in (0, 2, 4)]
     assert counts(data, 'rgb') == {'used': 3, 'left_out': 6}
-
-
-def test_size_is_bounded_before_anything_is_written(tmp_path):
-    path = write_pairs(tmp_path / 'drive')
-    with pytest.raises(ConfigError, match=r'6 of 48x64 have 0\.00: raise stride'):
-        extracted(path, tmp_path, max_gb=9e-5)
-    assert not list((tmp_path / 'cache').rglob('*.npy*'))
-    assert len(extracted(path, tmp_path, max_gb=9.3e-5)) == 6
-
-
-def test_interrupted_extraction_goes_on_and_leaves_nothing_half(tmp_path, monkeypatch):
-    path, read = write_pairs(tmp_path / 'drive', 7), []
-
-    def dying(message):
-        read.append(message)
-        if len(read) == 8:
-            raise KeyboardInterrupt
-        return decode(message)
-
-    decode = bag_extraction.frame_from_message
-    monkeypatch.setattr(bag_extraction, 'frame_from_message', dying)
-    with pytest.raises(KeyboardInterrupt):
-        extracted(path, tmp_path)
-    (folder,) = (f for f in (tmp_path / 'cache').iterdir() if f.name != 'digests')
-    names = sorted(file.name for file in folder.iterdir())
-    assert names == ['chunk_000000.json', 'lock', 'rgb_000000.npy', 'thermal_000000.npy']
-    (folder / 'rgb_000001.npy.part').write_bytes(b'left by a killed process')
-    data = extracted(path, tmp_path)
-    assert len(read) == 8 + 2 * 5, 'the first chunk is not read again'
-    assert data.folder == folder and not list(folder.glob('*.part'))
-    assert data.digest() == load_bag(BagPairsConfig(path), tmp_path / 'other').digest()
-    assert counts(data, 'thermal') == {'used': 7}
-
-
-def test_arrays_without_their_list_do_not_count(tmp_path):
-    path = write_pairs(tmp_path / 'drive', 3)
-    data = extracted(path, tmp_path)
-    expected = data.digest()
-    (data.folder / 'pairs.json').unlink()
-    bag_chunks.list_path(data.folder, 0).unlink()
-    bag_chunks.array_path(data.folder, 'rgb', 0).write_bytes(b'torn')
-    assert extracted(path, tmp_path).digest() == expected
-
-
-def test_cache_belongs_to_content_and_settings(tmp_path, monkeypatch):
-    path = write_pairs(tmp_path / 'drive')
-    first = extracted(path, tmp_path)
-    shutil.copytree(path, tmp_path / 'copy')
-    other = extracted(write_pairs(tmp_path / 'other', offset_ms=4.0), tmp_path)
-    wide = extracted(path, tmp_path, max_gap_ms=30.0)
-    assert len({data.folder for data in (first, other, wide)}) == 3
-    for module in ('bag.extract', 'bag_extraction.frame_from_message'):
-        monkeypatch.setattr(f'training.data.{module}', None)
-    assert extracted(tmp_path / 'copy', tmp_path, max_gb=1.0).folder == first.folder
-    monkeypatch.setattr(bag_digest, '_hash', None)
-    again = extracted(path, tmp_path)
-    assert again.digest() == first.digest() and again.report == first.report
 
 
 def test_command_says_what_was_done(tmp_path, capsys):
@@ -300,8 +188,3 @@ def test_real_thermal_frames_with_a_color_topic_beside_them(tmp_path, real_data)
     assert len(data) + counts(data, 'thermal').get('malformed', 0) == 3
     assert data[0].rgb.shape == (*data[0].thermal.shape, 3) and data[0].thermal.shape in sizes
     np.testing.assert_array_equal(data[0].thermal, frames[0].image)
-
-
-def test_real_bag_without_images_is_refused(tmp_path, real_data):
-    with pytest.raises(ConfigError, match=r'for thermal_topic; it has: .*/rosout'):
-        extracted(real_data / 'bags' / 'rosbag2_talker' / 'mcap', tmp_path)

@@ -67,6 +67,12 @@ def column_steps(gray, label):
     return np.abs(np.diff(rows, axis=1)).mean() if rows.size else 0.0
 
 
+def row_steps(gray, label):
+    """Neighboring rows, in the columns that show the ground alone."""
+    columns = gray[:, ~grown(label == 1).any(axis=0)]
+    return np.abs(np.diff(columns, axis=0)).mean() if columns.size else 0.0
+
+
 def softness(gray, _):
     """Pixels that are neither ground nor car."""
     return ((gray > 0.1) & (gray < 0.9)).mean()
@@ -96,6 +102,8 @@ SHARES = {
     'polarity_share': ({}, {}, lambda g, t: -contrast(g, t), 1.0),
     'vignette_share': ({}, {'vignette_k': 9.0}, unevenness, 0.02),
     'column_share': ({}, {'column_k': 3.0}, column_steps, 0.02),
+    'row_share': ({}, {'column_k': 3.0}, row_steps, 0.02),
+    'drift_share': ({}, {'drift_k': 6.0}, unevenness, 0.02),
     'corner_share': ({}, {}, unknown_corners, 0.2),
     'region_share': ({}, {}, unknown, 0.01),
     'pixel_share': ({}, {'pixel_most': 0.2}, roughness, 0.2),
@@ -125,6 +133,15 @@ def test_smooth_changes_of_the_scene_are_no_clutter():
         mean_effect(roughness, config_of(name, 1.0)) for name in ('scene_share', 'clutter_share')
     )
     assert smooth < 0.5 * rough
+
+
+def test_weak_contrast_of_the_scene_is_weak_beside_the_faults_of_the_camera():
+    sensor = dataclasses.replace(PLAIN_SENSOR, column_share=1.0, column_k=1.0, contrast_least=0.1)
+    steps = [
+        mean_effect(column_steps, dataclasses.replace(PLAIN, sensor=changed))
+        for changed in (sensor, dataclasses.replace(sensor, contrast_share=1.0))
+    ]
+    assert steps[1] > 1.5 * steps[0]
 
 
 def test_raw_share_keeps_more_levels_than_a_display_has():

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 from warm_frames import frame
@@ -11,11 +13,14 @@ from kd_perception.errors import ConfigError
 from training.data.augmentation.sensor import (
     SensorConfig,
     add_column_pattern,
+    add_drift,
+    add_row_pattern,
     add_vignetting,
     break_pixels,
     hide_corners,
     hide_regions,
     invert_polarity,
+    weaken_contrast,
 )
 
 
@@ -34,6 +39,9 @@ FAULTS = (
     ('polarity_share', invert_polarity),
     ('vignette_share', add_vignetting),
     ('column_share', add_column_pattern),
+    ('row_share', add_row_pattern),
+    ('drift_share', add_drift),
+    ('contrast_share', weaken_contrast),
     ('pixel_share', break_pixels),
 )
 
@@ -81,6 +89,44 @@ def test_column_pattern_is_the_same_in_every_row():
     assert np.std([p[0, 1::2] for p in patterns]) == pytest.approx(0.5, rel=0.1)
     steps = [p[0, ::2].mean() - p[0, 1::2].mean() for p in patterns]
     assert np.std(steps) == pytest.approx(0.5, rel=0.5)
+
+
+def test_row_pattern_is_the_same_in_every_column():
+    flat = np.full((96, 64), 290.0, np.float32)
+    config = SensorConfig(row_share=1.0, column_k=0.5)
+    patterns = [add_row_pattern(flat, np.random.default_rng(s), config) - flat for s in range(30)]
+    assert all(np.ptp(p, axis=1).max() == 0.0 for p in patterns)
+    assert np.std([p[:, 0] for p in patterns]) == pytest.approx(0.5, rel=0.1)
+
+
+def test_drift_is_smooth_and_of_no_direction():
+    flat = np.full((120, 160), 290.0, np.float32)
+    config = SensorConfig(drift_share=1.0, drift_k=2.0)
+    drifts = [add_drift(flat, np.random.default_rng(s), config) - flat for s in range(40)]
+    assert 1.0 < np.std(drifts) < 3.0
+    assert max(np.abs(np.diff(d, axis=axis)).max() for d in drifts for axis in (0, 1)) < 1.0
+    assert abs(np.mean(drifts)) < 0.5
+    middle, edge = (np.std([d[y, x] for d in drifts]) for y, x in ((60, 80), (0, 0)))
+    assert 0.4 < middle / edge < 1.2, 'drift is no vignette'
+
+
+def test_weak_contrast_keeps_the_order_and_the_mean_of_the_scene():
+    kelvin = frame()[0].astype(np.float32) / 100
+    config = SensorConfig(contrast_share=1.0, contrast_least=0.1)
+    left = []
+    for seed in range(40):
+        weak = weaken_contrast(kelvin, np.random.default_rng(seed), config)
+        left.append(weak.std() / kelvin.std())
+        assert weak.mean() == pytest.approx(kelvin.mean(), abs=1e-2)
+        slopes = (weak - weak.mean()) / left[-1] - (kelvin - kelvin.mean())
+        np.testing.assert_allclose(slopes, 0.0, atol=1e-2)
+    assert 0.1 <= min(left) < 0.25 and 0.8 < max(left) <= 1.0
+
+
+def test_strong_turns_every_fault_on():
+    off, strong = SensorConfig(), SensorConfig.strong()
+    shares = [f.name for f in dataclasses.fields(off) if f.name.endswith('_share')]
+    assert all(getattr(strong, name) > getattr(off, name) for name in shares)
 
 
 def test_dead_regions_are_flat_and_unknown_and_the_rest_is_left_alone():

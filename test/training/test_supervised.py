@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
+import json
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +18,7 @@ from kd_perception.models import RepUNet, RepUNetConfig
 from training.data import world as world_data
 from training.data.world import load_world
 from training.losses import class_weights
-from training.recipes import supervised
+from training.recipes import supervised, supervised_config
 from training.recipes.supervised import SupervisedConfig
 from training.settings import load_config, plain
 
@@ -76,6 +78,20 @@ def test_runs_of_all_modalities_share_their_frames(config):
     assert len({run.train.key() for run in runs}) == 1
     assert len({run.fingerprint() for run in runs}) == 3
     assert 'rgb' not in runs[0].train.fields
+
+
+def test_faults_that_came_later_leave_fingerprints_of_older_runs_alone(config):
+    values = plain(config)
+    for name in supervised_config._NOT_TRAINED_ON:
+        del values[name]
+    for name in supervised_config._LATER_FAULTS:
+        del values['augmentation']['sensor'][name]
+    older = hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
+    assert config.fingerprint() == older
+    for name in supervised_config._LATER_FAULTS:
+        sensor = dataclasses.replace(config.augmentation.sensor, **{name: 0.5})
+        augmentation = dataclasses.replace(config.augmentation, sensor=sensor)
+        assert dataclasses.replace(config, augmentation=augmentation).fingerprint() != older
 
 
 def test_presets_are_worlds_of_the_test_split(config):

@@ -8,7 +8,7 @@ import json
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from training.data.augmentation import AugmentationConfig
+from training.data.augmentation import AugmentationConfig, SensorConfig
 from training.data.modality import FIELDS, check_modality
 from training.data.world import WorldSplit
 from training.settings import plain
@@ -17,6 +17,9 @@ _NOT_TRAINED_ON = (
     *('cache', 'output', 'results', 'checkpoint_steps'),
     *('validation', 'test', 'presets', 'preset_count'),
 )
+_LATER_FAULTS = ('row_share', 'drift_share', 'drift_k', 'contrast_share', 'contrast_least')
+"""Settings of the sensor that are younger than recorded runs. Those that have their default are no
+part of a fingerprint: they are off then, and the fingerprints of older runs stay as they were."""
 
 
 @dataclass(frozen=True)
@@ -110,4 +113,8 @@ class SupervisedConfig:
         values = plain(self)
         for name in _NOT_TRAINED_ON:
             del values[name]
+        sensor, usual = values['augmentation']['sensor'], plain(SensorConfig())
+        for name in _LATER_FAULTS:
+            if sensor[name] == usual[name]:
+                del sensor[name]
         return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()

@@ -10,7 +10,13 @@ import numpy as np
 import numpy.typing as npt
 
 from kd_perception.preprocessing import AgcConfig, agc_limits, equalization_curve, normalize
-from training.data.augmentation.sensor import SensorConfig, add_column_pattern, add_vignetting
+from training.data.augmentation.sensor import (
+    SensorConfig,
+    add_column_pattern,
+    add_drift,
+    add_row_pattern,
+    add_vignetting,
+)
 
 Array = npt.NDArray[Any]
 Rng = np.random.Generator
@@ -39,7 +45,8 @@ def camera_image(
     if rng.uniform() < 0.35:
         kelvin = cv2.GaussianBlur(kelvin, (0, 0), rng.uniform(0.3, 1.4))
     if sensor is not None:
-        kelvin = add_column_pattern(add_vignetting(kelvin, rng, sensor), rng, sensor)
+        for fault in (add_vignetting, add_drift, add_column_pattern, add_row_pattern):
+            kelvin = fault(kelvin, rng, sensor)
     frame = _raw_frame(kelvin, rng) if raw else _display_frame(kelvin, rng)
     jitter = AgcConfig(
         low_percentile=rng.uniform(0.2, 3.0), high_percentile=100.0 - rng.uniform(0.2, 3.0)

@@ -31,7 +31,13 @@ class SensorConfig:
         vignette_share: the frame's edge reads warmer or colder than its middle.
         vignette_k: deviation of that difference at the corners.
         column_share: columns have offsets of their own and even ones differ from odd ones.
-        column_k: deviation of these offsets.
+        column_k: deviation of these offsets, and of those of rows.
+        row_share: rows have offsets of their own.
+        drift_share: offsets vary slowly over the frame, as between two closings of the shutter.
+        drift_k: deviation of these offsets.
+        contrast_share: heat contrasts are weak, as in rain and fog, behind a wet or dirty window,
+            or at the hours when everything is equally warm.
+        contrast_least: what is left of them at least, 0 to 1.
         corner_share: corners are black, as registration to another camera leaves them.
         region_share: rectangles are dead.
         region_largest: their longest side as a share of the frame's, 0 to 1.
@@ -44,6 +50,11 @@ class SensorConfig:
     vignette_k: float = 2.0
     column_share: float = 0.0
     column_k: float = 0.3
+    row_share: float = 0.0
+    drift_share: float = 0.0
+    drift_k: float = 1.0
+    contrast_share: float = 0.0
+    contrast_least: float = 0.15
     corner_share: float = 0.1
     region_share: float = 0.0
     region_largest: float = 0.25
@@ -63,6 +74,9 @@ class SensorConfig:
             polarity_share=0.25,
             vignette_share=0.4,
             column_share=0.4,
+            row_share=0.2,
+            drift_share=0.4,
+            contrast_share=0.3,
             corner_share=0.2,
             region_share=0.15,
             pixel_share=0.2,
@@ -105,6 +119,34 @@ def add_column_pattern(kelvin: Array, rng: Rng, config: SensorConfig) -> Array:
     offsets: Array = F32(config.column_k) * rng.standard_normal((width,), dtype=F32)
     offsets[::2] += F32(rng.normal(0.0, config.column_k))
     return kelvin + offsets
+
+
+def add_row_pattern(kelvin: Array, rng: Rng, config: SensorConfig) -> Array:
+    """Give every row an offset, as readouts of lines one after another do."""
+    if not _happens(config.row_share, rng):
+        return kelvin
+    offsets: Array = F32(config.column_k) * rng.standard_normal((len(kelvin), 1), dtype=F32)
+    return kelvin + offsets
+
+
+def add_drift(kelvin: Array, rng: Rng, config: SensorConfig) -> Array:
+    """Add smooth blotches of a few across the frame: each part of the core drifts by its own."""
+    if not _happens(config.drift_share, rng):
+        return kelvin
+    height, width = kelvin.shape
+    cells = rng.integers(3, 8, 2)
+    coarse = F32(config.drift_k) * rng.standard_normal(cells, dtype=F32)
+    result: Array = kelvin + cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC)
+    return result
+
+
+def weaken_contrast(kelvin: Array, rng: Rng, config: SensorConfig) -> Array:
+    """Draw temperatures to the mean of the scene; noise and patterns of the camera come later."""
+    if not _happens(config.contrast_share, rng):
+        return kelvin
+    mean, left = kelvin.mean(dtype=F32), F32(rng.uniform(config.contrast_least, 1.0))
+    result: Array = mean + left * (kelvin - mean)
+    return result
 
 
 def hide_corners(gray: Array, label: Array, rng: Rng, config: SensorConfig) -> tuple[Array, Array]:

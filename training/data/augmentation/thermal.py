@@ -28,6 +28,7 @@ from training.data.augmentation.sensor import (
     hide_corners,
     hide_regions,
     invert_polarity,
+    weaken_contrast,
 )
 
 Array = npt.NDArray[Any]
@@ -116,6 +117,7 @@ def _another_camera(
         kelvin = change_background(kelvin, rng)
     if rng.uniform() < config.clutter_share:
         kelvin = add_clutter(kelvin, target, rng)
+    kelvin = weaken_contrast(kelvin, rng, config.sensor)
     kelvin = invert_polarity(kelvin, rng, config.sensor)
     coarse = config.coarsest ** rng.uniform() if rng.uniform() < config.coarse_share else 1.0
     raw = rng.uniform() < config.raw_share

@@ -36,8 +36,9 @@ class LabeledFrame(Protocol):
     """What a network of the nine MFNet classes learns from or is scored on.
 
     `WorldSample`, `RealTile` and `MFNetSample` are such frames. Only what `FIELDS` names for a
-    modality must be there; the rest may be None. Samples of other data sets do not fit: they lack
-    an attribute, or their labels are other classes, as those of PST900 are.
+    modality must be there; the rest may be None, as the label of `BagSample` is, which a network
+    can look at but not be taught by alone. Samples of other data sets do not fit: they lack an
+    attribute, or their labels are other classes, as those of PST900 are.
     """
 
     @property

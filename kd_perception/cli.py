@@ -83,7 +83,8 @@ def _run(arguments: argparse.Namespace) -> int:
     # Imported only here, so that --help does not wait for numerical libraries.
     from kd_perception import commands
 
-    run: Callable[[argparse.Namespace], int] = getattr(commands, f'run_{arguments.command}')
+    name = 'run_' + arguments.command.replace('-', '_')
+    run: Callable[[argparse.Namespace], int] = getattr(commands, name)
     return run(arguments)
 
 
@@ -176,7 +177,7 @@ def _declare_pipeline(parser: argparse.ArgumentParser) -> None:
     add('--image-topic', default='', metavar='TOPIC', help='images (the only image topic)')
     add('--params', type=Path, metavar='FILE', help='parameter file of the node (YAML)')
     add('--student', default='', help='student name or bundle folder (thermal_seg_s)')
-    add('--backend', default='', help='auto, openvino, onnxruntime or torch (auto)')
+    add('--backend', default='', help='auto, openvino, onnxruntime, torch or tensorrt (auto)')
     add('--device', default='', help='auto, cpu or cuda:N (auto)')
     add('--precision', default='', help='auto, fp32, bf16, fp16 or int8 (auto)')
     add('--threads', type=int, default=None, help='CPU threads; 0 chooses')
@@ -184,6 +185,13 @@ def _declare_pipeline(parser: argparse.ArgumentParser) -> None:
 
 def _declare_quiet(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--quiet', action='store_true', help='no progress bar')
+
+
+def _declare_build_engine(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add('student', help='student name or bundle folder')
+    add('--device', default='cuda:0', help='cuda:N (%(default)s)')
+    add('--precision', default='fp16', help='fp16 or fp32 (%(default)s)')
 
 
 def _declare_doctor(parser: argparse.ArgumentParser) -> None:
@@ -229,6 +237,11 @@ _COMMANDS: dict[str, tuple[str, str, Declare]] = {
         'time students on every backend of this machine, beside the usual ways',
         'kd-perception bench --rounds 50 --json latency.jsonl',
         declare_bench,
+    ),
+    'build-engine': (
+        'build the TensorRT engine of a student for this GPU, driver and libraries',
+        'kd-perception build-engine thermal_seg_s --device cuda:0',
+        _declare_build_engine,
     ),
     'doctor': (
         'tell what works on this machine, and what to do about what does not',

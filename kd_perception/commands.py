@@ -140,6 +140,13 @@ def run_bench(arguments: argparse.Namespace) -> int:
     return bench.run(arguments)
 
 
+def run_build_engine(arguments: argparse.Namespace) -> int:
+    """Build a TensorRT engine."""
+    from kd_perception import engine_command
+
+    return engine_command.run(arguments)
+
+
 def run_doctor(arguments: argparse.Namespace) -> int:
     """Tell what works on this machine."""
     from kd_perception import doctor

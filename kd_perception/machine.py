@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-import ctypes
-import ctypes.util
 import os
 import platform
 from functools import lru_cache
@@ -41,21 +39,6 @@ def has_matrix_bf16() -> bool:
     AVX-512 BF16 alone is not enough: without AMX, networks ran slower in bf16 than in fp32.
     """
     return 'amx_bf16' in cpu_flags()
-
-
-def cuda_device_count() -> int:
-    """Number of CUDA devices that the driver offers; 0 without a driver."""
-    name = ctypes.util.find_library('cuda')
-    if name is None:
-        return 0
-    try:
-        driver = ctypes.CDLL(name)
-        count = ctypes.c_int(0)
-        if driver.cuInit(0) or driver.cuDeviceGetCount(ctypes.byref(count)):
-            return 0
-    except (OSError, AttributeError):  # a stub, or a library of that name that is none
-        return 0
-    return count.value
 
 
 def describe() -> str:

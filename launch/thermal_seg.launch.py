@@ -26,7 +26,7 @@ ARGUMENTS = (
     ('image_transport', '', 'raw or compressed.'),
     ('params_file', PathJoinSubstitution([CONFIG, 'thermal_seg.yaml']), 'ROS parameter file.'),
     ('student', '', 'Shipped student or bundle folder; sets model.path.'),
-    ('backend', '', 'auto, openvino, onnxruntime or torch.'),
+    ('backend', '', 'auto, openvino, onnxruntime, torch or tensorrt.'),
     ('device', '', 'auto, cpu or cuda:N.'),
     ('precision', '', 'auto, fp32, bf16, fp16 or int8.'),
     ('autostart', '', 'true: the node activates itself; false: a lifecycle manager drives it.'),

@@ -16,9 +16,10 @@ import pytest
 
 from kd_perception.bags import BagReader, BagWriter
 from kd_perception.cli import main
+from kd_perception.cuda_driver import device_count
 
 ROOT = Path(__file__).resolve().parents[1]
-COMMANDS = ('demo', 'play', 'replay', 'evaluate', 'world', 'doctor')
+COMMANDS = ('demo', 'play', 'replay', 'evaluate', 'world', 'bench', 'build-engine', 'doctor')
 TOPIC = '/thermal/image_raw'
 
 
@@ -239,3 +240,11 @@ def test_doctor_tells_of_a_missing_library(tmp_path):
     assert result.returncode == 1, result.stderr
     assert 'PROBLEM OpenCV' in result.stdout
     assert 'Traceback' not in result.stderr
+
+
+@pytest.mark.skipif(device_count() > 0, reason='this machine has a GPU')
+def test_an_engine_needs_a_gpu(tiny_student_folder, capsys):
+    assert main(['build-engine', str(tiny_student_folder)]) == 1
+    assert 'cuda:0 must be a device of the CUDA driver' in capsys.readouterr().err
+    assert main(['build-engine', str(tiny_student_folder), '--device', 'cpu']) == 2
+    assert 'tensorrt runs on cuda only' in capsys.readouterr().err

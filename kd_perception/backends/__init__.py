@@ -2,8 +2,8 @@
 """Inference backends: one class each, one protocol, chosen by :func:`create_backend`.
 
 OpenVINO is the default on a CPU, ONNX Runtime the fallback from the same file, torch the numerical
-reference on the CPU and, with whole frames on the device, the CUDA path. Nothing falls back
-silently: what really runs is in the attributes.
+reference on the CPU and, with whole frames on the device, the CUDA path; TensorRT is for those who
+ask for it. Nothing falls back silently: what really runs is in the attributes.
 """
 
 from __future__ import annotations
@@ -11,78 +11,57 @@ from __future__ import annotations
 import importlib
 import importlib.util
 from dataclasses import dataclass, replace
-from typing import Protocol, runtime_checkable
+from typing import NamedTuple
 
+from kd_perception.backends.protocol import Backend, FrameBackend
 from kd_perception.bundle import Student
+from kd_perception.cuda_driver import device_count
 from kd_perception.errors import BackendError, ConfigError
-from kd_perception.frames import Float32Image, Image
-from kd_perception.machine import cuda_device_count, usable_cores
-from kd_perception.postprocessing import Prediction
+from kd_perception.machine import usable_cores
 
-BACKENDS = ('auto', 'openvino', 'onnxruntime', 'torch')
+__all__ = [
+    'BACKENDS',
+    'PRECISIONS',
+    'Backend',
+    'BackendChoice',
+    'FrameBackend',
+    'check_logits_shape',
+    'choose_backend',
+    'create_backend',
+    'graph_of',
+    'has_cuda',
+]
+
+BACKENDS = ('auto', 'openvino', 'onnxruntime', 'torch', 'tensorrt')
 PRECISIONS = ('auto', 'fp32', 'bf16', 'fp16', 'int8')
 
-# What must be installed, and the class that uses it; imported only when chosen.
-_MODULES = {
-    'openvino': ('openvino',),
-    'onnxruntime': ('onnxruntime',),
-    'torch': ('torch', 'safetensors'),
+
+class _Runtime(NamedTuple):
+    """What must be installed, and module and class by kind of device; imported when chosen."""
+
+    modules: tuple[str, ...]
+    classes: dict[str, tuple[str, str]]
+
+
+_PACKAGE = 'kd_perception.backends'
+_RUNTIMES = {
+    'openvino': _Runtime(
+        ('openvino',), {'cpu': (f'{_PACKAGE}.openvino_backend', 'OpenVinoBackend')}
+    ),
+    'onnxruntime': _Runtime(
+        ('onnxruntime',), {'cpu': (f'{_PACKAGE}.onnxruntime_backend', 'OnnxRuntimeBackend')}
+    ),
+    'torch': _Runtime(
+        ('torch', 'safetensors'),
+        {
+            'cpu': (f'{_PACKAGE}.torch_backend', 'TorchBackend'),
+            'cuda': (f'{_PACKAGE}.torch_cuda_backend', 'TorchCudaBackend'),
+        },
+    ),
+    'tensorrt': _Runtime(
+        ('onnxruntime',), {'cuda': (f'{_PACKAGE}.tensorrt_backend', 'TensorRtBackend')}
+    ),
 }
-_CLASSES = {
-    'openvino': ('kd_perception.backends.openvino_backend', 'OpenVinoBackend'),
-    'onnxruntime': ('kd_perception.backends.onnxruntime_backend', 'OnnxRuntimeBackend'),
-    'torch': ('kd_perception.backends.torch_backend', 'TorchBackend'),
-}
-_CUDA_CLASS = ('kd_perception.backends.torch_cuda_backend', 'TorchCudaBackend')
-
-
-class Backend(Protocol):
-    """Runs a student's network.
-
-    Attributes:
-        name: ``openvino``, ``onnxruntime`` or ``torch``.
-        device: The device really used, ``cpu`` or ``cuda:N``.
-        precision: The precision really used, read back from the compiled network where possible.
-        threads: Worker threads on the CPU.
-    """
-
-    name: str
-    device: str
-    precision: str
-    threads: int
-
-    def infer(self, image: Float32Image) -> Float32Image:
-        """Run the network.
-
-        Args:
-            image: (1, channels, height, width) float32 in 0 to 1, of the student's input size.
-
-        Returns:
-            Logits (1, classes, h, w) float32, valid until the next call.
-
-        Raises:
-            BackendError: The run failed.
-        """
-
-    def close(self) -> None:
-        """Release the network; the backend cannot be used afterwards."""
-
-
-@runtime_checkable
-class FrameBackend(Backend, Protocol):
-    """A backend that takes raw frames of the student's size and answers with predictions."""
-
-    def predict(self, image: Image, low: float, high: float) -> Prediction:
-        """Run gain, network, scaling and reduction on the device.
-
-        Args:
-            image: HxW uint8, uint16 or float32, of the student's input size.
-            low: Raw value that becomes 0.
-            high: Raw value that becomes 1, above ``low``.
-
-        Raises:
-            BackendError: The run failed, or logits are not finite.
-        """
 
 
 @dataclass(frozen=True)
@@ -119,7 +98,7 @@ def create_backend(
     Args:
         student: A verified bundle.
         backend: One of :data:`BACKENDS`; ``auto`` takes torch for CUDA, else OpenVINO, else ONNX
-            Runtime.
+            Runtime; ``tensorrt`` needs an engine (``kd-perception build-engine``).
         device: ``auto`` (CUDA where torch finds one, else the CPU), ``cpu`` or ``cuda:N``.
         precision: One of :data:`PRECISIONS`; ``auto`` is bf16 on a CPU that multiplies bf16
             matrices in hardware, fp16 on CUDA, else fp32. int8 needs a student that has passed its
@@ -136,7 +115,7 @@ def create_backend(
     """
     choice = choose_backend(backend, device, precision, threads, require_gpu)
     choice = replace(choice, deterministic=deterministic)
-    module, kind = _CLASSES[choice.name] if choice.device == 'cpu' else _CUDA_CLASS
+    module, kind = _RUNTIMES[choice.name].classes[_kind(choice.device)]
     try:
         make = getattr(importlib.import_module(module), kind)
     except (ImportError, OSError) as error:
@@ -158,7 +137,7 @@ def choose_backend(
     if threads < 0:
         raise ConfigError(f'threads must be 0 (all cores) or more; received {threads}')
     if device == 'auto':
-        device = 'cuda:0' if backend in ('auto', 'torch') and has_cuda() else 'cpu'
+        device = _default_device(backend)
     if require_gpu and device == 'cpu':
         raise BackendError(
             'require_gpu is true, but no GPU can be used: install torch with CUDA and its driver, '
@@ -168,19 +147,37 @@ def choose_backend(
     return BackendChoice(name, device, precision, threads or usable_cores())
 
 
+def _default_device(backend: str) -> str:
+    if backend == 'tensorrt' or (backend in ('auto', 'torch') and has_cuda()):
+        return 'cuda:0'
+    return 'cpu'
+
+
+def _kind(device: str) -> str:
+    return device.partition(':')[0]
+
+
 def _resolve_name(backend: str, device: str) -> str:
-    if device != 'cpu':
-        if backend not in ('auto', 'torch'):
-            raise ConfigError(f'backend {backend} runs on the CPU only; received device {device}')
-        backend = 'torch'
     if backend == 'auto':
-        backend = 'openvino' if _is_installed('openvino') else 'onnxruntime'
+        backend = _default_backend(device)
+    runtime = _RUNTIMES[backend]
+    if _kind(device) not in runtime.classes:
+        raise ConfigError(
+            f'backend {backend} runs on {" or ".join(runtime.classes)} only; received device '
+            f'{device}'
+        )
     if not _is_installed(backend):
         raise BackendError(
             f'the backend {backend} must be installed; Python cannot find it: pip install '
-            f'{" ".join(_MODULES[backend])}'
+            f'{" ".join(runtime.modules)}'
         )
     return backend
+
+
+def _default_backend(device: str) -> str:
+    if device != 'cpu':
+        return 'torch'
+    return 'openvino' if _is_installed('openvino') else 'onnxruntime'
 
 
 def _check_known(name: str, value: str, choices: tuple[str, ...]) -> None:
@@ -194,12 +191,12 @@ def _is_cuda(device: str) -> bool:
 
 
 def _is_installed(name: str) -> bool:
-    return all(importlib.util.find_spec(module) is not None for module in _MODULES[name])
+    return all(importlib.util.find_spec(module) is not None for module in _RUNTIMES[name].modules)
 
 
 def has_cuda() -> bool:
     """Tell whether torch can use a CUDA device, without importing torch where there is none."""
-    if not _is_installed('torch') or cuda_device_count() == 0:
+    if not _is_installed('torch') or device_count() == 0:
         return False
     from kd_perception.backends.torch_backend import is_cuda_available
 

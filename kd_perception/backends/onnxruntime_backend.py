@@ -11,7 +11,7 @@ from kd_perception.bundle import Student
 from kd_perception.errors import BackendError
 from kd_perception.frames import Float32Image
 
-_RUNTIME_ERRORS = (
+RUNTIME_ERRORS = (
     onnxruntime.capi.onnxruntime_pybind11_state.Fail,
     onnxruntime.capi.onnxruntime_pybind11_state.InvalidArgument,
     onnxruntime.capi.onnxruntime_pybind11_state.InvalidGraph,
@@ -55,7 +55,7 @@ class OnnxRuntimeBackend:
             self._session = onnxruntime.InferenceSession(
                 graph_of(student, self.precision), options, providers=['CPUExecutionProvider']
             )
-        except _RUNTIME_ERRORS as error:
+        except RUNTIME_ERRORS as error:
             raise BackendError(f'ONNX Runtime cannot load the network: {error}') from error
         check_logits_shape(student, tuple(self._session.get_outputs()[0].shape))
         self._input_name = self._session.get_inputs()[0].name
@@ -64,7 +64,7 @@ class OnnxRuntimeBackend:
         """Run the network; see :meth:`kd_perception.backends.Backend.infer`."""
         try:
             outputs = self._session.run(None, {self._input_name: image})
-        except _RUNTIME_ERRORS as error:
+        except RUNTIME_ERRORS as error:
             raise BackendError(f'ONNX Runtime failed on a frame: {error}') from error
         return np.asarray(outputs[0])
 

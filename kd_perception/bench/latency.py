@@ -19,6 +19,7 @@ from kd_perception.backends import Backend, create_backend
 from kd_perception.bench.agreement import GATES, agreement
 from kd_perception.bench.cold_start import cold_start
 from kd_perception.bench.cost import Cost, student_cost
+from kd_perception.bench.frames import street_frames
 from kd_perception.bench.peaks import Peaks, drift, measure_peaks
 from kd_perception.bench.stacks import (
     PipelineStack,
@@ -33,8 +34,6 @@ from kd_perception.errors import BackendError, ConfigError
 from kd_perception.frames import Image
 from kd_perception.machine import cpu_flags, usable_cores
 from kd_perception.resources import student_folder
-from kd_perception.world import WorldConfig, render_frame
-from kd_perception.world.splits import split_seed
 
 Row = dict[str, Any]
 
@@ -45,7 +44,7 @@ BACKENDS = (
     ('onnxruntime', 'fp32'),
     ('torch', 'fp32'),
 )
-CUDA_BACKENDS = (('torch', 'fp16'), ('torch', 'fp32'))
+CUDA_BACKENDS = (('torch', 'fp16'), ('tensorrt', 'fp16'), ('torch', 'fp32'))
 _LIBRARIES = ('numpy', 'numba', 'opencv-python-headless', 'onnxruntime', 'openvino', 'torch')
 _FRAMES = 4
 
@@ -140,7 +139,7 @@ def _student_rows(
 ) -> Iterator[Row]:
     cost = student_cost(student, peaks)
     yield {'row': 'student', 'student': student.spec.name, **_cost_row(cost)}
-    images = _frames(student)
+    images = street_frames(student, _FRAMES)
     backends = list(_backends(student, config.device, threads))
     try:
         yield from _backend_rows(student, backends, images, threads)
@@ -160,15 +159,6 @@ def _cost_row(cost: Cost) -> Row:
         'convolution_values': cost.values,
         'roofline_ms': {name: round(value, 2) for name, value in cost.roofline_ms.items()},
     }
-
-
-def _frames(student: Student) -> list[Image]:
-    """Rendered street frames, of the size that the student expects; uint16 centikelvin."""
-    height, width = student.spec.image_size
-    world = WorldConfig(height=height, width=width)
-    seed = split_seed('test', 0)
-    frames = (render_frame(world, seed, index, ('thermal',)) for index in range(_FRAMES))
-    return [np.asarray(frame.thermal) for frame in frames]
 
 
 def _backends(student: Student, device: str, threads: int) -> Iterator[Backend]:

@@ -73,7 +73,8 @@ PARAMETERS: tuple[ParameterSpec, ...] = (
         'model.sha256', '', 'Expected SHA-256 of the bundle; empty accepts any.',
         pattern='([0-9a-f]{64})?', applied='reload',
     ),
-    _choice('backend', 'auto', ('auto', 'openvino', 'onnxruntime', 'torch'), 'Inference runtime.'),
+    _choice('backend', 'auto', ('auto', 'openvino', 'onnxruntime', 'torch', 'tensorrt'),
+            'Inference runtime.'),
     _choice(
         'precision', 'auto', ('auto', 'fp32', 'bf16', 'fp16', 'int8'), 'Arithmetic of the network.'
     ),

@@ -7,7 +7,8 @@ import pytest
 
 from kd_perception.backends import create_backend
 from kd_perception.bundle import load_student
-from kd_perception.pipeline import FreezeConfig, Pipeline, PipelineConfig
+from kd_perception.freeze import FreezeConfig
+from kd_perception.pipeline import Pipeline, PipelineConfig
 from kd_perception.preprocessing import AgcConfig
 
 CONFIG = PipelineConfig(

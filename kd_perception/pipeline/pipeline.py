@@ -1,22 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One frame in, one prediction out: the object that node, replay, demo and benchmark share."""
+"""The three steps in order."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
-from enum import Flag, auto
 from time import perf_counter
-from typing import NamedTuple
 
 import numpy as np
 
 from kd_perception.backends import Backend, FrameBackend
 from kd_perception.bundle import Student
 from kd_perception.encodings import THERMAL_ENCODINGS
-from kd_perception.errors import BackendError, ConfigError, ImageEncodingError
+from kd_perception.errors import BackendError, ImageEncodingError
 from kd_perception.frames import ByteImage, Float32Image, Frame, Image
-from kd_perception.freeze import FreezeConfig, FreezeDetector
+from kd_perception.freeze import FreezeDetector
+from kd_perception.pipeline.config import PipelineConfig
+from kd_perception.pipeline.result import Output, Result, Timings
 from kd_perception.postprocessing import (
     Prediction,
     mask_from_logits,
@@ -24,10 +23,8 @@ from kd_perception.postprocessing import (
 )
 from kd_perception.preprocessing import (
     Agc,
-    AgcConfig,
     AgcImage,
     Letterbox,
-    Radiometry,
     gray_from_color,
     letterbox,
     network_input,
@@ -38,118 +35,7 @@ from kd_perception.uncertainty import IGNORE_INDEX
 _Images = tuple[ByteImage, ByteImage | None, Float32Image | None]
 """Mask, confidence and uncertainty; the latter two are None where nobody asked for them."""
 
-OUTPUT_SIZES = ('input', 'network')
-
 _FULL_SCALES = {'uint8': (255,), 'uint16': (16383, 65535)}  # 14-bit cores saturate at 16383
-
-
-@dataclass(frozen=True)
-class PipelineConfig:
-    """Settings of a pipeline that belong to the camera and the user, not to the student.
-
-    Attributes:
-        agc: Gain control.
-        radiometry: The camera's temperature scale; None when it is not known.
-        freeze: Frozen frames.
-        allow_color_input: Accept color images by their luma; else they are refused.
-        min_confidence: Pixels below get no prediction (mask 255, confidence 0), 0 to 1.
-        output_size: ``input`` for results of the camera's size, ``network`` for the size at which
-            the network saw the image.
-    """
-
-    agc: AgcConfig = field(default_factory=AgcConfig)
-    radiometry: Radiometry | None = None
-    freeze: FreezeConfig = field(default_factory=FreezeConfig)
-    allow_color_input: bool = False
-    min_confidence: float = 0.0
-    output_size: str = 'input'
-
-    def __post_init__(self) -> None:
-        """Check the values."""
-        if not 0.0 <= self.min_confidence <= 1.0:
-            raise ConfigError(f'min_confidence must be 0 to 1; received {self.min_confidence}')
-        if self.output_size not in OUTPUT_SIZES:
-            raise ConfigError(
-                f'output_size must be one of {", ".join(OUTPUT_SIZES)}; received '
-                f'{self.output_size!r}'
-            )
-        if self.agc.method == 'fixed' and self.radiometry is None:
-            raise ConfigError('agc.method fixed needs radiometry: set radiometry.preset')
-
-
-class Output(Flag):
-    """The results that somebody wants; the others are not computed."""
-
-    MASK = auto()
-    CONFIDENCE = auto()
-    UNCERTAINTY = auto()
-    AGC_IMAGE = auto()
-    TEMPERATURE = auto()
-    SURENESS = CONFIDENCE | UNCERTAINTY
-    PREDICTION = MASK | SURENESS
-    ALL = PREDICTION | AGC_IMAGE | TEMPERATURE
-
-
-class Timings(NamedTuple):
-    """Wall time of the stages of one frame [ms]."""
-
-    preprocess_ms: float
-    infer_ms: float
-    postprocess_ms: float
-
-
-@dataclass(frozen=True)
-class Result:
-    """What the pipeline says about one frame.
-
-    Attributes:
-        mask: HxW uint8 class ids; 255 where there is no prediction.
-        confidence: HxW uint8, round(255 * calibrated largest probability); 0 where mask is 255.
-            None when neither it nor the uncertainty was asked for.
-        uncertainty: HxW float32, calibrated entropy / ln(classes), 0 to 1; NaN without prediction.
-            None as the confidence.
-        agc_image: HxW uint8, what the network saw before resizing; None when not asked for.
-        temperature: HxW float32 [deg C]; None without radiometry or when not asked for.
-        agc_low: Raw value that became black.
-        agc_high: Raw value that became white.
-        frozen: The camera repeats a frame, or has just stopped doing so.
-        held: Nothing of this frame should be published (policy ``hold``).
-        saturated_share: Share of pixels at the full scale of the sample type, 0 to 1.
-        timings: Wall time per stage.
-    """
-
-    mask: ByteImage
-    confidence: ByteImage | None
-    uncertainty: Float32Image | None
-    agc_image: ByteImage | None
-    temperature: Float32Image | None
-    agc_low: float
-    agc_high: float
-    frozen: bool
-    held: bool
-    saturated_share: float
-    timings: Timings
-
-    @property
-    def prediction(self) -> Prediction:
-        """Mask, confidence and uncertainty of a frame whose confidence was asked for."""
-        assert self.confidence is not None and self.uncertainty is not None
-        return Prediction(self.mask, self.confidence, self.uncertainty)
-
-
-def gain_difference(student: Student, config: PipelineConfig) -> str:
-    """Say how the gain control differs from the student's training; empty if it does not."""
-    trained, used = student.spec.agc, config.agc
-    names = ['method']
-    if used.method == trained.method and used.method in ('percentile', 'plateau'):
-        names += ['low_percentile', 'high_percentile']
-    differences = [
-        f'agc.{name} is {getattr(used, name)}, {student.spec.name} was trained with '
-        f'{getattr(trained, name)}'
-        for name in names
-        if getattr(used, name) != getattr(trained, name)
-    ]
-    return '; '.join(differences)
 
 
 class Pipeline:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Latency of a frame in process, beside the usual ways: `kd-perception bench` from a checkout.
 
-python -m benchmarks.latency --rounds 50 --json results/latency/thermal_seg_s.jsonl
+python -m benchmarks.latency --rounds 50 --json results/latency/students.jsonl
 """
 
 from __future__ import annotations

@@ -90,7 +90,7 @@ def measure(
             processes['recorder'] = start_role(arguments, 'recorder', in_flight, out)
         player_out = out.with_suffix('.player')
         processes['player'] = start_role(arguments, 'player', in_flight, player_out)
-        usage = watch_usage(processes)
+        shares, memory = watch_usage(processes)
         for name in ('recorder', 'node'):
             end_all([processes[name]] if name in processes else [])
     finally:
@@ -101,7 +101,8 @@ def measure(
     report = json.loads(out.with_suffix('.player').read_text())
     if not in_flight:
         report |= json.loads(out.read_text())
-    report |= {'cpu_share': usage, 'node_exit_code': exit_code, 'machine': describe()}
+    report |= {'cpu_share': shares, 'memory_mib': memory}
+    report |= {'node_exit_code': exit_code, 'machine': describe()}
     return {'row': title, **report}
 
 
@@ -138,18 +139,24 @@ def end_all(processes: Iterable[subprocess.Popen[bytes]]) -> None:
             process.wait()
 
 
-def watch_usage(processes: dict[str, subprocess.Popen[bytes]]) -> dict[str, float]:
-    """Return the share of one core that each process used in the last stretch of the play.
+def watch_usage(
+    processes: dict[str, subprocess.Popen[bytes]],
+) -> tuple[dict[str, float], dict[str, tuple[float, float]]]:
+    """Watch the processes until the player ends.
+
+    Returns:
+        Share of one core that each used in the last stretch of the play, and its resident memory
+        [MiB] at the beginning and at the end of that stretch.
 
     Raises:
         MeasurementError: A process ended before the player, or the player at once.
     """
-    samples: list[tuple[float, dict[str, float]]] = []
+    samples: list[tuple[float, dict[str, tuple[float, float]]]] = []
     while processes['player'].poll() is None:
         for name, process in processes.items():
             if name != 'player' and process.poll() is not None:
                 raise MeasurementError(f'The {name} ended with exit code {process.returncode}.')
-        samples.append((time.monotonic(), {n: cpu_s(p.pid) for n, p in processes.items()}))
+        samples.append((time.monotonic(), {n: used(p.pid) for n, p in processes.items()}))
         time.sleep(1.0)
     if len(samples) < 4:
         code = processes['player'].returncode
@@ -157,15 +164,18 @@ def watch_usage(processes: dict[str, subprocess.Popen[bytes]]) -> dict[str, floa
     # The first seconds are imports and discovery, the very last may be the player's exit.
     first, last = samples[(len(samples) - 1) // 2], samples[-2]
     elapsed_s = last[0] - first[0]
-    return {n: round((last[1][n] - first[1][n]) / elapsed_s, 3) for n in processes}
+    shares = {n: round((last[1][n][0] - first[1][n][0]) / elapsed_s, 3) for n in processes}
+    return shares, {n: (first[1][n][1], last[1][n][1]) for n in processes}
 
 
-def cpu_s(pid: int) -> float:
+def used(pid: int) -> tuple[float, float]:
+    """Processor time [s] and resident memory [MiB] of a process; zeros when it has ended."""
     try:
         fields = Path(f'/proc/{pid}/stat').read_text().rpartition(')')[2].split()
     except OSError:
-        return 0.0
-    return (int(fields[11]) + int(fields[12])) / os.sysconf('SC_CLK_TCK')
+        return 0.0, 0.0
+    cpu_s = (int(fields[11]) + int(fields[12])) / os.sysconf('SC_CLK_TCK')
+    return cpu_s, round(int(fields[21]) * os.sysconf('SC_PAGE_SIZE') / 2**20, 1)
 
 
 def print_table(rows: list[dict[str, Any]]) -> None:
@@ -182,6 +192,8 @@ def print_table(rows: list[dict[str, Any]]) -> None:
         print(f'  transport both ways, median [ms]: {row["transport_p50_ms"]:.1f}')
         print(f'  not the network: {row["share_not_network"]:.0%} of stamp to receipt')
         print(f'  processor [of one core]: {cpu}; model: {row["model"]}')
+        grown = ' '.join(f'{k} {a:.0f} to {b:.0f}' for k, (a, b) in row['memory_mib'].items())
+        print(f'  memory, middle to end [MiB]: {grown}')
 
 
 if __name__ == '__main__':

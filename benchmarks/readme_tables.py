@@ -14,7 +14,7 @@ from kd_perception.bench.table import machine_line, stack_table
 from kd_perception.markdown import replace_section, table
 
 ROOT = Path(__file__).resolve().parent.parent
-FRAMES = ROOT / 'results' / 'latency' / 'thermal_seg_s.jsonl'
+FRAMES = ROOT / 'results' / 'latency' / 'students.jsonl'
 NODE = ROOT / 'results' / 'node_latency' / 'thermal_seg_s.jsonl'
 
 
@@ -23,11 +23,12 @@ def rows_of(path: Path) -> list[dict[str, Any]]:
 
 
 def frame_section(rows: list[dict[str, Any]]) -> str:
-    """Whole frames of the first student, idle, and what the machine was."""
-    student = next(row['student'] for row in rows if row['row'] == 'student')
+    """What the machine was, and whole frames: of the first student under every load, then idle."""
+    names = [row['student'] for row in rows if row['row'] == 'student']
     loads = sorted({row['busy_processes'] for row in rows if row['row'] == 'stack'})
+    shown = [(names[0], load) for load in loads] + [(name, loads[0]) for name in names[1:]]
     parts = [f'Machine: {machine_line(rows)}.']
-    for load in loads:
+    for student, load in shown:
         title = f'beside {load} busy processes' if load else 'idle'
         parts += [f'`{student}`, {title}, median [ms]:', stack_table(rows, student, load)]
     return '\n\n'.join(parts)

@@ -42,11 +42,12 @@ def test_a_node_that_ends_is_told_while_the_player_waits(started):
         watch_usage(processes)
 
 
-def test_shares_of_a_core(started):
+def test_shares_of_a_core_and_memory(started):
     busy = 'import time\nend = time.monotonic() + 7\nwhile time.monotonic() < end: pass'
     player = 'import time; time.sleep(6)'
-    share = watch_usage({'node': started(busy), 'player': started(player)})
+    share, memory = watch_usage({'node': started(busy), 'player': started(player)})
     assert share['player'] < 0.2 < share['node'] < 1.3
+    assert all(2.0 < value < 200.0 for values in memory.values() for value in values)
 
 
 def test_all_are_ended_the_stubborn_too(started, monkeypatch):

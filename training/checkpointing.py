@@ -30,7 +30,7 @@ def save_checkpoint(folder: Path, state: Mapping[str, Any]) -> None:
 
 
 def load_checkpoint(folder: Path, *, fingerprint: str) -> dict[str, Any] | None:
-    """The latest checkpoint of a run, None where there is none.
+    """The latest checkpoint of a run, in CPU memory; None where there is none.
 
     Args:
         folder: of the run.
@@ -42,7 +42,7 @@ def load_checkpoint(folder: Path, *, fingerprint: str) -> dict[str, Any] | None:
     path = folder / LATEST
     if not path.exists():
         return None
-    state: dict[str, Any] = torch.load(path, weights_only=True)
+    state: dict[str, Any] = torch.load(path, map_location='cpu', weights_only=True)
     if state['fingerprint'] != fingerprint:
         raise ConfigError(
             f'the checkpoint in {folder} must be of the same configuration; it is of another '

@@ -53,11 +53,13 @@ EXTRAS_REQUIRE = {
     'training': [
         'draccus',
         'h5py',
+        'lightning-fabric',
         'onnx',
         'onnxscript',
         'pillow',
         'safetensors',
         'scipy',
+        'tensorboard',
         'torch',
     ],
     # colcon looks for pytest under this very name; tests_require would give zero tests.

@@ -18,7 +18,9 @@ MISSING = [
     for name in (
         'torch',
         'draccus',
+        'lightning_fabric',
         'safetensors',
+        'tensorboard',
         'tqdm',
         'PIL',
     )

@@ -16,6 +16,10 @@ import pytest
 REPOSITORY = Path(__file__).resolve().parents[1]
 PACKAGE = REPOSITORY / 'kd_perception'
 ROS_ENDINGS = ('_msgs', '_interfaces', '_srvs')
+TORCH_LIBRARIES = (
+    *('torch', 'safetensors', 'onnxscript', 'draccus'),
+    *('lightning', 'lightning_fabric', 'tensorboard'),
+)
 ROS_MODULES = ('rclpy', 'launch', 'launch_ros', 'cv_bridge', 'rosbag2_py', 'message_filters')
 
 
@@ -42,7 +46,11 @@ def is_ros(module: str) -> bool:
 
 
 def is_torch(module: str) -> bool:
-    return module.split('.')[0] in ('torch', 'safetensors', 'onnxscript', 'lightning', 'draccus')
+    return module.split('.')[0] in TORCH_LIBRARIES
+
+
+def is_fabric(module: str) -> bool:
+    return module.split('.')[0] in ('lightning', 'lightning_fabric')
 
 
 def belongs_to(module: str, package: str) -> bool:
@@ -143,6 +151,17 @@ def test_training_imports_neither_ros_nor_the_nodes() -> None:
         return is_ros(module) or belongs_to(module, 'kd_perception.nodes')
 
     assert violations(training, forbidden) == []
+
+
+def test_few_modules_of_training_know_the_loop_and_its_display() -> None:
+    def found(forbidden: Callable[[str], bool]) -> set[str]:
+        lines = violations(files_below(REPOSITORY / 'training'), forbidden)
+        return {line.partition(':')[0] for line in lines}
+
+    if not (REPOSITORY / 'training').is_dir():
+        pytest.skip('training/ is not part of this copy: only the source checkout has it')
+    assert found(is_fabric) == {'training/distributed.py', 'training/engine.py'}
+    assert found(lambda module: 'tensorboard' in module) == {'training/tracking.py'}
 
 
 def loaded_after(code: str, *arguments: str) -> set[str]:

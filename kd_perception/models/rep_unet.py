@@ -4,9 +4,7 @@
 In training every block has three branches (3x3, 1x1 and identity, each with its batch
 normalization); for inference they fold into one 3x3 convolution. Dense 3x3 convolutions whose
 channels are multiples of 16 are what CPUs with wide dot products run fastest, and leaving the
-logits at a quarter of the input keeps the large float tensors out of the graph. The first halving
-of the resolution may move 2x2 pixels into channels instead of convolving: one channel cannot fill
-those dot products.
+logits at a quarter of the input keeps the large float tensors out of the graph.
 
 Reference:
     X. Ding et al., "RepVGG: Making VGG-style ConvNets Great Again", CVPR 2021.
@@ -15,7 +13,7 @@ Reference:
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import torch
@@ -38,8 +36,6 @@ class RepUNetConfig:
         widths: channels of the five encoder stages; each stage halves the resolution.
         depths: blocks per stage, >= 1.
         decoder_width: channels of the decoder.
-        space_to_depth: the first halving moves pixels into channels, and widths and depths are
-            those of the four stages after it.
     """
 
     in_channels: int = 1
@@ -47,16 +43,14 @@ class RepUNetConfig:
     widths: tuple[int, ...] = (32, 64, 96, 160, 256)
     depths: tuple[int, ...] = (1, 2, 3, 4, 1)
     decoder_width: int = 64
-    space_to_depth: bool = False
 
     def __post_init__(self) -> None:
         """Check the sizes; lists become tuples."""
         object.__setattr__(self, 'widths', tuple(self.widths))
         object.__setattr__(self, 'depths', tuple(self.depths))
-        stages = STAGES - self.space_to_depth
-        if len(self.widths) != stages or len(self.depths) != stages:
+        if len(self.widths) != STAGES or len(self.depths) != STAGES:
             raise ConfigError(
-                f'widths and depths must have {stages} entries, one per stage; '
+                f'widths and depths must have {STAGES} entries, one per stage; '
                 f'got {self.widths} and {self.depths}'
             )
         sizes = (self.in_channels, self.out_channels, self.decoder_width)
@@ -65,17 +59,15 @@ class RepUNetConfig:
 
     @classmethod
     def preset(cls, name: str, *, in_channels: int = 1, out_channels: int = 9) -> RepUNetConfig:
-        """The sizes known as `name`.
-
-        `rep_unet` has 1.6 M weights, `rep_unet_s` 0.7 M; `rep_unet_s_conv` is the latter with a
-        convolution in place of `space_to_depth`.
+        """The sizes known as `name`: `rep_unet` (1.6 M weights) or `rep_unet_s` (0.7 M).
 
         Raises:
             ConfigError: `name` is not a preset.
         """
         if name not in _PRESETS:
             raise ConfigError(f'network must be one of {sorted(_PRESETS)}, got {name!r}')
-        return replace(_PRESETS[name], in_channels=in_channels, out_channels=out_channels)
+        widths, depths, decoder_width = _PRESETS[name]
+        return cls(in_channels, out_channels, widths, depths, decoder_width)
 
     def architecture(self) -> dict[str, Any]:
         """The description a student bundle stores; `build_network` reads it."""
@@ -84,16 +76,9 @@ class RepUNetConfig:
         return {'name': 'rep_unet', 'config': plain}
 
 
-_PRESETS = {
-    'rep_unet': RepUNetConfig(
-        widths=(64, 96, 160, 256), depths=(2, 3, 4, 1), decoder_width=64, space_to_depth=True
-    ),
-    'rep_unet_s': RepUNetConfig(
-        widths=(32, 64, 128, 192), depths=(1, 2, 3, 1), decoder_width=32, space_to_depth=True
-    ),
-    'rep_unet_s_conv': RepUNetConfig(
-        widths=(16, 32, 64, 128, 192), depths=(1, 1, 2, 3, 1), decoder_width=32
-    ),
+_PRESETS: dict[str, tuple[tuple[int, ...], tuple[int, ...], int]] = {
+    'rep_unet': ((32, 64, 96, 160, 256), (1, 2, 3, 4, 1), 64),
+    'rep_unet_s': ((16, 32, 64, 128, 192), (1, 1, 2, 3, 1), 32),
 }
 
 
@@ -185,15 +170,13 @@ class RepUNet(nn.Module):
         """Create the stages, laterals, smoothing blocks and the head."""
         super().__init__()
         self.config = config
-        pixels = nn.PixelUnshuffle(2) if config.space_to_depth else None
-        entries = (config.in_channels * (4 if pixels else 1), *config.widths[:-1])
-        stages = [
+        entries = (config.in_channels, *config.widths[:-1])
+        self.stages = nn.ModuleList(
             nn.Sequential(block(entry, width, 2), *(block(width, width, 1) for _ in range(n - 1)))
             for entry, width, n in zip(entries, config.widths, config.depths, strict=True)
-        ]
-        self.stages = nn.ModuleList([pixels, *stages] if pixels else stages)
+        )
         decoder_width = config.decoder_width
-        self.laterals = nn.ModuleList(nn.Conv2d(w, decoder_width, 1) for w in config.widths[-4:])
+        self.laterals = nn.ModuleList(nn.Conv2d(w, decoder_width, 1) for w in config.widths[1:])
         self.smooths = nn.ModuleList(block(decoder_width, decoder_width, 1) for _ in range(3))
         self.head = nn.Conv2d(decoder_width, config.out_channels, 1)
 

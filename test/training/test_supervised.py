@@ -69,7 +69,7 @@ def test_network_and_batch_fit_the_modality(config, modality):
     weight = supervised.frame_weights(training)
     terms = supervised.training_step((images, labels), training, config, weight)
     assert torch.isfinite(terms['cross_entropy'])
-    gradient = training.network.stages[1][0].conv3x3.conv.weight.grad
+    gradient = training.network.stages[0][0].conv3x3.conv.weight.grad
     assert (gradient.abs().amax(dim=(0, 2, 3)) > 0).all(), 'every channel is learnt from'
 
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kd_perception.errors import ConfigError, ShapeError
-from training.losses import edge_labels, quarter_edges
+from training.losses import edge_labels, shrink_edges
 
 Image = pytest.importorskip('PIL.Image')
 
@@ -96,18 +96,18 @@ def test_largest_of_sixteen_loses_no_edge():
     edges = torch.zeros(2, 8, 12, dtype=torch.uint8)
     edges[0, 3, 7] = 1
     edges[1, 0, 0], edges[1, 0, 1] = 1, 255
-    quarter = quarter_edges(edges)
+    quarter = shrink_edges(edges)
     assert quarter.dtype == torch.uint8
     assert quarter[0].tolist() == [[0, 1, 0], [0, 0, 0]]
     assert quarter[1].tolist() == [[255, 0, 0], [0, 0, 0]]
-    assert not quarter_edges(edges, pooling='nearest').any()
+    assert not shrink_edges(edges, pooling='nearest').any()
 
 
 @given(st.integers(0, 2**20))
 def test_nearest_is_that_of_pillow(seed):
     edges = (np.random.default_rng(seed).random((24, 36)) < 0.5).astype(np.uint8)
     expected = np.asarray(Image.fromarray(edges).resize((9, 6), resample=Image.NEAREST))
-    quarter = quarter_edges(torch.from_numpy(edges)[None], pooling='nearest')
+    quarter = shrink_edges(torch.from_numpy(edges)[None], pooling='nearest')
     np.testing.assert_array_equal(quarter[0].numpy(), expected)
 
 
@@ -115,15 +115,26 @@ def test_largest_keeps_outlines_closed_and_nearest_may_not():
     rows, columns = torch.meshgrid(torch.arange(64), torch.arange(64), indexing='ij')
     label = ((rows - 30) ** 2 + (columns - 33) ** 2 < 400).long()[None]
     edges = edge_labels(label)
-    largest, nearest = quarter_edges(edges), quarter_edges(edges, pooling='nearest')
+    largest, nearest = shrink_edges(edges), shrink_edges(edges, pooling='nearest')
     assert (largest >= nearest).all()
     assert nearest.sum() < 0.8 * largest.sum()
 
 
 def test_maps_that_have_no_quarter_are_refused():
     with pytest.raises(ShapeError, match='multiples of 4'):
-        quarter_edges(torch.zeros(1, 8, 10, dtype=torch.uint8))
+        shrink_edges(torch.zeros(1, 8, 10, dtype=torch.uint8))
     with pytest.raises(ShapeError, match='uint8'):
-        quarter_edges(torch.zeros(1, 8, 8))
+        shrink_edges(torch.zeros(1, 8, 8))
     with pytest.raises(ConfigError, match="'max' or 'nearest'"):
-        quarter_edges(torch.zeros(1, 8, 8, dtype=torch.uint8), pooling='mean')
+        shrink_edges(torch.zeros(1, 8, 8, dtype=torch.uint8), pooling='mean')
+
+
+@pytest.mark.parametrize('factor', [1, 2, 8])
+def test_edges_shrink_by_any_factor(factor):
+    edges = torch.zeros(1, 16, 32, dtype=torch.uint8)
+    edges[0, 9, 17] = 1
+    largest = shrink_edges(edges, factor=factor)
+    assert largest.shape == (1, 16 // factor, 32 // factor)
+    assert largest.nonzero().tolist() == [[0, 9 // factor, 17 // factor]]
+    with pytest.raises(ShapeError, match=f'multiples of {2 * factor}'):
+        shrink_edges(torch.zeros(1, 2 * factor, factor, dtype=torch.uint8), factor=2 * factor)

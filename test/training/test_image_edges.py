@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from kd_perception.errors import ConfigError, ShapeError
-from training.losses import image_edges, quarter_edges
+from training.losses import image_edges, shrink_edges
 
 
 def step(levels, *, dark=60, channels=(0, 1, 2), size=(32, 40)):
@@ -71,7 +71,7 @@ def test_edges_see_what_labels_and_rounding_do_not():
     assert not image_edges(torch.full((1, 3, 16, 16), 0.5)).any()
     slightly_over = torch.full((1, 3, 16, 16), 1.0 + 1e-6)
     assert not image_edges(slightly_over).any()
-    assert quarter_edges(image_edges(step(80))).sum() == 8
+    assert shrink_edges(image_edges(step(80))).sum() == 8
 
 
 @pytest.mark.parametrize('value', [2.0, 60.0, -0.1, float('nan')])

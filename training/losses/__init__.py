@@ -3,9 +3,10 @@
 
 | acronym | function | paper |
 |---|---|---|
-| CE | `segmentation_loss`, `class_weights` | ENet (weights), arXiv 1606.02147 |
+| CE | `segmentation_loss`, `cross_entropy_loss` | |
+| class weights | `class_weights` | ENet, arXiv 1606.02147 |
 | L_edge of the teacher | `balanced_edge_loss` | CEKD, RA-L 2023; HED (balance), ICCV 2015 |
-| ELG | `edge_labels`, `quarter_edges` | CEKD, after DFF, arXiv 1902.09104 |
+| ELG | `edge_labels`, `shrink_edges` | CEKD, after DFF, arXiv 1902.09104 |
 | edges of the color image | `image_edges` | Canny, TPAMI 1986; in no paper on distillation |
 | L_edge of the student | `edge_hint_loss` | CEKD |
 | L_sim, PA | `feature_similarity_loss` | CEKD; structured distillation, arXiv 1903.04197 |
@@ -15,9 +16,9 @@
 
 from training.losses.balanced_edge import balanced_edge_loss
 from training.losses.channel_wise import channel_wise_loss
-from training.losses.cross_entropy import class_weights, segmentation_loss
+from training.losses.cross_entropy import class_weights, cross_entropy_loss, segmentation_loss
 from training.losses.edge_hint import edge_hint_loss
-from training.losses.edge_labels import edge_labels, quarter_edges
+from training.losses.edge_labels import edge_labels, shrink_edges
 from training.losses.feature_similarity import feature_similarity_loss
 from training.losses.image_edges import image_edges
 from training.losses.soft_cross_entropy import soft_cross_entropy_loss
@@ -26,11 +27,12 @@ __all__ = [
     'balanced_edge_loss',
     'channel_wise_loss',
     'class_weights',
+    'cross_entropy_loss',
     'edge_hint_loss',
     'edge_labels',
     'feature_similarity_loss',
     'image_edges',
-    'quarter_edges',
     'segmentation_loss',
+    'shrink_edges',
     'soft_cross_entropy_loss',
 ]

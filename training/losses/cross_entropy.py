@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Class-weighted cross-entropy on logits at a quarter of the input."""
+"""Class-weighted cross-entropy, on logits of the labels' size or at a quarter of it."""
 
 from __future__ import annotations
 
@@ -43,3 +43,23 @@ def segmentation_loss(logits: Tensor, label: Tensor, *, weight: Tensor) -> Tenso
     )
     target = label[:, 1::2, 1::2]
     return functional.cross_entropy(upsampled, target, weight, ignore_index=IGNORE_INDEX)
+
+
+def cross_entropy_loss(logits: Tensor, label: Tensor, *, weight: Tensor | None = None) -> Tensor:
+    """Cross-entropy at full resolution; 0 where no pixel is known.
+
+    Args:
+        logits: [batch, classes, height, width].
+        label: int64 [batch, height, width], 255 is ignored.
+        weight: [classes], or None for equal ones. As in torch, the sum is divided by the weights
+            of the known pixels, so that their scale does not matter.
+
+    Returns:
+        A scalar of at least 0, in float32.
+    """
+    total = functional.cross_entropy(
+        logits.float(), label, weight, ignore_index=IGNORE_INDEX, reduction='sum'
+    )
+    known = label[label != IGNORE_INDEX]
+    count = known.numel() if weight is None else float(weight[known].sum())
+    return total / max(count, 1e-6)

@@ -71,17 +71,18 @@ def _half_disk(radius: float, height: int, width: int) -> Iterator[tuple[int, in
             yield down, right
 
 
-def quarter_edges(edges: Tensor, *, pooling: Pooling = 'max') -> Tensor:
-    """An edge map at a quarter of the resolution, where edge decoders predict.
+def shrink_edges(edges: Tensor, *, factor: int = 4, pooling: Pooling = 'max') -> Tensor:
+    """An edge map at a lower resolution, where edge decoders predict.
 
     Args:
-        edges: uint8, 1 on edges, 0 elsewhere, [batch, height, width]; both sizes multiples of 4.
-        pooling: `max` takes the largest of 4x4 pixels, so that no edge is lost, and 255 (not
-            known) wins. `nearest` takes pixel (2, 2) of them as Pillow does for CEKD's loader:
-            three quarters of an outline one pixel wide are lost.
+        edges: uint8, 1 on edges, 0 elsewhere, [batch, height, width].
+        factor: that both sizes are divided by, >= 1.
+        pooling: `max` takes the largest of the pixels that become one, so that no edge is lost,
+            and 255 (not known) wins. `nearest` takes the one in their middle, (2, 2) of 4x4 as
+            Pillow does for CEKD's loader: three quarters of an outline one pixel wide are lost.
 
     Returns:
-        uint8 [batch, height / 4, width / 4].
+        uint8 [batch, height / factor, width / factor].
 
     Raises:
         ShapeError: the map has another shape or type.
@@ -90,13 +91,13 @@ def quarter_edges(edges: Tensor, *, pooling: Pooling = 'max') -> Tensor:
     check_shape('edges', edges, (None, None, None))
     if edges.dtype != torch.uint8:
         raise ShapeError(f'edges must be uint8 of 0 and 1, received {edges.dtype}')
-    if edges.shape[1] % 4 or edges.shape[2] % 4:
+    if edges.shape[1] % factor or edges.shape[2] % factor:
         raise ShapeError(
-            'height and width of edges must be multiples of 4, received '
+            f'height and width of edges must be multiples of {factor}, received '
             f'{list(edges.shape)}: crop or pad before'
         )
     if pooling == 'nearest':
-        return edges[:, 2::4, 2::4]
+        return edges[:, factor // 2 :: factor, factor // 2 :: factor]
     if pooling == 'max':
-        return functional.max_pool2d(edges[:, None].float(), 4)[:, 0].to(torch.uint8)
+        return functional.max_pool2d(edges[:, None].float(), factor)[:, 0].to(torch.uint8)
     raise ConfigError(f"pooling must be 'max' or 'nearest', received {pooling!r}")

@@ -25,7 +25,7 @@ def image_edges(
     """Canny edges, one pixel wide, of the color channel with the strongest gradient.
 
     Thresholds are absolute: in the dark a camera sees few edges, and so does this. Computed on the
-    CPU, wherever the images are; bring the result to a quarter with `quarter_edges`.
+    CPU, wherever the images are; bring the result to a quarter with `shrink_edges`.
 
     Args:
         rgb: [batch, 3, height, width], uint8 or floats of 0 to 1.

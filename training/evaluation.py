@@ -3,18 +3,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import torch
+from torch import Tensor
 from tqdm import tqdm
 
 from kd_perception.metrics.boundary import BoundaryF
 from kd_perception.metrics.calibration import CalibrationBins
 from kd_perception.metrics.segmentation import ConfusionMatrix
-from kd_perception.models import RepUNet
 from kd_perception.postprocessing import prediction_from_logits
 from kd_perception.preprocessing import Letterbox
 from kd_perception.uncertainty import (
@@ -30,6 +30,7 @@ from training.data.real_tiles import NO_TEST
 Array = npt.NDArray[Any]
 
 Frames = Sequence[LabeledFrame]
+Network = Callable[[Tensor], Tensor]
 
 FREQUENT = ('car', 'person', 'bike', 'curve')
 RARE = ('car_stop', 'guardrail', 'color_cone', 'bump')
@@ -41,7 +42,6 @@ REAL_TILES_NOTE = (
     f'four labeled real tiles; they chose neither weights nor settings of this run, but {NO_TEST}'
 )
 _CALIBRATION_STRIDE = 3
-_BOUND_PX = 3
 
 
 class Scores(NamedTuple):
@@ -60,34 +60,47 @@ class Scores(NamedTuple):
 
 
 @torch.no_grad()
-def infer(network: RepUNet, frame: LabeledFrame, modality: str) -> tuple[Array, Letterbox]:
-    """Logits float32 [1, classes, 120, 160] of a frame, as the robot's pipeline computes them.
+def infer(
+    network: Network, frame: LabeledFrame, modality: str, image_size: tuple[int, int] = IMAGE_SIZE
+) -> tuple[Array, Letterbox]:
+    """Logits float32 [1, classes, h, w] of a frame, as the robot's pipeline computes them.
 
     Args:
-        network: folded, in eval mode.
+        network: in eval mode.
         frame: with the images that the modality needs.
         modality: what the network sees.
+        image_size: (height, width) of the network's input.
     """
-    tensor, box = network_image(frame, modality, IMAGE_SIZE)
+    tensor, box = network_image(frame, modality, image_size)
     return network(torch.from_numpy(tensor)).numpy(), box
 
 
-def score(network: RepUNet, frames: Frames, modality: str, *, name: str = 'frames') -> Scores:
+def score(
+    network: Network,
+    frames: Frames,
+    modality: str,
+    *,
+    name: str = 'frames',
+    image_size: tuple[int, int] = IMAGE_SIZE,
+    bounds_px: tuple[int, ...] = (3,),
+) -> Scores:
     """Score a network on frames with labels; 255 is ignored.
 
     Args:
-        network: folded, in eval mode.
+        network: in eval mode; its input and its logits are float32 [1, channels, h, w].
         frames: with labels and what the modality needs.
         modality: what the network sees.
         name: of the frames, for the progress bar.
+        image_size: (height, width) of the network's input.
+        bounds_px: how far off a boundary may be, for boundary F, in pixels of the labels.
     """
     confusion = ConfusionMatrix(len(CLASS_NAMES), IGNORE_INDEX)
-    outlines = BoundaryF(len(CLASS_NAMES), (_BOUND_PX,), IGNORE_INDEX)
+    outlines = BoundaryF(len(CLASS_NAMES), bounds_px, IGNORE_INDEX)
     logits_parts, label_parts = [], []
     for k in tqdm(range(len(frames)), desc=f'score {name}', unit='frame'):
         frame = frames[k]
         label = np.asarray(frame.label)
-        logits, box = infer(network, frame, modality)
+        logits, box = infer(network, frame, modality, image_size)
         size = (label.shape[0], label.shape[1])
         mask = prediction_from_logits(logits, box, temperature=1.0, size=size).mask
         confusion.update(mask, label)
@@ -126,14 +139,16 @@ def _metrics(confusion: ConfusionMatrix) -> dict[str, Any]:
 
 
 def _boundary_metrics(outlines: BoundaryF) -> dict[str, Any]:
-    """Boundary F at 3 px: over images that hold the class, and as papers have it, over all."""
-    (score,) = outlines.compute().scores
-    by_class = {n: _rounded(f) for n, f in zip(CLASS_NAMES, score.f_present, strict=True)}
-    return {
-        'boundary_f_3px': _rounded(score.mean_present),
-        'boundary_f_3px_all_images': _rounded(score.mean),
-        'boundary_f_3px_by_class': by_class,
-    }
+    """Boundary F by bound: over images that hold the class, and as papers have it, over all."""
+    report: dict[str, Any] = {}
+    for found in outlines.compute().scores:
+        name = f'boundary_f_{found.bound:g}px'
+        report[name] = _rounded(found.mean_present)
+        report[f'{name}_all_images'] = _rounded(found.mean)
+        report[f'{name}_by_class'] = {
+            n: _rounded(f) for n, f in zip(CLASS_NAMES, found.f_present, strict=True)
+        }
+    return report
 
 
 def _rounded(value: float) -> float | None:
@@ -162,7 +177,7 @@ def calibrate(validation: Scores, test: Scores) -> dict[str, Any]:
 
 
 def evaluate_student(
-    network: RepUNet,
+    network: Network,
     modality: str,
     *,
     validation: Frames,

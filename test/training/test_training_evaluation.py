@@ -23,7 +23,7 @@ from training.evaluation import (
     infer,
     score,
 )
-from training.losses import class_weights, segmentation_loss
+from training.losses import class_weights, cross_entropy_loss, segmentation_loss
 
 
 class BrightIsPerson(torch.nn.Module):
@@ -237,3 +237,16 @@ def test_missing_tiles_are_none_and_missing_files_an_error(real_data, tmp_path, 
     (tmp_path / 'rtfnet_tiles' / '02_rgb.png').unlink()
     with pytest.raises(DatasetError, match='02_rgb'):
         load_real_tiles()
+
+
+def test_cross_entropy_at_full_size():
+    logits, label = torch.zeros(1, 9, 2, 2), torch.tensor([[[0, 1], [255, 255]]])
+    loss = cross_entropy_loss(logits, label)
+    assert loss == pytest.approx(np.log(9.0))
+    weight = torch.arange(1.0, 10.0)
+    torch.testing.assert_close(cross_entropy_loss(logits, label, weight=weight), loss)
+    logits[0, 1, 0, 1] = 20.0  # the second pixel is right: weight 2 of 3 costs nothing
+    assert cross_entropy_loss(logits, label, weight=weight) == pytest.approx(np.log(9.0) / 3.0)
+    expected = torch.nn.functional.cross_entropy(logits, label, weight, ignore_index=255)
+    torch.testing.assert_close(cross_entropy_loss(logits, label, weight=weight), expected)
+    assert cross_entropy_loss(logits, torch.full_like(label, 255)) == 0.0

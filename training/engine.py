@@ -13,6 +13,7 @@ everything that is random follows from the seed and the step.
 
 from __future__ import annotations
 
+import copy
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -30,12 +31,17 @@ from torch import Tensor, nn
 from kd_perception.errors import ConfigError
 from training.averaging import update_average
 from training.distributed import copy_from_first, share_of, synchronized
-from training.optimization import OptimizerConfig, learning_rate, set_learning_rate
+from training.optimization import (
+    OptimizerConfig,
+    create_optimizer,
+    learning_rate,
+    set_learning_rate,
+)
 from training.runs import NotFiniteError, Run, check_weights, restore, save
 from training.tensor_checks import check_shape
 from training.tracking import Tracker
 
-__all__ = ['LoopConfig', 'NotFiniteError', 'Run', 'fit', 'restore', 'stacked']
+__all__ = ['LoopConfig', 'Losses', 'NotFiniteError', 'Run', 'fit', 'new_run', 'restore', 'stacked']
 
 Draw = Callable[[int, int], tuple[Any, ...]]
 Losses = Callable[[nn.Module, tuple[Tensor, ...]], Mapping[str, Tensor]]
@@ -72,6 +78,18 @@ class LoopConfig:
                 raise ConfigError(f'{name} must be >= 1, got {getattr(self, name)}')
         if not 0.0 <= self.average_decay < 1.0:
             raise ConfigError(f'average_decay must be 0 to below 1, got {self.average_decay}')
+
+
+def new_run(network: nn.Module, loop: LoopConfig, optimizer_config: OptimizerConfig) -> Run:
+    """A run at its first step, with an average where the loop keeps one.
+
+    Args:
+        network: newly built.
+        loop: of the run.
+        optimizer_config: of all parameters of the network.
+    """
+    average = copy.deepcopy(network).eval() if loop.average_decay else None
+    return Run(network.train(), average, create_optimizer(network.parameters(), optimizer_config))
 
 
 def fit(

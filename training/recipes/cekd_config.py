@@ -1,0 +1,259 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What may be set of a CEKD run; `training.recipes.cekd` runs it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from kd_perception.errors import ConfigError
+from kd_perception.models import CENetConfig, EKNetConfig
+from training.data.augmentation import AugmentationConfig, JointConfig
+from training.data.modality import FIELDS, check_modality
+from training.data.world import WorldSplit
+from training.distributed import LaunchConfig
+from training.engine import LoopConfig
+from training.optimization import OptimizerConfig
+from training.settings import plain
+
+STAGES = ('teacher', 'student', 'joint')
+EDGES = ('label', 'image', 'none')
+TARGETS = ('teacher', 'label', 'both', 'none')
+
+
+@dataclass(frozen=True)
+class TeacherConfig:
+    """The network that sees both cameras, and what it learns from.
+
+    Args:
+        network: preset of `CENetConfig`.
+        modality: `rgbt` (the paper), `rgb` or `thermal`.
+        edge_stage: decoder stage of the edge module, 1 to 5; 3 in the paper.
+        edges: where its target comes from: outlines of the `label` (the paper), edges of the color
+            `image`, or `none` for no edge module.
+        edge_radius_px: how near another class must be for a pixel to be an edge.
+        edge_pooling: how edges come to the resolution of the module: `max` or `nearest`.
+        edge_double_sigmoid: the loss as the authors' script computes it, not as the paper has it.
+        edge_weight: of that loss.
+        weights_file: ResNet weights in torchvision's format to start from; none if empty.
+        loop: how long.
+        optimizer: how.
+    """
+
+    network: str = 'tiny'
+    modality: str = 'rgbt'
+    edge_stage: int = 3
+    edges: str = 'label'
+    edge_radius_px: float = 2.0
+    edge_pooling: str = 'max'
+    edge_double_sigmoid: bool = False
+    edge_weight: float = 1.0
+    weights_file: str = ''
+    loop: LoopConfig = field(default_factory=LoopConfig)
+    optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
+
+    def __post_init__(self) -> None:
+        """Check the names."""
+        check_modality(self.modality)
+        if self.edges not in EDGES:
+            raise ConfigError(f'edges must be one of {list(EDGES)}, got {self.edges!r}')
+        if self.edges == 'image' and self.modality == 'thermal':
+            raise ConfigError('edges of the color image need a teacher that sees it')
+
+
+@dataclass(frozen=True)
+class StudentConfig:
+    """The network that sees heat alone, and the weight of each term that it learns from.
+
+    Args:
+        network: preset of `EKNetConfig`.
+        enhancement: `raw` (EKNet as in the paper), `softplus`, `two_sided`, or `none` (KDNet).
+        enhancement_offset: lambda of the enhancement.
+        target: of the segmentation term: the largest score of the `teacher` (the paper), the
+            `label`, `both` with equal weights, or `none`.
+        segmentation_weight: of cross-entropy against the target.
+        similarity_weight: of the similarities of the last encoder stage.
+        edge_hint_weight: of the difference of decoder stage 3 from the teacher's with its edges.
+        soft_weight: of cross-entropy against the teacher's softened scores.
+        temperature: that softens them.
+        weights_file: as of the teacher.
+        loop: how long.
+        optimizer: how.
+    """
+
+    network: str = 'tiny'
+    enhancement: str = 'softplus'
+    enhancement_offset: float = 2.0
+    target: str = 'teacher'
+    segmentation_weight: float = 1.0
+    similarity_weight: float = 1.0
+    edge_hint_weight: float = 1.0
+    soft_weight: float = 1.0
+    temperature: float = 6.0
+    weights_file: str = ''
+    loop: LoopConfig = field(default_factory=LoopConfig)
+    optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
+
+    def __post_init__(self) -> None:
+        """Check the target and the weights."""
+        if self.target not in TARGETS:
+            raise ConfigError(f'target must be one of {list(TARGETS)}, got {self.target!r}')
+        weights = [v for k, v in asdict(self).items() if k.endswith('_weight')]
+        if min(weights) < 0 or (self.target == 'none' and not any(weights[1:])):
+            raise ConfigError(f'weights must be >= 0 and some term must be left, got {weights}')
+
+    @property
+    def needs_teacher(self) -> bool:
+        """Whether any term looks at a teacher."""
+        weights = (self.similarity_weight, self.edge_hint_weight, self.soft_weight)
+        return self.target in ('teacher', 'both') or any(weights)
+
+
+@dataclass(frozen=True)
+class CekdConfig:
+    """One run: a teacher, unless one of the same settings is there, and a student.
+
+    Args:
+        name: of the configuration.
+        seed: of initialization, batches and augmentation.
+        stage: `student` trains both in order, `teacher` the teacher only, `joint` both at once.
+        image_size: (height, width) of both networks.
+        class_weighted: rare classes weigh more in cross-entropy; the paper has plain ones.
+        labeled: how many of the training frames have labels, the first ones; the teacher learns
+            from them. The student sees the images of all frames.
+        train: frames.
+        validation: frames that nothing is chosen by yet but the temperature of a bundle.
+        test: frames that choose nothing.
+        presets: worlds that the student is also scored on.
+        preset_count: frames of each of them.
+        bag: recording whose pairs of images the student learns from, in place of `train`; none
+            if empty.
+        mfnet: folder of MFNet, in place of the world; none if empty.
+        random_cameras: training frames are changed as other cameras might show them; else only
+            the view is random.
+        augmentation: of training frames; the view's size follows from `image_size`.
+        teacher: see `TeacherConfig`.
+        student: see `StudentConfig`.
+        launch: processes, device, number format.
+        cache: folder of rendered frames and of extracted recordings.
+        output: folder of checkpoints.
+        results: folder of records.
+    """
+
+    name: str = 'cekd'
+    seed: int = 0
+    stage: str = 'student'
+    image_size: tuple[int, int] = (96, 128)
+    class_weighted: bool = True
+    labeled: int = 100
+    train: WorldSplit = field(default_factory=lambda: WorldSplit('train', 0, 1500))
+    validation: WorldSplit = field(default_factory=lambda: WorldSplit('val', 0, 100))
+    test: WorldSplit = field(default_factory=lambda: WorldSplit('test', 0, 200))
+    presets: tuple[str, ...] = ()
+    preset_count: int = 100
+    bag: str = ''
+    mfnet: str = ''
+    random_cameras: bool = True
+    augmentation: AugmentationConfig = field(default_factory=AugmentationConfig)
+    teacher: TeacherConfig = field(default_factory=TeacherConfig)
+    student: StudentConfig = field(default_factory=StudentConfig)
+    launch: LaunchConfig = field(default_factory=LaunchConfig)
+    cache: Path = Path('runs/world')
+    output: Path = Path('runs/cekd')
+    results: Path = Path('results/cekd')
+
+    def __post_init__(self) -> None:
+        """Check the stage, and let splits and views be of one kind and size."""
+        if self.stage not in STAGES:
+            raise ConfigError(f'stage must be one of {list(STAGES)}, got {self.stage!r}')
+        if self.labeled < 1:
+            raise ConfigError(f'labeled must be >= 1, got {self.labeled}')
+        for name in ('train', 'validation', 'test'):
+            split = replace(getattr(self, name), fields=FIELDS['rgbt'])
+            object.__setattr__(self, name, split)
+        height, width = self.image_size
+        view: JointConfig = replace(self.augmentation.view, height=height, width=width)
+        object.__setattr__(self, 'image_size', (height, width))
+        object.__setattr__(self, 'augmentation', replace(self.augmentation, view=view))
+        self.teacher_network()
+        self.student_network()
+
+    def teacher_network(self) -> CENetConfig:
+        """Sizes of the teacher."""
+        return CENetConfig.preset(
+            self.teacher.network,
+            image_size=self.image_size,
+            modality=self.teacher.modality,
+            edge_stage=None if self.teacher.edges == 'none' else self.teacher.edge_stage,
+        )
+
+    def student_network(self) -> EKNetConfig:
+        """Sizes of the student."""
+        return EKNetConfig.preset(
+            self.student.network,
+            image_size=self.image_size,
+            enhancement=self.student.enhancement,
+            enhancement_offset=self.student.enhancement_offset,
+        )
+
+    def preset_splits(self) -> dict[str, WorldSplit]:
+        """What is scored beside the test split: its world under other presets."""
+        return {
+            name: replace(
+                self.test,
+                split='shifted' if name == 'shifted' else self.test.split,
+                preset=name,
+                count=self.preset_count,
+            )
+            for name in self.presets
+        }
+
+    def splits(self) -> dict[str, WorldSplit]:
+        """All rendered frames that the run learns from or is scored on, by name."""
+        own = {'train': self.train, 'validation': self.validation, 'test': self.test}
+        return {**own, **self.preset_splits()}
+
+    def teacher_fingerprint(self) -> str:
+        """Of everything that changes the weights of the teacher."""
+        return _digest({k: v for k, v in self._teaching_values().items() if k in _TEACHES})
+
+    def fingerprint(self) -> str:
+        """Of everything that changes the weights of the student."""
+        return _digest(self._teaching_values())
+
+    def _teaching_values(self) -> dict[str, Any]:
+        """What weights depend on: neither where a run trains nor what it is scored on."""
+        values = {k: v for k, v in plain(self).items() if k not in _TEACHES_NOTHING}
+        return {**values, 'launch': self.launch.bfloat16}
+
+    @property
+    def teacher_folder(self) -> Path:
+        """Where the teacher's checkpoints are: runs that need the same teacher share it."""
+        return self.output / 'teachers' / f'{self.teacher_fingerprint()[:16]}_seed{self.seed}'
+
+    @property
+    def folder(self) -> Path:
+        """Where the student's checkpoints are."""
+        return self.output / self.name / f'seed{self.seed}'
+
+    @property
+    def record_path(self) -> Path:
+        """Where the record of this run is."""
+        return self.results / f'{self.name}_seed{self.seed}.json'
+
+
+_TEACHES_NOTHING = (
+    *('cache', 'output', 'results', 'launch'),
+    *('validation', 'test', 'presets', 'preset_count'),
+)
+_TEACHES = (
+    *('seed', 'image_size', 'class_weighted', 'labeled', 'train', 'mfnet', 'random_cameras'),
+    *('augmentation', 'teacher', 'launch'),
+)
+
+
+def _digest(values: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()

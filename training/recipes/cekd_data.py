@@ -1,0 +1,136 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What CEKD learns from: frames with labels for the teacher, pairs of images for the student."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from kd_perception.preprocessing import AgcConfig, agc_limits, normalize
+from kd_perception.uncertainty import IGNORE_INDEX
+from kd_perception.world.classes import CLASS_NAMES
+from training.data.augmentation import JointConfig, Sample, augment_sample
+from training.data.bag import BagPairsConfig, load_bag
+from training.data.mfnet import MFNet
+from training.data.modality import LabeledFrame, training_sample
+from training.data.world import load_world
+from training.losses import edge_labels, image_edges, shrink_edges
+from training.recipes.cekd_config import CekdConfig, TeacherConfig
+
+Array = npt.NDArray[Any]
+
+_SHARE_STRIDE = 7
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Both images of a frame; the label says 255 where it is hidden."""
+
+    thermal: Array
+    rgb: Array
+    label: Array
+
+
+class Frames(NamedTuple):
+    """Frames to learn from.
+
+    Attributes:
+        frames: with both images, and labels where they have any.
+        labeled: how many of them may be seen with their labels, the first ones.
+    """
+
+    frames: Sequence[LabeledFrame]
+    labeled: int
+
+    def draw(
+        self, rng: np.random.Generator, config: CekdConfig, *, labeled_only: bool
+    ) -> tuple[Array, Array]:
+        """One augmented sample.
+
+        Args:
+            rng: consumed.
+            config: of the augmentation.
+            labeled_only: draw a frame whose label may be seen.
+
+        Returns:
+            Image float32 [4, height, width] (thermal, red, green, blue) in 0 to 1, and label int64
+            [height, width], 255 where it is not known or must not be seen.
+        """
+        index = int(rng.integers(self.labeled if labeled_only else len(self.frames)))
+        frame = self.frames[index]
+        if index >= self.labeled:
+            assert frame.thermal is not None and frame.rgb is not None
+            hidden = np.full(frame.thermal.shape, IGNORE_INDEX, np.uint8)
+            frame = Pair(frame.thermal, frame.rgb, hidden)
+        if config.random_cameras:
+            image, label = training_sample(frame, 'rgbt', rng, config.augmentation)
+        else:
+            image, label = plain_sample(frame, rng, config.augmentation.view)
+        return image.astype(np.float32), label.astype(np.int64)
+
+    def class_shares(self) -> list[float]:
+        """Share of pixels per class in the labels that may be seen."""
+        counts = np.zeros(len(CLASS_NAMES))
+        for index in range(self.labeled):
+            label = np.asarray(self.frames[index].label)[::_SHARE_STRIDE, ::_SHARE_STRIDE]
+            known = label[label != IGNORE_INDEX].ravel()
+            counts += np.bincount(known, minlength=len(CLASS_NAMES))
+        shares: list[float] = (counts / counts.sum()).tolist()
+        return shares
+
+
+def plain_sample(
+    frame: LabeledFrame, rng: np.random.Generator, view: JointConfig
+) -> tuple[Array, Array]:
+    """A random view of a frame as its cameras gave it; arrays as of `training_sample`."""
+    assert frame.thermal is not None
+    low, high = agc_limits(frame.thermal, AgcConfig())
+    if frame.thermal.dtype == np.uint8:  # has passed a camera's gain control
+        low, high = 0.0, 255.0
+    gray = normalize(frame.thermal, low, high)
+    sample = augment_sample(Sample(thermal=gray, rgb=frame.rgb, label=frame.label), rng, view)
+    color = np.moveaxis(np.asarray(sample.rgb, np.float32) / np.float32(255.0), -1, 0)
+    return np.concatenate([sample.thermal[None], color]), np.asarray(sample.label)
+
+
+def teacher_frames(config: CekdConfig) -> Frames:
+    """What the teacher learns from, and the student where it has no recording of its own."""
+    if config.mfnet:
+        frames: Sequence[LabeledFrame] = MFNet(config.mfnet, 'train')
+    else:
+        frames = load_world(config.train, config.cache)
+    return Frames(frames, min(config.labeled, len(frames)))
+
+
+def student_frames(config: CekdConfig) -> Frames:
+    """What the student learns from: a recording has no label at all."""
+    if config.bag:
+        return Frames(load_bag(BagPairsConfig(Path(config.bag)), config.cache), 0)
+    return teacher_frames(config)
+
+
+def edge_target(images: Tensor, labels: Tensor, config: TeacherConfig) -> Tensor:
+    """What the edge module shall give for a batch.
+
+    Args:
+        images: float [batch, 4, height, width].
+        labels: int64 [batch, height, width].
+        config: where edges come from and where the module sits.
+
+    Returns:
+        uint8 [batch, height / 2^(edge_stage - 1), width / 2^(edge_stage - 1)]: 1 on edges, 255
+        beyond the frame.
+    """
+    if config.edges == 'image':
+        edges = image_edges(images[:, 1:])
+    else:
+        edges = edge_labels(labels, radius=config.edge_radius_px)
+    edges = torch.where(labels == IGNORE_INDEX, torch.full_like(edges, IGNORE_INDEX), edges)
+    return shrink_edges(edges, factor=2 ** (config.edge_stage - 1), pooling=config.edge_pooling)

@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The terms that teacher and student of CEKD minimize; `training.recipes.cekd` lists them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from kd_perception.models import CENet, CENetOutput, EKNet
+from training.losses import (
+    balanced_edge_loss,
+    cross_entropy_loss,
+    edge_hint_loss,
+    feature_similarity_loss,
+    soft_cross_entropy_loss,
+)
+from training.recipes.cekd_config import CekdConfig, StudentConfig
+from training.recipes.cekd_data import edge_target
+
+Batch = tuple[Tensor, Tensor]
+LossTerms = dict[str, Tensor]
+
+_CHANNELS = {'thermal': slice(0, 1), 'rgb': slice(1, 4), 'rgbt': slice(0, 4)}
+
+
+def seen_by(images: Tensor, modality: str) -> Tensor:
+    """The channels of a batch [batch, 4, height, width] that a network of a modality sees."""
+    return images[:, _CHANNELS[modality]]
+
+
+def teacher_losses(
+    network: Callable[[Tensor], CENetOutput],
+    batch: Batch,
+    config: CekdConfig,
+    weight: Tensor | None,
+) -> LossTerms:
+    """The terms of stage 1.
+
+    Args:
+        network: the teacher.
+        batch: images [batch, 4, height, width] and labels [batch, height, width].
+        config: of the run.
+        weight: of the classes.
+    """
+    images, labels = batch
+    output = network(seen_by(images, config.teacher.modality))
+    terms = {'segmentation': cross_entropy_loss(output.logits, labels, weight=weight)}
+    if output.edge_logits is not None:
+        terms['edge'] = config.teacher.edge_weight * balanced_edge_loss(
+            output.edge_logits,
+            edge_target(images, labels, config.teacher),
+            double_sigmoid=config.teacher.edge_double_sigmoid,
+        )
+    return terms
+
+
+def student_losses(
+    network: Callable[[Tensor], Any],
+    teacher: Callable[[Tensor], CENetOutput] | None,
+    batch: Batch,
+    config: CekdConfig,
+    weight: Tensor | None,
+) -> LossTerms:
+    """The terms of stage 2; those of weight 0 are left out.
+
+    Args:
+        network: the student.
+        teacher: in eval mode; None where no term needs it.
+        batch: as in `teacher_losses`; labels are looked at only where the target says so.
+        config: of the run.
+        weight: of the classes.
+    """
+    images, labels = batch
+    own, student = config.student, network(seen_by(images, 'thermal'))
+    terms: LossTerms = {}
+    if own.target in ('label', 'both'):
+        terms['label'] = own.segmentation_weight * cross_entropy_loss(
+            student.logits, labels, weight=weight
+        )
+    if teacher is None:
+        return terms
+    with torch.no_grad():
+        taught = teacher(seen_by(images, config.teacher.modality))
+    if own.target in ('teacher', 'both'):
+        terms['segmentation'] = own.segmentation_weight * cross_entropy_loss(
+            student.logits, taught.logits.argmax(dim=1), weight=weight
+        )
+    return terms | _imitation(student, taught, own)
+
+
+def _imitation(student: Any, taught: CENetOutput, own: StudentConfig) -> LossTerms:
+    terms: LossTerms = {}
+    if own.similarity_weight:
+        terms['similarity'] = own.similarity_weight * feature_similarity_loss(
+            student.features, taught.features
+        )
+    if own.edge_hint_weight:
+        terms['edge_hint'] = own.edge_hint_weight * edge_hint_loss(student.hint, taught.hint)
+    if own.soft_weight:
+        terms['soft_cross_entropy'] = own.soft_weight * soft_cross_entropy_loss(
+            student.logits, taught.logits, temperature=own.temperature
+        )
+    return terms
+
+
+class Both(nn.Module):
+    """Teacher and student in one module, for training both at once."""
+
+    def __init__(self, teacher: CENet, student: EKNet) -> None:
+        super().__init__()
+        self.teacher, self.student = teacher, student
+
+    def forward(self, images: Tensor, modality: str) -> tuple[CENetOutput, Any]:
+        """What both say about images [batch, 4, height, width]."""
+        return self.teacher(seen_by(images, modality)), self.student(seen_by(images, 'thermal'))
+
+
+def joint_losses(
+    network: Callable[..., tuple[CENetOutput, Any]],
+    batch: Batch,
+    config: CekdConfig,
+    weight: Tensor | None,
+) -> LossTerms:
+    """All terms of both stages in one step; nothing flows back from the student to the teacher."""
+    images, _ = batch
+    taught, student = network(images, config.teacher.modality)
+    detached = CENetOutput(*(None if part is None else part.detach() for part in taught))
+    terms = teacher_losses(lambda _: taught, batch, config, weight)
+    own = student_losses(lambda _: student, lambda _: detached, batch, config, weight)
+    return terms | {f'student_{name}': value for name, value in own.items()}

@@ -39,6 +39,8 @@ class LaunchConfig:
         accelerator: `cpu`, `cuda`, or `auto` for CUDA where there is any.
         bfloat16: autocast of the network's forward pass; losses stay in float32.
         threads: of torch and of OpenCV, per process, >= 1.
+        workers: processes that draw samples ahead, for each training process, >= 0; without them
+            a GPU waits for samples.
 
     Raises:
         ConfigError: a value is out of range.
@@ -48,6 +50,7 @@ class LaunchConfig:
     accelerator: str = 'auto'
     bfloat16: bool = True
     threads: int = 1
+    workers: int = 0
 
     def __post_init__(self) -> None:
         """Check names and ranges."""
@@ -58,6 +61,8 @@ class LaunchConfig:
         for name in ('devices', 'threads'):
             if getattr(self, name) < 1:
                 raise ConfigError(f'{name} must be >= 1, got {getattr(self, name)}')
+        if self.workers < 0:
+            raise ConfigError(f'workers must be >= 0, got {self.workers}')
 
 
 class _Autocast(MixedPrecision):

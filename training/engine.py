@@ -16,7 +16,7 @@ from __future__ import annotations
 import copy
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import reduce
 from pathlib import Path
@@ -30,6 +30,7 @@ from torch import Tensor, nn
 
 from kd_perception.errors import ConfigError
 from training.averaging import update_average
+from training.batches import Draw, batches, moved
 from training.distributed import copy_from_first, share_of, synchronized
 from training.optimization import (
     OptimizerConfig,
@@ -41,9 +42,8 @@ from training.runs import NotFiniteError, Run, check_weights, restore, save
 from training.tensor_checks import check_shape
 from training.tracking import Tracker
 
-__all__ = ['LoopConfig', 'Losses', 'NotFiniteError', 'Run', 'fit', 'new_run', 'restore', 'stacked']
+__all__ = ['LoopConfig', 'Losses', 'NotFiniteError', 'Run', 'fit', 'new_run', 'restore']
 
-Draw = Callable[[int, int], tuple[Any, ...]]
 Losses = Callable[[nn.Module, tuple[Tensor, ...]], Mapping[str, Tensor]]
 Pictures = Callable[[nn.Module], Mapping[str, npt.NDArray[np.uint8]]]
 
@@ -104,6 +104,7 @@ def fit(
     fingerprint: str,
     pictures: Pictures | None = None,
     seed: int = 0,
+    workers: int = 0,
     title: str = '',
 ) -> None:
     """Train to the last step, with checkpoints.
@@ -124,6 +125,7 @@ def fit(
         pictures: `pictures(network)` gives uint8 [height, width, 3] by name, from the average
             where there is one, in evaluation mode and without gradients; first process only.
         seed: of what the network draws itself, such as dropout, >= 0.
+        workers: processes that draw samples ahead, for each training process.
         title: of the progress bar.
 
     Raises:
@@ -133,6 +135,7 @@ def fit(
     """
     share = share_of(loop.batch_size, fabric)
     network, optimizer = _set_up(run, fabric, loop)
+    drawn = batches(draw, range(run.step, loop.steps), share, workers=workers)
     first = fabric.is_global_zero
     with Tracker(
         folder / 'tensorboard', step=run.step, steps=loop.steps, title=title, active=first
@@ -142,7 +145,7 @@ def fit(
             torch.manual_seed(_step_seed(seed, run.step, fabric.global_rank))
             rate = learning_rate(optimizer_config, run.step, loop.steps)
             set_learning_rate(run.optimizer, rate)
-            batch = stacked([draw(run.step, index) for index in share], fabric.device)
+            batch = moved(next(drawn), fabric.device)
             values = _descend(optimizer, losses(network, batch), run.step, fabric, folder)
             _update_average(run, loop)
             run.step += 1
@@ -154,20 +157,6 @@ def fit(
                 tracker.write_pictures(_seen_by(pictures, run))
             if run.step % loop.checkpoint_steps == 0 or run.step == loop.steps:
                 _save(run, folder, fingerprint, fabric)
-
-
-def stacked(samples: Sequence[tuple[Any, ...]], device: torch.device) -> tuple[Tensor, ...]:
-    """Samples as one batch, part by part; named tuples keep their names."""
-    parts = [
-        torch.stack(column)
-        if isinstance(column[0], Tensor)
-        else torch.from_numpy(np.stack(column))
-        for column in zip(*samples, strict=True)
-    ]
-    moved = [part.to(device) for part in parts]
-    make = getattr(type(samples[0]), '_make', tuple)
-    batch: tuple[Tensor, ...] = make(moved)
-    return batch
 
 
 def _set_up(run: Run, fabric: Fabric, loop: LoopConfig) -> tuple[nn.Module, Any]:

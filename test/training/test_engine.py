@@ -13,9 +13,10 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from kd_perception.errors import ConfigError, ShapeError
 from training.averaging import update_average
+from training.batches import stacked
 from training.checkpointing import LATEST, load_checkpoint
 from training.distributed import launch
-from training.engine import LoopConfig, NotFiniteError, restore, stacked
+from training.engine import LoopConfig, NotFiniteError, restore
 from training.optimization import OptimizerConfig, learning_rate
 
 
@@ -138,7 +139,7 @@ def test_steps_are_those_of_plain_torch(tmp_path, fabric):
     for step in range(LOOP.steps):
         for group in plain.optimizer.param_groups:
             group['lr'] = learning_rate(OPTIMIZER, step, LOOP.steps)
-        batch = stacked([draw(step, index) for index in range(4)], torch.device('cpu'))
+        batch = stacked([draw(step, index) for index in range(4)])
         plain.optimizer.zero_grad()
         sum(losses(plain.network, batch).values()).backward()
         plain.optimizer.step()
@@ -185,18 +186,6 @@ def test_scalars_and_pictures_are_written(tmp_path, fabric, average):
     assert [event.step for event in events.Images('view')] == [4, 8, 12]
 
 
-def test_samples_keep_their_names_and_kinds():
-    image = np.arange(6, dtype=np.float32).reshape(2, 3)[:, ::-1]
-    batch = stacked([(image, 1.5, torch.ones(2, dtype=torch.int64))] * 2, torch.device('cpu'))
-    assert [(part.dtype, list(part.shape)) for part in batch] == [
-        (torch.float32, [2, 2, 3]),
-        (torch.float64, [2]),
-        (torch.int64, [2, 2]),
-    ]
-    assert torch.equal(batch[0][1], torch.tensor(image.copy()))
-    assert stacked([draw(0, 0)], torch.device('cpu'))._fields == ('image', 'target')
-
-
 def test_loss_terms_must_be_scalars(tmp_path, fabric):
     def wrong(network, batch):
         return {'all': losses(network, batch)['size'].expand(2)}
@@ -233,3 +222,8 @@ def test_run_moves_from_cuda_to_cpu_and_back(tmp_path, fabric):
             run = fitted(tmp_path, place, loop=loop, optimizer=optimizer)
     assert run.step == 12
     assert run.network.head.weight.device.type == run.average.head.weight.device.type == 'cuda'
+
+
+def test_workers_draw_the_same_run(tmp_path, fabric):
+    runs = [fitted(tmp_path / str(n), fabric, workers=n) for n in (0, 2)]
+    assert_same_bits(*(state_of(run) for run in runs))

@@ -98,7 +98,7 @@ def train(
         fit(
             run, fabric=fabric, loop=loop, optimizer_config=optimizer, draw=draw, losses=losses,
             folder=folder, fingerprint=fingerprint, pictures=_pictures(config, stage),
-            seed=config.seed, title=f'{stage}, seed {config.seed}',
+            seed=config.seed, workers=config.launch.workers, title=f'{stage}, seed {config.seed}',
         )  # fmt: skip
     return run
 

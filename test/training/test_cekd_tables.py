@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The tables of CEKD from records made by hand."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from training.cekd_tables import TABLES, main, means_table, page, read_runs, spread
+from training.records import write_record
+
+
+def report(miou):
+    names = ('miou', 'miou_nanmean', 'macc', 'macc_nanmean', 'miou_hot', 'miou_cold')
+    bounds = {f'boundary_f_{k}px': 0.1 * k for k in (1, 2, 3, 5)}
+    return {'test': {**dict.fromkeys(names, miou), **bounds, 'iou': {'car': miou, 'bump': None}}}
+
+
+@pytest.fixture
+def results(tmp_path):
+    for name, values in {'full': (0.30, 0.32), 'soft': (0.27, 0.31), 'kdnet': (0.25,)}.items():
+        for seed, value in enumerate(values):
+            metrics = {'student': report(value), 'teacher': report(0.5)}
+            record = {'name': name, 'seed': seed, 'metrics': metrics}
+            write_record(tmp_path / f'{name}_seed{seed}.json', record)
+    return tmp_path
+
+
+def test_mean_spread_and_gain_seed_by_seed(results):
+    text = means_table(read_runs(results), ('full', 'soft', 'absent'), 'student', against='full')
+    full, soft = text.splitlines()[2:]
+    assert full.startswith('| `full` | 2 | 31.0 ± 1.4 |') and full.endswith('|  |')
+    assert soft.startswith('| `soft` | 2 | 29.0 ± 2.8 |') and soft.endswith('| -2.0 ± 1.4 |')
+
+
+def test_what_is_not_known_is_a_dash():
+    assert spread([float('nan')]) == '-'
+    assert spread([1.0, float('nan')]) == '1.0'
+
+
+def test_page_gets_every_section_and_stays_when_written_again(results, tmp_path):
+    target = tmp_path / 'page.md'
+    target.write_text('# Title\n')
+    for _ in range(2):
+        main(['--results', str(results), '--page', str(target)])
+    text = target.read_text()
+    assert text == page(text, read_runs(results))
+    for name in (*TABLES, 'teachers'):
+        assert text.count(f'<!-- begin cekd {name} -->') == 1
+    assert '`kdnet`' in text.split('begin cekd enhancement')[1]
+
+
+def test_records_are_read_by_name_and_seed(results):
+    runs = read_runs(results)
+    assert {name: sorted(seeds) for name, seeds in runs.items()} == {
+        'full': [0, 1], 'kdnet': [0], 'soft': [0, 1],
+    }  # fmt: skip
+    assert json.loads((results / 'full_seed0.json').read_text())['schema'] == 1

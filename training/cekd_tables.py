@@ -1,0 +1,144 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The tables of docs/reproductions/cekd.md, from the records of the runs.
+
+python -m training.cekd_tables
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from kd_perception.markdown import replace_section, table
+from kd_perception.world.classes import CLASS_NAMES
+from training.records import read_record
+
+Record = dict[str, Any]
+Runs = Mapping[str, Mapping[int, Record]]
+
+TABLES = {
+    'terms': ('full', 'segmentation', 'soft', 'segmentation_soft', 'without_edge_hint',
+              'without_similarity', 'similarity', 'edge_hint'),
+    'controls': ('few_labels', 'thermal_teacher', 'rgb_teacher', 'full', 'all_labels'),
+    'edges': ('no_edges', 'edge_stage1', 'edge_stage2', 'full', 'edge_stage4', 'edge_stage5',
+              'image_edges'),
+    'regimes': ('full', 'labels_and_teacher', 'labels_and_terms', 'all_labels', 'joint'),
+    'enhancement': ('kdnet', 'offset1', 'offset15', 'full', 'offset3', 'raw', 'two_sided'),
+}  # fmt: skip
+"""Rows of each table by the name of its section."""
+
+COLUMNS = {
+    'miou': 'mIoU, absent = 0',
+    'miou_nanmean': 'mIoU',
+    'macc': 'mAcc, absent = 0',
+    'macc_nanmean': 'mAcc',
+    'miou_hot': 'hot',
+    'miou_cold': 'cold',
+    **{f'boundary_f_{k}px': f'F {k} px' for k in (1, 2, 3, 5)},
+}
+
+
+def read_runs(folder: Path) -> dict[str, dict[int, Record]]:
+    """Records by the name of the run and the seed."""
+    runs: dict[str, dict[int, Record]] = {}
+    for path in sorted(folder.glob('*_seed*.json')):
+        record = read_record(path)
+        runs.setdefault(record['name'], {})[record['seed']] = record
+    return runs
+
+
+def metric(record: Record, role: str, *names: str) -> float:
+    """A number of a role's report, in percent; NaN where it is not known."""
+    value: Any = record['metrics'].get(role, {})
+    for name in names:
+        value = value.get(name) if value else None
+    return float('nan') if value is None else 100.0 * float(value)
+
+
+def spread(values: Sequence[float]) -> str:
+    """Mean and sample standard deviation, or a dash."""
+    known = [value for value in values if np.isfinite(value)]
+    if not known:
+        return '-'
+    deviation = f' ± {np.std(known, ddof=1):.1f}' if len(known) > 1 else ''
+    return f'{np.mean(known):.1f}{deviation}'
+
+
+def means_table(runs: Runs, names: Sequence[str], role: str, *, against: str) -> str:
+    """One row per run on the test split, and its gain over another run, seed by seed."""
+    head = ['run', 'seeds', *COLUMNS.values(), f'mIoU, minus {against}']
+    body = []
+    for name in names:
+        if name not in runs:
+            continue
+        records = runs[name]
+        cells = [
+            spread([metric(record, role, 'test', column) for record in records.values()])
+            for column in COLUMNS
+        ]
+        both = sorted(records.keys() & runs.get(against, {}).keys())
+        gains = [
+            metric(records[seed], role, 'test', 'miou_nanmean')
+            - metric(runs[against][seed], role, 'test', 'miou_nanmean')
+            for seed in both
+        ]
+        gain = '' if name == against else spread(gains)
+        body.append([f'`{name}`', str(len(records)), *cells, gain])
+    return table(head, body, right=True)
+
+
+def classes_table(runs: Runs, names: Sequence[str], role: str) -> str:
+    """Intersection over union by class on the test split."""
+    body = [
+        [
+            f'`{name}`',
+            *(
+                spread([metric(r, role, 'test', 'iou', c) for r in runs[name].values()])
+                for c in CLASS_NAMES
+            ),
+        ]
+        for name in names
+        if name in runs
+    ]
+    return table(['run', *CLASS_NAMES], body, right=True)
+
+
+def section(runs: Runs, names: Sequence[str], *, against: str = 'full') -> str:
+    """Both tables of the students of some runs."""
+    parts = (
+        means_table(runs, names, 'student', against=against),
+        classes_table(runs, names, 'student'),
+    )
+    return '\n\n'.join(parts)
+
+
+def teachers_section(runs: Runs) -> str:
+    """The teachers of the runs that differ in theirs."""
+    names = [*TABLES['edges'], 'thermal_teacher', 'rgb_teacher', 'joint']
+    return means_table(runs, names, 'teacher', against='full')
+
+
+def page(text: str, runs: Runs) -> str:
+    """The page with its tables."""
+    for name, rows in TABLES.items():
+        against = 'few_labels' if name == 'controls' else 'full'
+        text = replace_section(text, f'cekd {name}', section(runs, rows, against=against))
+    return replace_section(text, 'cekd teachers', teachers_section(runs))
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Write the tables."""
+    parser = argparse.ArgumentParser(description='Write the tables of CEKD from its records.')
+    parser.add_argument('--results', type=Path, default=Path('results/cekd'))
+    parser.add_argument('--page', type=Path, default=Path('docs/reproductions/cekd.md'))
+    own = parser.parse_args(arguments)
+    text = page(own.page.read_text(encoding='utf-8'), read_runs(own.results))
+    own.page.write_text(text, encoding='utf-8')
+
+
+if __name__ == '__main__':
+    main()

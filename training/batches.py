@@ -33,7 +33,8 @@ def batches(draw: Draw, steps: range, share: range, *, workers: int = 0) -> Iter
 
     Args:
         draw: `draw(step, index)` gives a sample, a tuple of arrays or tensors of one shape each,
-            as a pure function of its arguments.
+            as a pure function of its arguments. With workers it must be picklable: they are
+            started afresh, because a copy of a process with threads may wait for ever.
         steps: that are to come.
         share: indices of the batch of all processes that this process draws.
         workers: processes that draw ahead; 0 draws in this one when the batch is asked for.
@@ -50,6 +51,7 @@ def batches(draw: Draw, steps: range, share: range, *, workers: int = 0) -> Iter
             collate_fn=stacked,
             prefetch_factor=_AHEAD if workers else None,
             worker_init_fn=_use_one_thread,
+            multiprocessing_context='spawn' if workers else None,
         )
     )
 

@@ -184,6 +184,7 @@ def evaluate_student(
     test: Frames,
     presets: Mapping[str, Frames],
     real: Frames,
+    image_size: tuple[int, int] = IMAGE_SIZE,
 ) -> dict[str, Any]:
     """Metrics of a deployable network on every split, and its calibration.
 
@@ -194,19 +195,20 @@ def evaluate_student(
         test: synthetic frames that choose nothing.
         presets: synthetic frames by weather, time of day or sensor; they choose nothing.
         real: the real tiles, which choose nothing of a run but are no test; may be empty.
+        image_size: (height, width) of the network's input.
     """
-    fitted = score(network, validation, modality, name='validation')
-    tested = score(network, test, modality, name='test')
+
+    def scored(frames: Frames, name: str) -> Scores:
+        return score(network, frames, modality, name=name, image_size=image_size)
+
+    fitted, tested = scored(validation, 'validation'), scored(test, 'test')
     report: dict[str, Any] = {
         'synthetic_validation': fitted.metrics,
         'synthetic_test': tested.metrics,
         'calibration': calibrate(fitted, tested),
-        'presets': {
-            name: score(network, frames, modality, name=name).metrics
-            for name, frames in presets.items()
-        },
+        'presets': {name: scored(frames, name).metrics for name, frames in presets.items()},
     }
     if real:
-        metrics = score(network, real, modality, name='real tiles').metrics
+        metrics = scored(real, 'real tiles').metrics
         report['real_tiles'] = {**metrics, 'note': REAL_TILES_NOTE}
     return report

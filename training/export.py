@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +19,11 @@ import onnxruntime
 import torch
 from onnx import load_model_from_string
 from safetensors.torch import save as save_safetensors
+from torch import nn
 
 from kd_perception.bundle import save_student
 from kd_perception.bundle_schema import Calibration, ClassInfo, InputSpec, StudentSpec
 from kd_perception.errors import ConfigError
-from kd_perception.models import RepUNet
 from kd_perception.preprocessing import AgcConfig
 from kd_perception.world.classes import CLASS_COLORS, CLASS_NAMES
 from training.evaluation import IMAGE_SIZE
@@ -43,14 +44,14 @@ OPSET = 20
 MAX_LOGIT_DIFFERENCE = 1.0e-3
 
 
-def onnx_from_network(network: RepUNet, image_size: tuple[int, int]) -> bytes:
-    """The graph of a folded network for one frame of a fixed size.
+def onnx_from_network(network: nn.Module, image_size: tuple[int, int]) -> bytes:
+    """The graph of a thermal network for one frame of a fixed size.
 
     Args:
-        network: folded, in eval mode.
+        network: in eval mode, folded; gives logits alone.
         image_size: (height, width), multiples of 32.
     """
-    example = torch.zeros(1, network.config.in_channels, *image_size)
+    example = torch.zeros(1, 1, *image_size)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / 'student.onnx'
         torch.onnx.export(
@@ -77,11 +78,11 @@ def without_traces(onnx_bytes: bytes) -> bytes:
     return bytes(model.SerializeToString())
 
 
-def logit_difference(network: RepUNet, onnx: bytes, image: np.ndarray) -> float:
+def logit_difference(network: nn.Module, onnx: bytes, image: np.ndarray) -> float:
     """Largest difference of the logits of the network and of the graph in ONNX Runtime.
 
     Args:
-        network: folded, in eval mode.
+        network: in eval mode.
         onnx: the graph.
         image: float32 [1, 1, height, width].
     """
@@ -93,17 +94,31 @@ def logit_difference(network: RepUNet, onnx: bytes, image: np.ndarray) -> float:
 
 
 def student_spec(
-    config: SupervisedConfig, network: RepUNet, report: dict[str, Any], step: int
+    name: str,
+    architecture: Mapping[str, Any],
+    image_size: tuple[int, int],
+    output_stride: int,
+    report: Mapping[str, Any],
+    provenance: Mapping[str, Any],
 ) -> StudentSpec:
-    """The description of the bundle."""
+    """The description of a bundle of the nine classes.
+
+    Args:
+        name: of the student.
+        architecture: as `build_network` reads it.
+        image_size: (height, width) of the input.
+        output_stride: of the logits.
+        report: with `calibration`, and the metrics that are told.
+        provenance: what is to be told beside metrics and versions.
+    """
     calibration = report['calibration']
     classes = zip(CLASS_NAMES, CLASS_COLORS, strict=True)
     return StudentSpec(
-        name=config.name,
-        architecture=network.config.architecture(),
+        name=name,
+        architecture=architecture,
         classes=tuple(ClassInfo(k, name, color) for k, (name, color) in enumerate(classes)),
-        input=InputSpec(*IMAGE_SIZE),
-        output_stride=4,
+        input=InputSpec(*image_size),
+        output_stride=output_stride,
         agc=AgcConfig(),
         calibration=Calibration(
             temperature=calibration['temperature'],
@@ -112,16 +127,25 @@ def student_spec(
             ece_after=calibration['test_after']['ece'],
         ),
         provenance={
-            'trained_on': 'synthetic thermal street world, no real image',
-            'recipe': 'supervised',
-            'seed': config.seed,
-            'steps': step,
-            'data_digest': report['data_digest'],
+            **provenance,
             'metrics': {k: report[k] for k in _METRIC_GROUPS if k in report},
-            'config': plain(config),
             'versions': versions(),
         },
     )
+
+
+def supervised_provenance(
+    config: SupervisedConfig, report: Mapping[str, Any], step: int
+) -> dict[str, Any]:
+    """Where a student of the supervised recipe comes from."""
+    return {
+        'trained_on': 'synthetic thermal street world, no real image',
+        'recipe': 'supervised',
+        'seed': config.seed,
+        'steps': step,
+        'data_digest': report['data_digest'],
+        'config': plain(config),
+    }
 
 
 _METRIC_GROUPS = ('synthetic_test', 'synthetic_validation', 'real_tiles')
@@ -141,15 +165,15 @@ def export_student(config: SupervisedConfig, folder: Path) -> str:
     if training.step == 0:
         raise ConfigError(f'{config.folder} must hold a checkpoint: train this run first')
     network = deployable(training.average, frame_weights(training), config.prior_correction)
-    onnx = onnx_from_network(network, IMAGE_SIZE)
-    _check(network, onnx)
+    onnx = checked_onnx(network, IMAGE_SIZE)
     report = recorded_metrics(config, training) or _evaluated(config, training)
-    spec = student_spec(config, network, report, training.step)
-    weights = save_safetensors({k: v.contiguous() for k, v in network.state_dict().items()})
+    provenance = supervised_provenance(config, report, training.step)
+    architecture = network.config.architecture()
+    spec = student_spec(config.name, architecture, IMAGE_SIZE, 4, report, provenance)
     card = model_card(config, report, training.step)
     if not (path := observations_path(config, report)).is_file():
         print(f'nothing was noted of real frames yet: write it to {path} and export again')
-    return save_student(folder, spec, onnx=onnx, weights=weights, model_card=card)
+    return save_student(folder, spec, onnx=onnx, weights=weights_of(network), model_card=card)
 
 
 def recorded_metrics(config: SupervisedConfig, training: Training) -> dict[str, Any] | None:
@@ -176,8 +200,20 @@ def _evaluated(config: SupervisedConfig, training: Training) -> dict[str, Any]:
     return evaluate(training, config)
 
 
-def _check(network: RepUNet, onnx: bytes) -> None:
-    image = np.random.default_rng(0).random((1, 1, *IMAGE_SIZE), dtype=np.float32)
+def weights_of(network: nn.Module) -> bytes:
+    """The state of a network as safetensors."""
+    state = {k: v.contiguous() for k, v in network.state_dict().items()}
+    return bytes(save_safetensors(state))
+
+
+def checked_onnx(network: nn.Module, image_size: tuple[int, int]) -> bytes:
+    """The graph of a network, held against it; arguments as `onnx_from_network`.
+
+    Raises:
+        ConfigError: the graph does not compute what the network does.
+    """
+    onnx = onnx_from_network(network, image_size)
+    image = np.random.default_rng(0).random((1, 1, *image_size), dtype=np.float32)
     difference = logit_difference(network, onnx, image)
     print(f'largest logit difference between torch and ONNX Runtime: {difference:.2e}')
     if difference > MAX_LOGIT_DIFFERENCE:
@@ -185,6 +221,7 @@ def _check(network: RepUNet, onnx: bytes) -> None:
             f'the graph must give the logits of the network within {MAX_LOGIT_DIFFERENCE}, '
             f'got a difference of {difference}'
         )
+    return onnx
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -23,10 +23,15 @@ def test_each_step_gets_its_own_share(workers):
         assert batch._fields == ('image', 'target')
 
 
-def test_workers_are_other_processes():
-    def whose(step, index):
-        return (np.array(os.getpid()),)
+def whose(step, index):
+    return (np.array(os.getpid()),)
 
+
+def broken(step, index):
+    raise ValueError('no such frame')
+
+
+def test_workers_are_other_processes():
     own = {int(pid) for (part,) in batches(whose, range(2), range(2)) for pid in part}
     others = {int(p) for (part,) in batches(whose, range(4), range(2), workers=2) for p in part}
     assert own == {os.getpid()}
@@ -35,9 +40,6 @@ def test_workers_are_other_processes():
 
 @pytest.mark.parametrize('workers', [0, 1])
 def test_what_a_draw_raises_comes_out(workers):
-    def broken(step, index):
-        raise ValueError('no such frame')
-
     with pytest.raises(ValueError, match='no such frame'):
         next(batches(broken, range(1), range(1), workers=workers))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import os
+import pickle
 import subprocess
 import sys
 from dataclasses import replace
@@ -20,7 +21,7 @@ from kd_perception.models import CENet, EKNet
 from training.distributed import launch
 from training.recipes import cekd
 from training.recipes.cekd_config import CekdConfig, StudentConfig, TeacherConfig
-from training.recipes.cekd_data import edge_target, student_frames, teacher_frames
+from training.recipes.cekd_data import Drawing, edge_target, student_frames, teacher_frames
 from training.recipes.cekd_losses import joint_losses, seen_by, student_losses, teacher_losses
 from training.recipes.cekd_report import by_temperature, table_row
 from training.settings import load_config
@@ -321,3 +322,14 @@ def test_committed_configurations_are_complete(path):
     config = load_config(CekdConfig, ['--config_path', str(path)])
     assert config.name == path.stem
     config.teacher_network(), config.student_network()
+
+
+@pytest.mark.parametrize('stage', ['teacher', 'student'])
+def test_drawing_goes_to_other_processes_by_its_settings(config, stage):
+    own = Drawing(config, stage)
+    expected = own(3, 1)
+    sent = pickle.dumps(own)
+    assert len(sent) < 10_000
+    for part, other in zip(expected, pickle.loads(sent)(3, 1), strict=True):
+        np.testing.assert_array_equal(part, other)
+    assert not np.array_equal(expected[0], own(3, 2)[0])

@@ -47,24 +47,23 @@ from training.engine import LoopConfig, Losses, Run, fit, new_run, restore
 from training.losses import class_weights
 from training.optimization import OptimizerConfig
 from training.recipes.cekd_config import CekdConfig
-from training.recipes.cekd_data import Frames, student_frames, teacher_frames
+from training.recipes.cekd_data import Drawing, student_frames, teacher_frames
 from training.recipes.cekd_losses import Both, joint_losses, student_losses, teacher_losses
 from training.recipes.cekd_report import evaluate, scored_splits, show, table_row
 from training.records import versions, write_record
 from training.settings import load_config, plain
 
 
-def class_weight(frames: Frames, config: CekdConfig, fabric: Fabric) -> Tensor | None:
+def class_weight(config: CekdConfig, fabric: Fabric) -> Tensor | None:
     """Weights of the classes on the device; None where all weigh the same."""
     if not config.class_weighted:
         return None
-    return class_weights(np.array(frames.class_shares())).to(fabric.device)
+    return class_weights(np.array(teacher_frames(config).class_shares())).to(fabric.device)
 
 
 def train(
     network: nn.Module,
     losses: Losses,
-    frames: Frames,
     config: CekdConfig,
     fabric: Fabric,
     *,
@@ -75,7 +74,6 @@ def train(
     Args:
         network: newly built.
         losses: of the stage.
-        frames: to learn from; the teacher sees those with labels alone.
         config: of the run.
         fabric: from `launch`.
         stage: `teacher`, `student` or `joint`.
@@ -87,19 +85,21 @@ def train(
     else:
         folder, fingerprint = config.folder, config.fingerprint()
     restore(run, folder, fingerprint)
-    labeled_only = stage != 'student' or config.student.target == 'label'
-    own = int(stage == 'teacher')
-
-    def draw(step: int, index: int) -> tuple[Any, ...]:
-        rng = np.random.default_rng([config.seed, own, step, index])
-        return frames.draw(rng, config, labeled_only=labeled_only)
-
     if run.step < loop.steps:
         fit(
-            run, fabric=fabric, loop=loop, optimizer_config=optimizer, draw=draw, losses=losses,
-            folder=folder, fingerprint=fingerprint, pictures=_pictures(config, stage),
-            seed=config.seed, workers=config.launch.workers, title=f'{stage}, seed {config.seed}',
-        )  # fmt: skip
+            run,
+            fabric=fabric,
+            loop=loop,
+            optimizer_config=optimizer,
+            draw=Drawing(config, stage),
+            losses=losses,
+            folder=folder,
+            fingerprint=fingerprint,
+            pictures=_pictures(config, stage),
+            seed=config.seed,
+            workers=config.launch.workers,
+            title=f'{stage}, seed {config.seed}',
+        )
     return run
 
 
@@ -122,12 +122,10 @@ def trained_teacher(config: CekdConfig, fabric: Fabric) -> CENet:
     network = CENet(config.teacher_network())
     if config.teacher.weights_file:
         network.load_imagenet_weights(Path(config.teacher.weights_file))
-    frames = teacher_frames(config)
-    weight = class_weight(frames, config, fabric)
+    weight = class_weight(config, fabric)
     run = train(
         network,
         lambda wrapped, batch: teacher_losses(wrapped, batch, config, weight),
-        frames,
         config,
         fabric,
         stage='teacher',
@@ -141,7 +139,7 @@ def trained_student(config: CekdConfig, fabric: Fabric, teacher: CENet | None) -
     network = EKNet(config.student_network())
     if config.student.weights_file:
         network.load_imagenet_weights(Path(config.student.weights_file))
-    weight = class_weight(teacher_frames(config), config, fabric)
+    weight = class_weight(config, fabric)
 
     def taught(image: Tensor) -> CENetOutput:
         assert teacher is not None
@@ -154,7 +152,6 @@ def trained_student(config: CekdConfig, fabric: Fabric, teacher: CENet | None) -
         lambda wrapped, batch: student_losses(
             wrapped, None if teacher is None else taught, batch, config, weight
         ),
-        student_frames(config),
         config,
         fabric,
         stage='student',
@@ -166,12 +163,10 @@ def trained_together(config: CekdConfig, fabric: Fabric) -> tuple[CENet, EKNet]:
     """Teacher and student of a joint run, on frames with labels, in eval mode."""
     torch.manual_seed(config.seed)
     both = Both(CENet(config.teacher_network()), EKNet(config.student_network()))
-    frames = teacher_frames(config)
-    weight = class_weight(frames, config, fabric)
+    weight = class_weight(config, fabric)
     run = train(
         both,
         lambda wrapped, batch: joint_losses(wrapped, batch, config, weight),
-        frames,
         config,
         fabric,
         stage='joint',
@@ -205,6 +200,8 @@ def main(arguments: list[str] | None = None) -> None:
     """Train one seed and write its record."""
     config = load_config(CekdConfig, arguments)
     fabric = launch(config.launch)
+    if config.bag and fabric.is_global_zero:
+        print(student_frames(config).frames.report.text())  # type: ignore[attr-defined]
     trained = networks(config, fabric)
     if not fabric.is_global_zero:
         return

@@ -110,10 +110,51 @@ def teacher_frames(config: CekdConfig) -> Frames:
 
 
 def student_frames(config: CekdConfig) -> Frames:
-    """What the student learns from: a recording has no label at all."""
+    """What the student learns from: a recording has no label at all.
+
+    Its images are brought to the size of the rendered frames, so that things are as large there as
+    the teacher has learnt them.
+    """
     if config.bag:
-        return Frames(load_bag(BagPairsConfig(Path(config.bag)), config.cache), 0)
+        world = config.train.config()
+        size = (world.height, world.width)
+        return Frames(load_bag(BagPairsConfig(Path(config.bag), image_size=size), config.cache), 0)
     return teacher_frames(config)
+
+
+class Drawing:
+    """The samples of a stage, by step and index; to another process go its settings alone.
+
+    Args:
+        config: of the run.
+        stage: `teacher`, `student` or `joint`; all but the student see labeled frames alone.
+    """
+
+    def __init__(self, config: CekdConfig, stage: str) -> None:
+        self._config, self._stage = config, stage
+        self._frames: Frames | None = None
+
+    def __getstate__(self) -> tuple[CekdConfig, str]:
+        return self._config, self._stage
+
+    def __setstate__(self, state: tuple[CekdConfig, str]) -> None:
+        self._config, self._stage = state
+        self._frames = None
+
+    @property
+    def frames(self) -> Frames:
+        """What is drawn from, opened when it is needed first."""
+        if self._frames is None:
+            source = student_frames if self._stage == 'student' else teacher_frames
+            self._frames = source(self._config)
+        return self._frames
+
+    def __call__(self, step: int, index: int) -> tuple[Array, Array]:
+        """A sample, see `Frames.draw`: a pure function of seed, stage, step and index."""
+        config, own = self._config, int(self._stage == 'teacher')
+        rng = np.random.default_rng([config.seed, own, step, index])
+        labeled_only = self._stage != 'student' or config.student.target == 'label'
+        return self.frames.draw(rng, config, labeled_only=labeled_only)
 
 
 def edge_target(images: Tensor, labels: Tensor, config: TeacherConfig) -> Tensor:

@@ -26,6 +26,8 @@ from torch import Tensor, distributed, nn
 from kd_perception.errors import ConfigError
 from training.tensor_checks import at_least_float32
 
+__all__ = ['Fabric', 'LaunchConfig', 'copy_from_first', 'launch', 'share_of', 'synchronized']
+
 ACCELERATORS = ('auto', 'cpu', 'cuda')
 
 

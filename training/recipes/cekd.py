@@ -38,11 +38,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from lightning_fabric import Fabric
 from torch import Tensor, nn
 
 from kd_perception.models import CENet, CENetOutput, EKNet
-from training.distributed import launch
+from training.distributed import Fabric, launch
 from training.engine import LoopConfig, Losses, Run, fit, new_run, restore
 from training.losses import class_weights
 from training.optimization import OptimizerConfig

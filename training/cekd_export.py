@@ -69,7 +69,7 @@ def export_student(config: CekdConfig, folder: Path) -> str:
         ConfigError: the run is not trained, or its graph does not compute what the network does.
     """
     student, step = trained_student(config)
-    network = LogitsOnly(student)
+    network = LogitsOnly(student).eval()
     onnx = checked_onnx(network, config.image_size)
     splits = scored_splits(config, names=('validation', 'test'))
     report = evaluate_student(

@@ -21,7 +21,7 @@ import argparse
 import hashlib
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -110,6 +110,22 @@ class WorldSplit:
         """First and last + 1 frame of every chunk; only the last one may be short."""
         starts = range(0, self.count, CHUNK_FRAMES)
         return [(start, min(start + CHUNK_FRAMES, self.count)) for start in starts]
+
+
+def preset_splits(test: WorldSplit, presets: Iterable[str], count: int) -> dict[str, WorldSplit]:
+    """The world of a test split under other presets, by name; `shifted` is a split of its own.
+
+    Args:
+        test: frames that choose nothing.
+        presets: names of worlds.
+        count: frames of each of them.
+    """
+    return {
+        name: replace(
+            test, split='shifted' if name == 'shifted' else test.split, preset=name, count=count
+        )
+        for name in presets
+    }
 
 
 class WorldData(Sequence[WorldSample]):

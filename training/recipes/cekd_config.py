@@ -13,7 +13,7 @@ from kd_perception.errors import ConfigError
 from kd_perception.models import CENetConfig, EKNetConfig
 from training.data.augmentation import AugmentationConfig, JointConfig
 from training.data.modality import FIELDS, check_modality
-from training.data.world import WorldSplit
+from training.data.world import WorldSplit, preset_splits
 from training.distributed import LaunchConfig
 from training.engine import LoopConfig
 from training.optimization import OptimizerConfig
@@ -201,15 +201,7 @@ class CekdConfig:
 
     def preset_splits(self) -> dict[str, WorldSplit]:
         """What is scored beside the test split: its world under other presets."""
-        return {
-            name: replace(
-                self.test,
-                split='shifted' if name == 'shifted' else self.test.split,
-                preset=name,
-                count=self.preset_count,
-            )
-            for name in self.presets
-        }
+        return preset_splits(self.test, self.presets, self.preset_count)
 
     def splits(self) -> dict[str, WorldSplit]:
         """All rendered frames that the run learns from or is scored on, by name."""

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from training.data.augmentation import AugmentationConfig, SensorConfig
 from training.data.modality import FIELDS, check_modality
-from training.data.world import WorldSplit
+from training.data.world import WorldSplit, preset_splits
 from training.settings import plain
 
 _NOT_TRAINED_ON = (
@@ -83,15 +83,7 @@ class SupervisedConfig:
 
     def preset_splits(self) -> dict[str, WorldSplit]:
         """What is scored beside the test split: its world under other presets."""
-        return {
-            name: replace(
-                self.test,
-                split='shifted' if name == 'shifted' else self.test.split,
-                preset=name,
-                count=self.preset_count,
-            )
-            for name in self.presets
-        }
+        return preset_splits(self.test, self.presets, self.preset_count)
 
     def splits(self) -> dict[str, WorldSplit]:
         """All frames that the run learns from or is scored on, by name."""

@@ -285,6 +285,18 @@ def test_other_ways_to_train(config, fabric, changes):
     assert student_frames(config).labeled == 5
 
 
+def test_scores_may_fall_below_zero_where_that_is_wanted(config):
+    images, _ = batch_of(config)
+    for wanted in (True, False):
+        own = replace(config, nonnegative_logits=wanted)
+        networks = CENet(own.teacher_network()), EKNet(own.student_network())
+        lowest = min(
+            float(network(seen_by(images, modality)).logits.min())
+            for network, modality in zip(networks, ('rgbt', 'thermal'), strict=True)
+        )
+        assert (lowest >= 0.0) == wanted
+
+
 def test_hot_and_cold_classes():
     iou = dict.fromkeys(('bike', 'curve', 'car_stop', 'guardrail', 'color_cone'), 0.2)
     found = by_temperature({**iou, 'bump': None, 'car': 0.5, 'person': 0.7})

@@ -122,6 +122,7 @@ class CekdConfig:
         stage: `student` trains both in order, `teacher` the teacher only, `joint` both at once.
         image_size: (height, width) of both networks.
         class_weighted: rare classes weigh more in cross-entropy; the paper has plain ones.
+        nonnegative_logits: decoders end with ReLU, as in the paper.
         labeled: how many of the training frames have labels, the first ones; the teacher learns
             from them. The student sees the images of all frames.
         train: frames.
@@ -148,6 +149,7 @@ class CekdConfig:
     stage: str = 'student'
     image_size: tuple[int, int] = (96, 128)
     class_weighted: bool = True
+    nonnegative_logits: bool = True
     labeled: int = 100
     train: WorldSplit = field(default_factory=lambda: WorldSplit('train', 0, 1500))
     validation: WorldSplit = field(default_factory=lambda: WorldSplit('val', 0, 100))
@@ -186,6 +188,7 @@ class CekdConfig:
         return CENetConfig.preset(
             self.teacher.network,
             image_size=self.image_size,
+            nonnegative_logits=self.nonnegative_logits,
             modality=self.teacher.modality,
             edge_stage=None if self.teacher.edges == 'none' else self.teacher.edge_stage,
         )
@@ -195,6 +198,7 @@ class CekdConfig:
         return EKNetConfig.preset(
             self.student.network,
             image_size=self.image_size,
+            nonnegative_logits=self.nonnegative_logits,
             enhancement=self.student.enhancement,
             enhancement_offset=self.student.enhancement_offset,
         )
@@ -242,8 +246,8 @@ _TEACHES_NOTHING = (
     *('validation', 'test', 'presets', 'preset_count'),
 )
 _TEACHES = (
-    *('seed', 'image_size', 'class_weighted', 'labeled', 'train', 'mfnet', 'random_cameras'),
-    *('augmentation', 'teacher', 'launch'),
+    *('seed', 'image_size', 'class_weighted', 'nonnegative_logits', 'labeled'),
+    *('train', 'mfnet', 'random_cameras', 'augmentation', 'teacher', 'launch'),
 )
 
 

@@ -26,7 +26,9 @@ TABLES = {
     'controls': ('few_labels', 'thermal_teacher', 'rgb_teacher', 'full', 'all_labels'),
     'edges': ('no_edges', 'edge_stage1', 'edge_stage2', 'full', 'edge_stage4', 'edge_stage5',
               'image_edges'),
-    'regimes': ('full', 'labels_and_teacher', 'labels_and_terms', 'all_labels', 'joint'),
+    'regimes': ('full', 'labels_and_teacher', 'all_labels', 'all_labels_teacher',
+                'all_labels_terms', 'all_labels_both', 'all_labels_joint'),
+    'relu': ('full', 'relu'),
     'enhancement': ('kdnet', 'offset1', 'offset15', 'full', 'offset3', 'raw', 'two_sided'),
 }  # fmt: skip
 """Rows of each table by the name of its section."""
@@ -118,7 +120,8 @@ def section(runs: Runs, names: Sequence[str], *, against: str = 'full') -> str:
 
 def teachers_section(runs: Runs) -> str:
     """The teachers of the runs that differ in theirs."""
-    names = [*TABLES['edges'], 'thermal_teacher', 'rgb_teacher', 'joint']
+    names = [*TABLES['edges'], 'thermal_teacher', 'rgb_teacher', 'relu', 'all_labels_teacher',
+             'all_labels_joint']  # fmt: skip
     return means_table(runs, names, 'teacher', against='full')
 
 

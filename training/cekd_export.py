@@ -15,14 +15,12 @@ import cv2
 import torch
 
 from kd_perception.bundle import save_student
-from kd_perception.errors import ConfigError
-from kd_perception.models import EKNet
 from kd_perception.models.architectures import LogitsOnly
-from training.checkpointing import load_checkpoint
 from training.evaluation import evaluate_student
 from training.export import checked_onnx, student_spec, weights_of
 from training.recipes.cekd_config import CekdConfig
 from training.recipes.cekd_report import scored_splits
+from training.recipes.cekd_trained import trained_network
 from training.settings import load_config, plain
 
 _CARD = """\
@@ -44,20 +42,6 @@ your own frames. Not for driving or safety use.
 """
 
 
-def trained_student(config: CekdConfig) -> tuple[EKNet, int]:
-    """The student of the latest checkpoint in eval mode, and its step.
-
-    Raises:
-        ConfigError: there is no checkpoint, or it is of other settings.
-    """
-    state = load_checkpoint(config.folder, fingerprint=config.fingerprint())
-    if state is None:
-        raise ConfigError(f'{config.folder} must hold a checkpoint: train this run first')
-    network = EKNet(config.student_network())
-    network.load_state_dict(state['average'] or state['network'])
-    return network.eval(), int(state['step'])
-
-
 def export_student(config: CekdConfig, folder: Path) -> str:
     """Write the bundle; returns its SHA-256.
 
@@ -68,7 +52,7 @@ def export_student(config: CekdConfig, folder: Path) -> str:
     Raises:
         ConfigError: the run is not trained, or its graph does not compute what the network does.
     """
-    student, step = trained_student(config)
+    student, step = trained_network(config, 'student')
     network = LogitsOnly(student).eval()
     onnx = checked_onnx(network, config.image_size)
     splits = scored_splits(config, names=('validation', 'test'))

@@ -49,3 +49,20 @@ def load_checkpoint(folder: Path, *, fingerprint: str) -> dict[str, Any] | None:
             'one: choose another output folder or remove it'
         )
     return state
+
+
+def averaged_weights(folder: Path) -> dict[str, Any]:
+    """The averaged weights of the latest checkpoint of any run, to start another one from.
+
+    Raises:
+        ConfigError: there is none, or the run keeps no average.
+    """
+    path = folder / LATEST
+    if not path.exists():
+        raise ConfigError(f'{folder} must hold the checkpoint of a run, {LATEST}: train it first')
+    average: dict[str, Any] | None = torch.load(path, map_location='cpu', weights_only=True)[
+        'average'
+    ]
+    if average is None:
+        raise ConfigError(f'the run in {folder} must keep an average of its weights')
+    return average

@@ -1,17 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """From a checkpoint to a student bundle: fold, correct, calibrate, export, check.
 
-    python -m training.export --config_path training/configs/supervised/thermal_seg_s.yaml \
-        --seed 1 --folder students/thermal_seg_s
+    python -m training.export --recipe compress --seed 1 --folder students/thermal_seg_s \
+        --config_path training/configs/compress/thermal_seg_s.yaml
 """
 
 from __future__ import annotations
 
 import argparse
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -24,22 +24,21 @@ from torch import nn
 from kd_perception.bundle import save_student
 from kd_perception.bundle_schema import Calibration, ClassInfo, InputSpec, StudentSpec
 from kd_perception.errors import ConfigError
+from kd_perception.models import RepUNet
 from kd_perception.preprocessing import AgcConfig
 from kd_perception.world.classes import CLASS_COLORS, CLASS_NAMES
+from training.deployment import deployable
 from training.evaluation import IMAGE_SIZE
-from training.model_card import model_card, observations_path
-from training.recipes.supervised import (
-    SupervisedConfig,
-    Training,
-    build,
-    check_frames,
-    deployable,
-    evaluate,
-    frame_weights,
-)
+from training.model_card import learnt_from, model_card, observations_path
+from training.recipes import compress, supervised
+from training.recipes.compress_config import CompressConfig
+from training.recipes.supervised_config import SupervisedConfig
 from training.records import read_record, versions
 from training.settings import load_config, plain
 
+RunConfig = SupervisedConfig | CompressConfig
+
+RECIPES = {'supervised': SupervisedConfig, 'compress': CompressConfig}
 OPSET = 20
 MAX_LOGIT_DIFFERENCE = 1.0e-3
 
@@ -134,24 +133,85 @@ def student_spec(
     )
 
 
-def supervised_provenance(
-    config: SupervisedConfig, report: Mapping[str, Any], step: int
-) -> dict[str, Any]:
-    """Where a student of the supervised recipe comes from."""
-    return {
+class Trained(NamedTuple):
+    """A run as far as it is trained.
+
+    Attributes:
+        network: folded and corrected, in eval mode.
+        step: finished steps.
+        frames: `key`, `digest` and `class_shares` of what it learnt from.
+        evaluate: gives its metrics.
+    """
+
+    network: RepUNet
+    step: int
+    frames: dict[str, Any]
+    evaluate: Callable[[], dict[str, Any]]
+
+
+def trained_run(config: RunConfig) -> Trained:
+    """The latest checkpoint of a run.
+
+    Raises:
+        ConfigError: there is none, or it is of another configuration.
+    """
+    if isinstance(config, CompressConfig):
+        return _compressed(config)
+    return _supervised(config)
+
+
+def _supervised(config: SupervisedConfig) -> Trained:
+    training = supervised.build(config)
+    _check_started(training.step, config)
+    weight = supervised.frame_weights(training)
+    network = deployable(training.average, weight, config.prior_correction)
+
+    def evaluate() -> dict[str, Any]:
+        supervised.check_frames(training, config)
+        return supervised.evaluate(training, config)
+
+    return Trained(network, training.step, training.frames, evaluate)
+
+
+def _compressed(config: CompressConfig) -> Trained:
+    run = compress.build(config)
+    _check_started(run.step, config)
+    network = compress.deployable_network(run, config)
+    frames = run.notes.get('frames', {})
+    return Trained(network, run.step, frames, lambda: compress.evaluate(run, config))
+
+
+def _check_started(step: int, config: RunConfig) -> None:
+    if step == 0:
+        raise ConfigError(f'{config.folder} must hold a checkpoint: train this run first')
+
+
+def run_provenance(config: RunConfig, report: Mapping[str, Any], step: int) -> dict[str, Any]:
+    """Where the student of a run comes from."""
+    known = {
         'trained_on': 'synthetic thermal street world, no real image',
-        'recipe': 'supervised',
+        'recipe': recipe_of(config),
         'seed': config.seed,
         'steps': step,
         'data_digest': report['data_digest'],
         'config': plain(config),
     }
+    if isinstance(config, CompressConfig):
+        known['trained_on'] = learnt_from(config)
+        if config.teacher.config:
+            known['teacher'] = plain(config.teacher.run())
+    return known
+
+
+def recipe_of(config: RunConfig) -> str:
+    """Name of the recipe of a configuration."""
+    return next(name for name, kind in RECIPES.items() if isinstance(config, kind))
 
 
 _METRIC_GROUPS = ('synthetic_test', 'synthetic_validation', 'real_tiles')
 
 
-def export_student(config: SupervisedConfig, folder: Path) -> str:
+def export_student(config: RunConfig, folder: Path) -> str:
     """Export the latest checkpoint of a run; returns the bundle's SHA-256.
 
     Raises:
@@ -159,45 +219,41 @@ def export_student(config: SupervisedConfig, folder: Path) -> str:
             would be scored on, is not that of the frames it learnt from; or the graph does not
             compute what the network does.
     """
-    if config.modality != 'thermal':
+    if isinstance(config, SupervisedConfig) and config.modality != 'thermal':
         raise ConfigError(f'a bundle must be of a thermal network, got {config.modality}')
-    training = build(config)
-    if training.step == 0:
-        raise ConfigError(f'{config.folder} must hold a checkpoint: train this run first')
-    network = deployable(training.average, frame_weights(training), config.prior_correction)
-    onnx = checked_onnx(network, IMAGE_SIZE)
-    report = recorded_metrics(config, training) or _evaluated(config, training)
-    provenance = supervised_provenance(config, report, training.step)
-    architecture = network.config.architecture()
+    run = trained_run(config)
+    onnx = checked_onnx(run.network, IMAGE_SIZE)
+    report = recorded_metrics(config, run) or run.evaluate()
+    provenance = run_provenance(config, report, run.step)
+    architecture = run.network.config.architecture()
     spec = student_spec(config.name, architecture, IMAGE_SIZE, 4, report, provenance)
-    card = model_card(config, report, training.step)
+    card = model_card(config, report, run.step)
     if not (path := observations_path(config, report)).is_file():
         print(f'nothing was noted of real frames yet: write it to {path} and export again')
-    return save_student(folder, spec, onnx=onnx, weights=weights_of(network), model_card=card)
+    return save_student(folder, spec, onnx=onnx, weights=weights_of(run.network), model_card=card)
 
 
-def recorded_metrics(config: SupervisedConfig, training: Training) -> dict[str, Any] | None:
+def recorded_metrics(config: RunConfig, run: Any) -> dict[str, Any] | None:
     """The metrics of the finished run's record; None while it is unfinished.
+
+    Args:
+        config: of the run.
+        run: with `step` and `frames`.
 
     Raises:
         ConfigError: the record is of a run that learnt from other frames than the checkpoint.
     """
     path = config.record_path
-    if training.step < config.steps or not path.is_file():
+    if run.step < config.steps or not path.is_file():
         return None
     metrics: dict[str, Any] = read_record(path)['metrics']
-    recorded, learnt = metrics['data_digest']['train'], training.frames['digest']
+    recorded, learnt = metrics['data_digest'].get('train'), run.frames.get('digest')
     if recorded != learnt:
         raise ConfigError(
             f'{path} must be of the checkpoint in {config.folder}: it learnt from the frames '
-            f'{recorded[:16]}, the checkpoint from {learnt[:16]}; train again'
+            f'{str(recorded)[:16]}, the checkpoint from {str(learnt)[:16]}; train again'
         )
     return metrics
-
-
-def _evaluated(config: SupervisedConfig, training: Training) -> dict[str, Any]:
-    check_frames(training, config)
-    return evaluate(training, config)
 
 
 def weights_of(network: nn.Module) -> bytes:
@@ -227,11 +283,12 @@ def checked_onnx(network: nn.Module, image_size: tuple[int, int]) -> bytes:
 def main(arguments: list[str] | None = None) -> None:
     """Export a run."""
     parser = argparse.ArgumentParser(description='Export the latest checkpoint of a run.')
+    parser.add_argument('--recipe', choices=RECIPES, default='supervised')
     parser.add_argument('--folder', type=Path, required=True, help='bundle to write')
     own, rest = parser.parse_known_args(arguments)
-    config = load_config(SupervisedConfig, rest)
+    config: RunConfig = load_config(RECIPES[own.recipe], rest)
     cv2.setNumThreads(1)
-    torch.set_num_threads(config.threads)
+    torch.set_num_threads(1)
     print(f'{own.folder}: SHA-256 {export_student(config, own.folder)}')
 
 

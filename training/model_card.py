@@ -12,12 +12,15 @@ from typing import Any
 from kd_perception.world.classes import CLASS_NAMES
 from kd_perception.world.config import WorldConfig
 from training.data.real_tiles import NO_TEST
+from training.recipes.compress_config import CompressConfig
 from training.recipes.supervised_config import SupervisedConfig
+
+RunConfig = SupervisedConfig | CompressConfig
 
 _CARD = """\
 # {name}
 
-Demonstration weights, trained on **synthetic** thermal frames only. Not for driving or safety use.
+Demonstration weights, trained on {kind}. Not for driving or safety use.
 
 | | |
 |---|---|
@@ -25,8 +28,8 @@ Demonstration weights, trained on **synthetic** thermal frames only. Not for dri
 | Network | `{network}`, {steps} steps, batch {batch}, seed {seed} |
 | Input | float32 1x1x480x640, 0 to 1 after a 1st to 99th percentile window |
 | Output | logits 1x9x120x160, a quarter of the input |
-| Trained on | {train} rendered frames of 480x640 (`kd_perception/world`), no real image |
-| Chosen by | {chosen_by} |
+| Trained on | {learnt_from} |
+{taught_by}| Chosen by | {chosen_by} |
 | License | Apache-2.0, as this repository |
 
 ## How good
@@ -42,10 +45,7 @@ Confidence: temperature {temperature:.3f}, fitted on the synthetic validation sp
 expected calibration error on the synthetic test split from {ece_before:.4f} to {ece_after:.4f}.
 On real frames the confidence is not calibrated.
 
-The loss was weighted by class. {correction:.0%} of the logarithm of those weights is taken back in
-the bias of the last layer, so that rare classes are not favored beyond what that leaves.
-
-## Where it fails
+{weighting}## Where it fails
 
 {seen}
 
@@ -76,14 +76,20 @@ By weather, time of day and camera, {count} synthetic frames each:
 {rows}
 """
 
+_WEIGHTING = """\
+The loss was weighted by class. {correction:.0%} of the logarithm of those weights is taken back in
+the bias of the last layer, so that rare classes are not favored beyond what that leaves.
+
+"""
+
 _NOT_SEEN = 'Not looked at yet: nobody has noted what this run makes of real frames.'
 
 _TILES_NOTE = f'They chose neither weights nor settings, but {NO_TEST}.'
 
-OBSERVATIONS = Path(__file__).parent / 'configs' / 'supervised' / 'observations'
+OBSERVATIONS = Path(__file__).parent / 'configs' / 'observations'
 
 
-def observations_path(config: SupervisedConfig, report: dict[str, Any]) -> Path:
+def observations_path(config: RunConfig, report: dict[str, Any]) -> Path:
     """Where to write, in Markdown, what was seen of a run on real frames, before its export.
 
     The name holds a hash of the run's settings and of the pixels it learnt from: a run of the same
@@ -98,7 +104,7 @@ def observations_path(config: SupervisedConfig, report: dict[str, Any]) -> Path:
     return OBSERVATIONS / f'{config.name}_seed{config.seed}_{digest}.md'
 
 
-def model_card(config: SupervisedConfig, report: dict[str, Any], step: int) -> str:
+def model_card(config: RunConfig, report: dict[str, Any], step: int) -> str:
     """The card in Markdown.
 
     Args:
@@ -120,7 +126,9 @@ def model_card(config: SupervisedConfig, report: dict[str, Any], step: int) -> s
         steps=f'{step}{unfinished}',
         batch=config.batch_size,
         seed=config.seed,
-        train=config.train.count,
+        kind=_KINDS[bool(_bag(config))],
+        learnt_from=learnt_from(config),
+        taught_by=_taught_by(config),
         chosen_by='the synthetic validation split, among the seeds of the record',
         how_good=_how_good(config.test.count, with_tiles=bool(tiles)),
         presets=_presets(report.get('presets'), config.preset_count),
@@ -131,9 +139,43 @@ def model_card(config: SupervisedConfig, report: dict[str, Any], step: int) -> s
         temperature=calibration['temperature'],
         ece_before=calibration['test_before']['ece'],
         ece_after=calibration['test_after']['ece'],
-        correction=config.prior_correction,
+        weighting='' if _bag(config) else _WEIGHTING.format(correction=config.prior_correction),
         **_cameras(config.train.config()),
     )
+
+
+def learnt_from(config: RunConfig) -> str:
+    """Where the frames of a run come from."""
+    if bag := _bag(config):
+        return f'the images of the recording {Path(bag).name}, without labels'
+    size = config.train.config()
+    return (
+        f'{config.train.count} rendered frames of {size.height}x{size.width} '
+        '(`kd_perception/world`), no real image'
+    )
+
+
+def _bag(config: RunConfig) -> str:
+    return config.bag if isinstance(config, CompressConfig) else ''
+
+
+_KINDS = {False: '**synthetic** thermal frames only', True: 'a recording without labels'}
+
+
+def _taught_by(config: RunConfig) -> str:
+    """Rows of the table on the teacher and on the first weights, empty for a supervised run."""
+    if not isinstance(config, CompressConfig):
+        return ''
+    rows = []
+    if config.teacher.config:
+        run, role = config.teacher.run(), config.teacher.role
+        network, part = ('CENet', run.teacher) if role == 'teacher' else ('EKNet', run.student)
+        labels = 'and by labels' if config.label_weight else 'without labels'
+        steps = part.loop.steps
+        rows.append(f'Taught by | `{network}`, preset `{part.network}`, {steps} steps, {labels}')
+    if config.start_folder:
+        rows.append(f'Started from | averaged weights of the run in `{config.start_folder}`')
+    return ''.join(f'| {row} |\n' for row in rows)
 
 
 def _how_good(test_count: int, *, with_tiles: bool) -> str:

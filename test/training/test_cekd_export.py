@@ -16,10 +16,11 @@ from kd_perception.bundle import load_student
 from kd_perception.errors import ConfigError
 from kd_perception.frames import Frame
 from kd_perception.pipeline import Output, Pipeline
-from training.cekd_export import export_student, trained_student
+from training.cekd_export import export_student
 from training.distributed import launch
 from training.recipes import cekd
 from training.recipes.cekd_data import student_frames, teacher_frames
+from training.recipes.cekd_trained import trained_network
 
 
 @pytest.fixture(scope='module')
@@ -74,4 +75,4 @@ def test_the_card_says_where_it_comes_from(config, bundle):
 
 def test_a_run_that_is_not_trained_is_refused(config, tmp_path):
     with pytest.raises(ConfigError, match='train this run first'):
-        trained_student(replace(config, output=tmp_path))
+        trained_network(replace(config, output=tmp_path), 'student')

@@ -36,6 +36,7 @@ from training.checkpointing import load_checkpoint, save_checkpoint
 from training.data.modality import CHANNELS, training_sample
 from training.data.real_tiles import load_real_tiles
 from training.data.world import WorldData, load_world
+from training.deployment import deployable
 from training.evaluation import evaluate_student
 from training.losses import class_weights, segmentation_loss
 from training.recipes.supervised_config import SupervisedConfig
@@ -183,15 +184,6 @@ def fit(training: Training, data: WorldData, config: SupervisedConfig) -> None:
             bar.set_postfix(cross_entropy=f'{mean:.3f}', refresh=False)
             if training.step % config.checkpoint_steps == 0 or training.step == config.steps:
                 save(training, config)
-
-
-@torch.no_grad()
-def deployable(average: RepUNet, weight: Tensor, prior_correction: float) -> RepUNet:
-    """The averaged network, folded, with part of the class weights taken out of the logits."""
-    network = average.folded()
-    assert network.head.bias is not None
-    network.head.bias -= prior_correction * (weight.log() - weight.log().min())
-    return network
 
 
 def evaluate(training: Training, config: SupervisedConfig) -> dict[str, Any]:

@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The networks of a CEKD run that was trained before."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from kd_perception.errors import ConfigError
+from kd_perception.models import CENet, EKNet
+from training.checkpointing import load_checkpoint
+from training.recipes.cekd_config import CekdConfig
+
+ROLES = ('teacher', 'student')
+
+
+def trained_network(config: CekdConfig, role: str) -> tuple[CENet | EKNet, int]:
+    """A network of the latest checkpoint in eval mode, and its step.
+
+    Args:
+        config: of the run; the networks of a joint run are in one checkpoint.
+        role: `teacher` or `student`.
+
+    Raises:
+        ConfigError: there is no checkpoint, or it is of other settings.
+    """
+    joint = config.stage == 'joint'
+    own = role == 'teacher' and not joint
+    folder = config.teacher_folder if own else config.folder
+    state = _checkpoint(folder, config.teacher_fingerprint() if own else config.fingerprint())
+    weights: dict[str, Any] = state['average'] or state['network']
+    if joint:
+        prefix = f'{role}.'
+        weights = {k.removeprefix(prefix): v for k, v in weights.items() if k.startswith(prefix)}
+    network: CENet | EKNet
+    if role == 'teacher':
+        network = CENet(config.teacher_network())
+    else:
+        network = EKNet(config.student_network())
+    network.load_state_dict(weights)
+    return network.eval(), int(state['step'])
+
+
+def _checkpoint(folder: Path, fingerprint: str) -> dict[str, Any]:
+    state = load_checkpoint(folder, fingerprint=fingerprint)
+    if state is None:
+        raise ConfigError(f'{folder} must hold a checkpoint: train this run first')
+    return state

@@ -1,0 +1,239 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From a large network to one that runs in real time: `rep_unet` taught by a network of CEKD.
+
+    L = label + soft cross-entropy + channel-wise divergence
+
+| term | function |
+|---|---|
+| label | `segmentation_loss`, class-weighted; none on a recording |
+| soft cross-entropy | `soft_cross_entropy_loss` |
+| channel-wise | `channel_wise_loss` on the logits |
+
+Both imitating terms compare logits at a quarter of the input, where those of `rep_unet` are; the
+teacher's are averaged down to it. Without a teacher this is supervised training. Half the
+logarithm of the class weights is taken back from the logits afterwards (`prior_correction`).
+
+    python -m training.recipes.compress \
+        --config_path training/configs/compress/thermal_seg_s.yaml --seed 0
+
+Reference:
+    C. Shu, Y. Liu, J. Gao, Z. Yan, C. Shen, "Channel-Wise Knowledge Distillation for Dense
+    Prediction", ICCV 2021.
+    Z. Feng, Y. Guo, Y. Sun, "CEKD: Cross-Modal Edge-Privileged Knowledge Distillation for Semantic
+    Scene Understanding Using Only Thermal Images", RA-L 2023.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from kd_perception.errors import ConfigError
+from kd_perception.models import RepUNet, RepUNetConfig
+from training.checkpointing import averaged_weights
+from training.data.real_tiles import load_real_tiles
+from training.data.world import load_world
+from training.deployment import deployable
+from training.distributed import Fabric, launch
+from training.engine import Run, fit, new_run, restore
+from training.evaluation import evaluate_student
+from training.losses import (
+    channel_wise_loss,
+    class_weights,
+    segmentation_loss,
+    soft_cross_entropy_loss,
+)
+from training.recipes.cekd_losses import seen_by
+from training.recipes.cekd_trained import trained_network
+from training.recipes.compress_config import CompressConfig
+from training.recipes.compress_data import Drawing, check_frames, describe_frames, training_frames
+from training.records import versions, write_record
+from training.settings import load_config, plain
+
+Teacher = Callable[[Tensor], Tensor]
+
+_STRIDE = 4
+
+
+def build(config: CompressConfig) -> Run:
+    """A run at its first step, or at its latest checkpoint.
+
+    Raises:
+        ConfigError: the checkpoint is of another configuration, or its frames of another world.
+    """
+    torch.manual_seed(config.seed)
+    network = RepUNet(RepUNetConfig.preset(config.network))
+    if config.start_folder:
+        network.load_state_dict(averaged_weights(Path(config.start_folder)))
+    run = new_run(network, config.loop, config.optimizer)
+    restore(run, config.folder, config.fingerprint())
+    check_frames(run.notes.get('frames', {}), config)
+    return run
+
+
+def frame_weights(run: Run) -> Tensor | None:
+    """Class weights [classes] of the frames that a run learns from; None for a recording."""
+    frames = run.notes.get('frames')
+    return class_weights(np.array(frames['class_shares'])) if frames else None
+
+
+def load_teacher(config: CompressConfig, fabric: Fabric) -> Teacher | None:
+    """The teacher, from a batch [batch, channels, height, width] to its logits of that size.
+
+    Raises:
+        ConfigError: it is not trained to its end, or was built for images of another size.
+    """
+    if not config.teacher.config:
+        return None
+    source = config.teacher.run()
+    view = config.augmentation.view
+    if source.image_size != (view.height, view.width):
+        raise ConfigError(
+            f'training frames must have the size that the teacher was built for, '
+            f'{list(source.image_size)}, got {[view.height, view.width]}: set augmentation.view'
+        )
+    network, step = trained_network(source, config.teacher.role)
+    part = source.teacher if config.teacher.role == 'teacher' else source.student
+    if step < part.loop.steps:
+        raise ConfigError(
+            f'the teacher must be trained to its end, it is at step {step} of '
+            f'{part.loop.steps}: go on with {config.teacher.config}'
+        )
+    network.requires_grad_(False).to(fabric.device)
+    modality = getattr(network.config, 'modality', 'thermal')
+
+    @torch.no_grad()
+    def taught(images: Tensor) -> Tensor:
+        with fabric.autocast():
+            logits: Tensor = network(seen_by(images, modality)).logits
+        return logits
+
+    return taught
+
+
+def compression_losses(
+    network: nn.Module,
+    teacher: Teacher | None,
+    batch: tuple[Tensor, ...],
+    config: CompressConfig,
+    weight: Tensor | None,
+) -> dict[str, Tensor]:
+    """The terms of a step; those of weight 0 are left out.
+
+    Args:
+        network: that learns.
+        teacher: of `load_teacher`.
+        batch: images [batch, channels, height, width], heat first, and labels int64 [batch,
+            height, width].
+        config: of the run.
+        weight: of the classes.
+    """
+    images, labels = batch
+    logits = network(images[:, :1])
+    terms: dict[str, Tensor] = {}
+    if config.label_weight:
+        assert weight is not None
+        terms['label'] = config.label_weight * segmentation_loss(logits, labels, weight=weight)
+    if teacher is None:
+        return terms
+    taught = functional.avg_pool2d(teacher(images).float(), _STRIDE)
+    if config.soft_weight:
+        terms['soft_cross_entropy'] = config.soft_weight * soft_cross_entropy_loss(
+            logits, taught, temperature=config.soft_temperature
+        )
+    if config.channel_wise_weight:
+        terms['channel_wise'] = config.channel_wise_weight * channel_wise_loss(
+            logits, taught, temperature=config.channel_wise_temperature
+        )
+    return terms
+
+
+def train(config: CompressConfig, fabric: Fabric) -> Run:
+    """The run, trained to its last step."""
+    run = build(config)
+    if run.step == config.loop.steps:
+        return run
+    if not run.notes:
+        run.notes['frames'] = describe_frames(training_frames(config), config)
+    weight = frame_weights(run)
+    if weight is not None:
+        weight = weight.to(fabric.device)
+    teacher = load_teacher(config, fabric)
+    fit(
+        run,
+        fabric=fabric,
+        loop=config.loop,
+        optimizer_config=config.optimizer,
+        draw=Drawing(config),
+        losses=lambda network, batch: compression_losses(network, teacher, batch, config, weight),
+        folder=config.folder,
+        fingerprint=config.fingerprint(),
+        seed=config.seed,
+        workers=config.launch.workers,
+        title=f'seed {config.seed}',
+    )
+    return run
+
+
+def deployable_network(run: Run, config: CompressConfig) -> RepUNet:
+    """What is exported and scored: the averaged network, folded and corrected."""
+    network = run.network if run.average is None else run.average
+    assert isinstance(network, RepUNet)
+    return deployable(network.cpu().eval(), frame_weights(run), config.prior_correction)
+
+
+def evaluate(run: Run, config: CompressConfig) -> dict[str, Any]:
+    """Metrics on the synthetic splits and the real tiles, calibration, digests of the data."""
+    check_frames(run.notes.get('frames', {}), config)
+    splits = {name: load_world(split, config.cache) for name, split in _scored(config).items()}
+    presets = {k: v for k, v in splits.items() if k in config.presets}
+    report = evaluate_student(
+        deployable_network(run, config),
+        'thermal',
+        validation=splits['validation'],
+        test=splits['test'],
+        presets=presets,
+        real=load_real_tiles(),
+    )
+    learnt = {'train': run.notes['frames']['digest']} if run.notes.get('frames') else {}
+    digests = {name: split.digest() for name, split in splits.items()}
+    report['data_digest'] = {**learnt, **digests}
+    return report
+
+
+def _scored(config: CompressConfig) -> Mapping[str, Any]:
+    return {name: split for name, split in config.splits().items() if name != 'train'}
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Train one seed and write its record."""
+    config = load_config(CompressConfig, arguments)
+    fabric = launch(config.launch)
+    run = train(config, fabric)
+    if not fabric.is_global_zero:
+        return
+    report = evaluate(run, config)
+    record = {
+        'recipe': 'compress',
+        'name': config.name,
+        'modality': 'thermal',
+        'seed': config.seed,
+        'trained_on': 'real' if config.bag else 'synthetic',
+        'metrics': report,
+        'frame_keys': {name: split.key() for name, split in config.splits().items()},
+        'training_seconds': round(run.seconds, 1),
+        'versions': versions(),
+        'config': plain(config),
+    }
+    write_record(config.record_path, record)
+    print(f'test mIoU {report["synthetic_test"]["miou"]}, {config.record_path}')
+
+
+if __name__ == '__main__':
+    main()

@@ -1,0 +1,182 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What may be set of a compression run; `training.recipes.compress` runs it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from kd_perception.errors import ConfigError
+from kd_perception.models import RepUNetConfig
+from training.data.augmentation import AugmentationConfig
+from training.data.modality import FIELDS
+from training.data.world import WorldSplit, preset_splits
+from training.distributed import LaunchConfig
+from training.engine import LoopConfig
+from training.optimization import OptimizerConfig
+from training.recipes.cekd_config import CekdConfig
+from training.recipes.cekd_trained import ROLES
+from training.settings import load_config, plain
+
+
+@dataclass(frozen=True)
+class CompressTeacherConfig:
+    """Who teaches: a network of a CEKD run that was trained before.
+
+    Args:
+        config: file of that run in `training/configs/cekd`; no teacher if empty.
+        seed: of that run.
+        role: `student`, EKNet, which sees heat as the compressed network does, or `teacher`,
+            CENet, which may see color too.
+    """
+
+    config: str = ''
+    seed: int = 0
+    role: str = 'student'
+
+    def __post_init__(self) -> None:
+        """Check the role."""
+        if self.role not in ROLES:
+            raise ConfigError(f'role must be one of {list(ROLES)}, got {self.role!r}')
+
+    def run(self) -> CekdConfig:
+        """The configuration of the run that the teacher comes from."""
+        return load_config(CekdConfig, ['--config_path', self.config, '--seed', str(self.seed)])
+
+
+@dataclass(frozen=True)
+class CompressConfig:
+    """One run; the defaults are those of `training/configs/compress/thermal_seg_s.yaml`.
+
+    Args:
+        name: of the configuration.
+        seed: of initialization, batches and augmentation.
+        network: preset of `RepUNetConfig`.
+        teacher: see `CompressTeacherConfig`.
+        start_folder: of the checkpoints of a run of the same network, whose averaged weights are
+            the first ones; random ones if empty.
+        label_weight: of class-weighted cross-entropy against labels; 0 looks at no label.
+        soft_weight: of cross-entropy against the teacher's softened probabilities.
+        soft_temperature: that softens them.
+        channel_wise_weight: of the divergence of the places of each channel of logits.
+        channel_wise_temperature: of that.
+        prior_correction: share of the log class weights taken back from the logits, 0 to 1.
+        loop: how long.
+        optimizer: how.
+        launch: processes, device, number format.
+        bag: recording that is learnt from, in place of `train`; none if empty.
+        train: frames to learn from.
+        validation: frames that choose the temperature and the seed to ship.
+        test: frames that choose nothing.
+        presets: worlds that the network is also scored on.
+        preset_count: frames of each of them.
+        augmentation: of training frames.
+        cache: folder of rendered frames and of extracted recordings.
+        output: folder of checkpoints.
+        results: folder of records.
+    """
+
+    name: str = 'thermal_seg_s'
+    seed: int = 0
+    network: str = 'rep_unet_s'
+    teacher: CompressTeacherConfig = field(default_factory=CompressTeacherConfig)
+    start_folder: str = ''
+    label_weight: float = 1.0
+    soft_weight: float = 1.0
+    soft_temperature: float = 2.0
+    channel_wise_weight: float = 3.0
+    channel_wise_temperature: float = 4.0
+    prior_correction: float = 0.5
+    loop: LoopConfig = field(default_factory=LoopConfig)
+    optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
+    launch: LaunchConfig = field(default_factory=LaunchConfig)
+    bag: str = ''
+    train: WorldSplit = field(default_factory=lambda: WorldSplit('train', 0, 3000))
+    validation: WorldSplit = field(default_factory=lambda: WorldSplit('val', 0, 200))
+    test: WorldSplit = field(default_factory=lambda: WorldSplit('test', 0, 200))
+    presets: tuple[str, ...] = ('day', 'night', 'glare', 'rain', 'fog', 'hard', 'shifted')
+    preset_count: int = 100
+    augmentation: AugmentationConfig = field(default_factory=AugmentationConfig)
+    cache: Path = Path('runs/world')
+    output: Path = Path('runs/compress')
+    results: Path = Path('results/compress')
+
+    def __post_init__(self) -> None:
+        """Check what the terms need, and let the splits hold what is looked at."""
+        RepUNetConfig.preset(self.network)
+        taught = self.soft_weight > 0 or self.channel_wise_weight > 0
+        weights = (self.label_weight, self.soft_weight, self.channel_wise_weight)
+        if min(weights) < 0 or not any(weights):
+            raise ConfigError(f'weights must be >= 0 and some term must be left, got {weights}')
+        if taught != bool(self.teacher.config):
+            raise ConfigError(
+                'a teacher and terms that imitate it must come together, got '
+                f'teacher.config {self.teacher.config!r}, soft_weight {self.soft_weight} and '
+                f'channel_wise_weight {self.channel_wise_weight}'
+            )
+        if self.bag and self.label_weight:
+            raise ConfigError(
+                f'a recording has no labels: label_weight must be 0, got {self.label_weight}'
+            )
+        train = replace(self.train, fields=FIELDS[self.modality])
+        object.__setattr__(self, 'train', train)
+        for name in ('validation', 'test'):
+            split = replace(getattr(self, name), fields=FIELDS['thermal'])
+            object.__setattr__(self, name, split)
+
+    @property
+    def modality(self) -> str:
+        """What is drawn of training frames: heat, and color where the teacher looks at it."""
+        if self.teacher.config and self.teacher.role == 'teacher':
+            return 'rgbt'
+        return 'thermal'
+
+    @property
+    def steps(self) -> int:
+        """Optimizer steps of the whole run."""
+        return self.loop.steps
+
+    @property
+    def batch_size(self) -> int:
+        """Samples per step."""
+        return self.loop.batch_size
+
+    def preset_splits(self) -> dict[str, WorldSplit]:
+        """What is scored beside the test split: its world under other presets."""
+        return preset_splits(self.test, self.presets, self.preset_count)
+
+    def splits(self) -> dict[str, WorldSplit]:
+        """All frames that the run learns from or is scored on, by name."""
+        own = {'train': self.train, 'validation': self.validation, 'test': self.test}
+        return {**own, **self.preset_splits()}
+
+    @property
+    def folder(self) -> Path:
+        """Where the checkpoints of this run are."""
+        return self.output / self.name / f'seed{self.seed}'
+
+    @property
+    def record_path(self) -> Path:
+        """Where the record of this run is."""
+        return self.results / f'{self.name}_seed{self.seed}.json'
+
+    def fingerprint(self) -> str:
+        """Of everything that changes the trained weights."""
+        values = {k: v for k, v in plain(self).items() if k not in _TEACHES_NOTHING}
+        values['launch'] = self.launch.bfloat16
+        if self.teacher.config:
+            values['teacher'] = [_teacher_fingerprint(self.teacher), self.teacher.role]
+        return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
+
+
+_TEACHES_NOTHING = (
+    *('cache', 'output', 'results', 'launch', 'prior_correction'),
+    *('validation', 'test', 'presets', 'preset_count'),
+)
+
+
+def _teacher_fingerprint(teacher: CompressTeacherConfig) -> str:
+    run = teacher.run()
+    return run.teacher_fingerprint() if teacher.role == 'teacher' else run.fingerprint()

@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a compressed network learns from: rendered frames, or a recording without labels."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from kd_perception.errors import ConfigError
+from kd_perception.uncertainty import IGNORE_INDEX
+from training.data.bag import BagPairsConfig, BagSample, load_bag
+from training.data.modality import LabeledFrame, training_sample
+from training.data.world import WorldData, load_world
+from training.recipes.compress_config import CompressConfig
+
+Array = npt.NDArray[Any]
+
+
+class _Unlabeled(Sequence[BagSample]):
+    """Frames of a recording, with a label that says 255 everywhere."""
+
+    def __init__(self, frames: Sequence[BagSample]) -> None:
+        self._frames = frames
+
+    def __len__(self) -> int:
+        return len(self._frames)
+
+    def __getitem__(self, index: int) -> Any:
+        frame = self._frames[index]
+        return frame._replace(label=np.full(frame.thermal.shape, IGNORE_INDEX, np.uint8))
+
+
+def training_frames(config: CompressConfig) -> Sequence[LabeledFrame]:
+    """What is drawn from: the frames of `bag` if there is one, else those of `train`.
+
+    The images of a recording are brought to the size of rendered frames, so that things are as
+    large there as the teacher has learnt them.
+    """
+    if not config.bag:
+        return load_world(config.train, config.cache)
+    world = config.train.config()
+    pairs = BagPairsConfig(Path(config.bag), image_size=(world.height, world.width))
+    return _Unlabeled(load_bag(pairs, config.cache))
+
+
+def describe_frames(frames: Sequence[LabeledFrame], config: CompressConfig) -> dict[str, Any]:
+    """Key, digest and class shares of rendered frames, for class weights and the record."""
+    if not isinstance(frames, WorldData):
+        return {}
+    return {
+        'key': config.train.key(),
+        'digest': frames.digest(),
+        'class_shares': frames.class_shares().tolist(),
+    }
+
+
+def check_frames(known: dict[str, Any], config: CompressConfig) -> None:
+    """Refuse to go on with, or to score on, frames of another world than the run began with.
+
+    Raises:
+        ConfigError: the code of the world has changed since.
+    """
+    if known and known['key'] != config.train.key():
+        raise ConfigError(
+            f'a run must go on with the frames it began with, {known["key"]}, got '
+            f'{config.train.key()}: the code of the world has changed; remove {config.folder} to '
+            'start again'
+        )
+
+
+class Drawing:
+    """The samples of a run, by step and index; to another process go its settings alone.
+
+    Args:
+        config: of the run.
+    """
+
+    def __init__(self, config: CompressConfig) -> None:
+        self._config = config
+        self._frames: Sequence[LabeledFrame] | None = None
+
+    def __getstate__(self) -> CompressConfig:
+        return self._config
+
+    def __setstate__(self, state: CompressConfig) -> None:
+        self._config, self._frames = state, None
+
+    @property
+    def frames(self) -> Sequence[LabeledFrame]:
+        """What is drawn from, opened when it is needed first."""
+        if self._frames is None:
+            self._frames = training_frames(self._config)
+        return self._frames
+
+    def __call__(self, step: int, index: int) -> tuple[Array, Array]:
+        """A sample, a pure function of seed, step and index.
+
+        Returns:
+            Image float32 [channels, height, width] in 0 to 1, heat first, and label int64 [height,
+            width], 255 where it is not known.
+        """
+        config = self._config
+        rng = np.random.default_rng([config.seed, step, index])
+        frame = self.frames[int(rng.integers(len(self.frames)))]
+        image, label = training_sample(frame, config.modality, rng, config.augmentation)
+        return image.astype(np.float32), label.astype(np.int64)

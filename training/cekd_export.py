@@ -17,11 +17,12 @@ import torch
 from kd_perception.bundle import save_student
 from kd_perception.models.architectures import LogitsOnly
 from training.evaluation import evaluate_student
-from training.export import checked_onnx, student_spec, weights_of
+from training.export import student_spec
 from training.recipes.cekd_config import CekdConfig
 from training.recipes.cekd_report import scored_splits
 from training.recipes.cekd_trained import trained_network
 from training.settings import load_config, plain
+from training.student_files import checked_onnx, weights_of
 
 _CARD = """\
 # {name}

@@ -8,18 +8,12 @@
 from __future__ import annotations
 
 import argparse
-import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import cv2
-import numpy as np
-import onnxruntime
 import torch
-from onnx import load_model_from_string
-from safetensors.torch import save as save_safetensors
-from torch import nn
 
 from kd_perception.bundle import save_student
 from kd_perception.bundle_schema import Calibration, ClassInfo, InputSpec, StudentSpec
@@ -28,68 +22,17 @@ from kd_perception.models import RepUNet
 from kd_perception.preprocessing import AgcConfig
 from kd_perception.world.classes import CLASS_COLORS, CLASS_NAMES
 from training.deployment import deployable
-from training.evaluation import IMAGE_SIZE
-from training.model_card import learnt_from, model_card, observations_path
+from training.model_card import input_size, learnt_from, model_card, observations_path
 from training.recipes import compress, supervised
 from training.recipes.compress_config import CompressConfig
 from training.recipes.supervised_config import SupervisedConfig
 from training.records import read_record, versions
 from training.settings import load_config, plain
+from training.student_files import checked_onnx, weights_of
 
 RunConfig = SupervisedConfig | CompressConfig
 
 RECIPES = {'supervised': SupervisedConfig, 'compress': CompressConfig}
-OPSET = 20
-MAX_LOGIT_DIFFERENCE = 1.0e-3
-
-
-def onnx_from_network(network: nn.Module, image_size: tuple[int, int]) -> bytes:
-    """The graph of a thermal network for one frame of a fixed size.
-
-    Args:
-        network: in eval mode, folded; gives logits alone.
-        image_size: (height, width), multiples of 32.
-    """
-    example = torch.zeros(1, 1, *image_size)
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / 'student.onnx'
-        torch.onnx.export(
-            network,
-            (example,),
-            path,
-            input_names=['image'],
-            output_names=['logits'],
-            opset_version=OPSET,
-            dynamo=True,
-            external_data=False,
-            verbose=False,
-        )
-        return without_traces(path.read_bytes())
-
-
-def without_traces(onnx_bytes: bytes) -> bytes:
-    """Remove the notes of the exporter: stack traces with the paths of one machine."""
-    model = load_model_from_string(onnx_bytes)
-    parts = (model, model.graph, *model.graph.node, *model.graph.value_info, *model.functions)
-    for part in (*parts, *model.graph.input, *model.graph.output, *model.graph.initializer):
-        part.ClearField('metadata_props')
-        part.ClearField('doc_string')
-    return bytes(model.SerializeToString())
-
-
-def logit_difference(network: nn.Module, onnx: bytes, image: np.ndarray) -> float:
-    """Largest difference of the logits of the network and of the graph in ONNX Runtime.
-
-    Args:
-        network: in eval mode.
-        onnx: the graph.
-        image: float32 [1, 1, height, width].
-    """
-    session = onnxruntime.InferenceSession(onnx, providers=['CPUExecutionProvider'])
-    (found,) = session.run(None, {session.get_inputs()[0].name: image})
-    with torch.no_grad():
-        expected = network(torch.from_numpy(image)).numpy()
-    return float(np.abs(found - expected).max())
 
 
 def student_spec(
@@ -222,11 +165,12 @@ def export_student(config: RunConfig, folder: Path) -> str:
     if isinstance(config, SupervisedConfig) and config.modality != 'thermal':
         raise ConfigError(f'a bundle must be of a thermal network, got {config.modality}')
     run = trained_run(config)
-    onnx = checked_onnx(run.network, IMAGE_SIZE)
+    image_size = input_size(config)
+    onnx = checked_onnx(run.network, image_size)
     report = recorded_metrics(config, run) or run.evaluate()
     provenance = run_provenance(config, report, run.step)
     architecture = run.network.config.architecture()
-    spec = student_spec(config.name, architecture, IMAGE_SIZE, 4, report, provenance)
+    spec = student_spec(config.name, architecture, image_size, 4, report, provenance)
     card = model_card(config, report, run.step)
     if not (path := observations_path(config, report)).is_file():
         print(f'nothing was noted of real frames yet: write it to {path} and export again')
@@ -254,30 +198,6 @@ def recorded_metrics(config: RunConfig, run: Any) -> dict[str, Any] | None:
             f'{str(recorded)[:16]}, the checkpoint from {str(learnt)[:16]}; train again'
         )
     return metrics
-
-
-def weights_of(network: nn.Module) -> bytes:
-    """The state of a network as safetensors."""
-    state = {k: v.contiguous() for k, v in network.state_dict().items()}
-    return bytes(save_safetensors(state))
-
-
-def checked_onnx(network: nn.Module, image_size: tuple[int, int]) -> bytes:
-    """The graph of a network, held against it; arguments as `onnx_from_network`.
-
-    Raises:
-        ConfigError: the graph does not compute what the network does.
-    """
-    onnx = onnx_from_network(network, image_size)
-    image = np.random.default_rng(0).random((1, 1, *image_size), dtype=np.float32)
-    difference = logit_difference(network, onnx, image)
-    print(f'largest logit difference between torch and ONNX Runtime: {difference:.2e}')
-    if difference > MAX_LOGIT_DIFFERENCE:
-        raise ConfigError(
-            f'the graph must give the logits of the network within {MAX_LOGIT_DIFFERENCE}, '
-            f'got a difference of {difference}'
-        )
-    return onnx
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 from kd_perception.world.classes import CLASS_NAMES
 from kd_perception.world.config import WorldConfig
 from training.data.real_tiles import NO_TEST
+from training.evaluation import IMAGE_SIZE
 from training.recipes.compress_config import CompressConfig
 from training.recipes.supervised_config import SupervisedConfig
 
@@ -26,8 +27,8 @@ Demonstration weights, trained on {kind}. Not for driving or safety use.
 |---|---|
 | Task | semantic segmentation of one thermal frame, nine MFNet classes |
 | Network | `{network}`, {steps} steps, batch {batch}, seed {seed} |
-| Input | float32 1x1x480x640, 0 to 1 after a 1st to 99th percentile window |
-| Output | logits 1x9x120x160, a quarter of the input |
+| Input | float32 1x1x{height}x{width}, 0 to 1 after a 1st to 99th percentile window |
+| Output | logits 1x9x{logit_rows}x{logit_columns}, a quarter of the input |
 | Trained on | {learnt_from} |
 {taught_by}| Chosen by | {chosen_by} |
 | License | Apache-2.0, as this repository |
@@ -119,10 +120,15 @@ def model_card(config: RunConfig, report: dict[str, Any], step: int) -> str:
     rows = [
         f'| {name} | {_percent(test, name)} | {_percent(tiles, name)} |' for name in CLASS_NAMES
     ]
+    height, width = input_size(config)
     unfinished = '' if finished else f' of {config.steps} (unfinished run)'
     return _CARD.format(
         name=config.name,
         network=config.network,
+        height=height,
+        logit_rows=height // 4,
+        logit_columns=width // 4,
+        width=width,
         steps=f'{step}{unfinished}',
         batch=config.batch_size,
         seed=config.seed,
@@ -142,6 +148,11 @@ def model_card(config: RunConfig, report: dict[str, Any], step: int) -> str:
         weighting='' if _bag(config) else _WEIGHTING.format(correction=config.prior_correction),
         **_cameras(config.train.config()),
     )
+
+
+def input_size(config: RunConfig) -> tuple[int, int]:
+    """(height, width) of the student's input on the robot."""
+    return config.image_size if isinstance(config, CompressConfig) else IMAGE_SIZE
 
 
 def learnt_from(config: RunConfig) -> str:

@@ -40,7 +40,7 @@ from kd_perception.frames import Float32Image
 from kd_perception.preprocessing import agc_limits, normalize
 from kd_perception.world import WorldConfig, render_frame
 from kd_perception.world.splits import split_seed
-from training.export import without_traces
+from training.student_files import without_traces
 
 CALIBRATION_FRAMES, GATE_FRAMES = 32, 32
 KEPT_IN_FP32 = 2

@@ -78,7 +78,7 @@ def test_graph_of_the_student_computes_what_the_network_does():
     pytest.importorskip('onnx')
     pytest.importorskip('onnxscript')
     np = pytest.importorskip('numpy')
-    from training.export import logit_difference, onnx_from_network
+    from training.student_files import logit_difference, onnx_from_network
 
     network = build_network(EKNetConfig(**TINY).architecture())
     graph = onnx_from_network(network, (64, 96))

@@ -30,6 +30,7 @@ def tiny_run(folder, cache, teacher='', role='student', **changes):
     """Six steps on twelve small frames."""
     config = CompressConfig(
         name='tiny',
+        image_size=(64, 96),
         teacher=CompressTeacherConfig(str(teacher), 0, role),
         soft_weight=1.0 if teacher else 0.0,
         channel_wise_weight=3.0 if teacher else 0.0,

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import json
 import pickle
 from dataclasses import replace
 from pathlib import Path
@@ -11,13 +10,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import yaml
 from compress_runs import LOOP, tiny_run, write_teacher
 from pair_bags import write_pairs
 from torch.nn import functional
 
 from kd_perception.bundle import load_student
 from kd_perception.errors import ConfigError
-from kd_perception.models import RepUNet
+from kd_perception.models import RepUNet, RepUNetConfig
 from training import export
 from training.distributed import launch
 from training.losses import class_weights
@@ -26,7 +26,7 @@ from training.recipes.cekd_trained import trained_network
 from training.recipes.compress_config import CompressConfig, CompressTeacherConfig
 from training.recipes.compress_data import Drawing
 from training.records import read_record
-from training.settings import load_config
+from training.settings import load_config, plain
 
 CONFIGS = sorted((Path(compress.__file__).parents[1] / 'configs' / 'compress').glob('*.yaml'))
 
@@ -57,7 +57,10 @@ def batch_of(config, size=2):
 
 
 def test_terms_are_those_with_a_weight(config, fabric):
-    network, teacher = RepUNet(tiny_network()), compress.load_teacher(config, fabric)
+    network, teacher = (
+        RepUNet(RepUNetConfig.preset('rep_unet_s')),
+        compress.load_teacher(config, fabric),
+    )
     weight = class_weights(np.full(9, 1 / 9))
     batch = batch_of(config)
     terms = compress.compression_losses(network, teacher, batch, config, weight)
@@ -68,14 +71,8 @@ def test_terms_are_those_with_a_weight(config, fabric):
     assert list(terms) == ['soft_cross_entropy']
 
 
-def tiny_network():
-    from kd_perception.models import RepUNetConfig
-
-    return RepUNetConfig.preset('rep_unet_s')
-
-
 def test_terms_compare_with_the_mean_of_the_teachers_logits(config, fabric):
-    network = RepUNet(tiny_network()).eval()
+    network = RepUNet(RepUNetConfig.preset('rep_unet_s')).eval()
     images, labels = batch_of(config)
     taught = torch.randn(2, 9, 64, 64, generator=torch.Generator().manual_seed(0))
     weight = class_weights(np.full(9, 1 / 9))
@@ -103,6 +100,12 @@ def test_the_teacher_is_the_network_of_its_run(shared, tmp_path, fabric, role):
     with torch.no_grad():
         expected = network(images).logits
     torch.testing.assert_close(taught(images), expected)
+
+
+def test_a_teacher_without_seed_is_that_of_the_same_seed(config):
+    teacher = replace(config.teacher, seed=None)
+    assert replace(config, seed=3, teacher=teacher).teacher.run().seed == 3
+    assert replace(config, seed=3).teacher.run().seed == 0
 
 
 def test_an_unfinished_teacher_is_refused(shared, tmp_path, fabric):
@@ -172,6 +175,7 @@ def test_a_run_is_recorded_and_exported(shared, tmp_path, config):
     card = (folder / 'MODEL_CARD.md').read_text()
     assert '| Taught by | `EKNet`, preset `tiny`, 6 steps, and by labels |' in card
     assert '12 rendered frames of 64x96' in card
+    assert student.spec.logits_shape == (1, 9, 16, 24)
     run = compress.build(config)
     weight = compress.frame_weights(run)
     folded = run.average.folded()
@@ -181,10 +185,6 @@ def test_a_run_is_recorded_and_exported(shared, tmp_path, config):
 
 
 def write_config(config, folder):
-    import yaml
-
-    from training.settings import plain
-
     path = folder / 'compress.yaml'
     path.write_text(yaml.safe_dump(plain(config)), encoding='utf-8')
     assert load_config(CompressConfig, ['--config_path', str(path)]) == config
@@ -231,7 +231,8 @@ def test_samples_are_drawn_alike_in_another_process(config):
 def test_what_is_only_scored_changes_no_fingerprint(config):
     same = replace(config, presets=(), preset_count=1, prior_correction=0.0, results=Path('x'))
     assert same.fingerprint() == config.fingerprint()
-    for changes in ({'seed': 1}, {'soft_temperature': 3.0}, {'teacher': replace(config.teacher, role='teacher')}):  # fmt: skip
+    other = replace(config.teacher, role='teacher')
+    for changes in ({'seed': 1}, {'soft_temperature': 3.0}, {'teacher': other}):
         assert replace(config, **changes).fingerprint() != config.fingerprint()
 
 
@@ -239,4 +240,4 @@ def test_what_is_only_scored_changes_no_fingerprint(config):
 def test_configurations_load_and_name_their_file(path):
     config = load_config(CompressConfig, ['--config_path', str(path)])
     assert config.name == path.stem
-    json.dumps(config.fingerprint())
+    assert config.folder == config.output / path.stem / 'seed0'

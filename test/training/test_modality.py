@@ -3,13 +3,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from kd_perception.errors import ConfigError
 from kd_perception.preprocessing import AgcConfig, agc_limits, normalize
 from training.data.augmentation import AugmentationConfig, JointConfig
-from training.data.modality import CHANNELS, check_modality, network_image, training_sample
+from training.data.modality import (
+    CHANNELS,
+    check_modality,
+    network_image,
+    plain_sample,
+    training_sample,
+)
 from training.data.world_fields import WorldSample
 
 SIZE = (96, 128)
@@ -70,6 +78,27 @@ def test_heat_color_and_label_are_cropped_alike():
             continue
         bright = image[1:].mean(axis=0)
         assert bright[inside].mean() > bright[outside].mean() + 0.1
+
+
+def test_plain_views_of_all_modalities_are_the_same_view(frame):
+    both, label = plain_sample(frame, 'rgbt', np.random.default_rng(7), CROP.view)
+    assert both.min() >= 0.0 and both.max() <= 1.0
+    for modality, channels in (('thermal', slice(0, 1)), ('rgb', slice(1, 4))):
+        image, own = plain_sample(frame, modality, np.random.default_rng(7), CROP.view)
+        np.testing.assert_array_equal(image, both[channels])
+        np.testing.assert_array_equal(own, label)
+
+
+def test_plain_views_change_neither_gray_levels_nor_colors():
+    """At the frame's own size, level and not stretched, only a flip or a shift is left."""
+    size = (CROP.view.height, CROP.view.width)
+    gray = np.random.default_rng(5).integers(0, 256, size).astype(np.uint8)
+    frame = WorldSample(thermal=gray, rgb=gray[..., None].repeat(3, 2), label=gray % 9)
+    view = replace(CROP.view, scale_low=1.0, scale_high=1.0, stretch=0.0, angle_deg=0.0)
+    image, _ = plain_sample(frame, 'rgbt', np.random.default_rng(0), view)
+    expected = gray.astype(np.float32) / 255.0
+    near = [np.abs(image - e).max() for e in (expected, expected[:, ::-1])]
+    assert min(near) < 1e-4
 
 
 def test_unknown_modality_is_refused():

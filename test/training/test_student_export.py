@@ -14,16 +14,12 @@ from kd_perception.errors import ConfigError
 from kd_perception.models import RepUNet, RepUNetConfig, build_network
 from training.checkpointing import LATEST
 from training.data import world as world_data
-from training.export import (
-    export_student,
-    logit_difference,
-    onnx_from_network,
-    recorded_metrics,
-)
+from training.export import export_student, recorded_metrics
 from training.recipes import supervised
 from training.recipes.supervised import SupervisedConfig
 from training.records import read_record, write_record
 from training.settings import load_config
+from training.student_files import logit_difference, onnx_from_network
 
 
 def test_finished_run_is_exported_with_the_record_of_its_frames_only(config, tmp_path):

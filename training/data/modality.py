@@ -12,6 +12,7 @@ from kd_perception.errors import ConfigError
 from kd_perception.preprocessing import AgcConfig, Letterbox, agc_limits, network_input, normalize
 from training.data.augmentation import (
     AugmentationConfig,
+    JointConfig,
     Sample,
     augment,
     augment_pair,
@@ -81,6 +82,26 @@ def training_sample(
         return np.ascontiguousarray(color.transpose(2, 0, 1)), view.label
     gray, rgb, label = augment_pair(frame.thermal, frame.rgb, frame.label, rng, config)
     return np.concatenate([gray[None], rgb]), label
+
+
+def plain_sample(
+    frame: LabeledFrame, modality: str, rng: np.random.Generator, view: JointConfig
+) -> tuple[Array, Array]:
+    """A random view of a frame as its cameras gave it; arrays as of `training_sample`."""
+    gray = None if modality == 'rgb' else _as_shown(np.asarray(frame.thermal))
+    rgb = None if modality == 'thermal' else frame.rgb
+    sample = augment_sample(Sample(thermal=gray, rgb=rgb, label=frame.label), rng, view)
+    planes = [] if modality == 'rgb' else [np.asarray(sample.thermal)[None]]
+    if modality != 'thermal':
+        planes.append(np.moveaxis(np.asarray(sample.rgb, np.float32) / np.float32(255.0), -1, 0))
+    return np.concatenate(planes), np.asarray(sample.label)
+
+
+def _as_shown(thermal: Array) -> Array:
+    """Gray levels 0 to 1: those of a camera's gain control as they are, else by the robot's."""
+    if thermal.dtype == np.uint8:
+        return normalize(thermal, 0.0, 255.0)
+    return normalize(thermal, *agc_limits(thermal, AgcConfig()))
 
 
 def network_image(

@@ -13,13 +13,11 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from kd_perception.preprocessing import AgcConfig, agc_limits, normalize
 from kd_perception.uncertainty import IGNORE_INDEX
 from kd_perception.world.classes import CLASS_NAMES
-from training.data.augmentation import JointConfig, Sample, augment_sample
 from training.data.bag import BagPairsConfig, load_bag
 from training.data.mfnet import MFNet
-from training.data.modality import LabeledFrame, training_sample
+from training.data.modality import LabeledFrame, plain_sample, training_sample
 from training.data.world import load_world
 from training.losses import edge_labels, image_edges, shrink_edges
 from training.recipes.cekd_config import CekdConfig, TeacherConfig
@@ -72,7 +70,7 @@ class Frames(NamedTuple):
         if config.random_cameras:
             image, label = training_sample(frame, 'rgbt', rng, config.augmentation)
         else:
-            image, label = plain_sample(frame, rng, config.augmentation.view)
+            image, label = plain_sample(frame, 'rgbt', rng, config.augmentation.view)
         return image.astype(np.float32), label.astype(np.int64)
 
     def class_shares(self) -> list[float]:
@@ -84,20 +82,6 @@ class Frames(NamedTuple):
             counts += np.bincount(known, minlength=len(CLASS_NAMES))
         shares: list[float] = (counts / counts.sum()).tolist()
         return shares
-
-
-def plain_sample(
-    frame: LabeledFrame, rng: np.random.Generator, view: JointConfig
-) -> tuple[Array, Array]:
-    """A random view of a frame as its cameras gave it; arrays as of `training_sample`."""
-    assert frame.thermal is not None
-    low, high = agc_limits(frame.thermal, AgcConfig())
-    if frame.thermal.dtype == np.uint8:  # has passed a camera's gain control
-        low, high = 0.0, 255.0
-    gray = normalize(frame.thermal, low, high)
-    sample = augment_sample(Sample(thermal=gray, rgb=frame.rgb, label=frame.label), rng, view)
-    color = np.moveaxis(np.asarray(sample.rgb, np.float32) / np.float32(255.0), -1, 0)
-    return np.concatenate([sample.thermal[None], color]), np.asarray(sample.label)
 
 
 def teacher_frames(config: CekdConfig) -> Frames:

@@ -200,6 +200,7 @@ def evaluate(run: Run, config: CompressConfig) -> dict[str, Any]:
         test=splits['test'],
         presets=presets,
         real=load_real_tiles(),
+        image_size=config.image_size,
     )
     learnt = {'train': run.notes['frames']['digest']} if run.notes.get('frames') else {}
     digests = {name: split.digest() for name, split in splits.items()}

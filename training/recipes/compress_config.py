@@ -27,13 +27,13 @@ class CompressTeacherConfig:
 
     Args:
         config: file of that run in `training/configs/cekd`; no teacher if empty.
-        seed: of that run.
+        seed: of that run; that of the compression if None.
         role: `student`, EKNet, which sees heat as the compressed network does, or `teacher`,
             CENet, which may see color too.
     """
 
     config: str = ''
-    seed: int = 0
+    seed: int | None = 0
     role: str = 'student'
 
     def __post_init__(self) -> None:
@@ -43,7 +43,8 @@ class CompressTeacherConfig:
 
     def run(self) -> CekdConfig:
         """The configuration of the run that the teacher comes from."""
-        return load_config(CekdConfig, ['--config_path', self.config, '--seed', str(self.seed)])
+        seed = 0 if self.seed is None else self.seed
+        return load_config(CekdConfig, ['--config_path', self.config, '--seed', str(seed)])
 
 
 @dataclass(frozen=True)
@@ -62,6 +63,7 @@ class CompressConfig:
         soft_temperature: that softens them.
         channel_wise_weight: of the divergence of the places of each channel of logits.
         channel_wise_temperature: of that.
+        image_size: (height, width) of the network's input on the robot and where it is scored.
         prior_correction: share of the log class weights taken back from the logits, 0 to 1.
         loop: how long.
         optimizer: how.
@@ -72,6 +74,8 @@ class CompressConfig:
         test: frames that choose nothing.
         presets: worlds that the network is also scored on.
         preset_count: frames of each of them.
+        random_cameras: training frames are changed as other cameras might show them; else only
+            the view is random.
         augmentation: of training frames.
         cache: folder of rendered frames and of extracted recordings.
         output: folder of checkpoints.
@@ -88,6 +92,7 @@ class CompressConfig:
     soft_temperature: float = 2.0
     channel_wise_weight: float = 3.0
     channel_wise_temperature: float = 4.0
+    image_size: tuple[int, int] = (480, 640)
     prior_correction: float = 0.5
     loop: LoopConfig = field(default_factory=LoopConfig)
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
@@ -98,6 +103,7 @@ class CompressConfig:
     test: WorldSplit = field(default_factory=lambda: WorldSplit('test', 0, 200))
     presets: tuple[str, ...] = ('day', 'night', 'glare', 'rain', 'fog', 'hard', 'shifted')
     preset_count: int = 100
+    random_cameras: bool = True
     augmentation: AugmentationConfig = field(default_factory=AugmentationConfig)
     cache: Path = Path('runs/world')
     output: Path = Path('runs/compress')
@@ -106,6 +112,8 @@ class CompressConfig:
     def __post_init__(self) -> None:
         """Check what the terms need, and let the splits hold what is looked at."""
         RepUNetConfig.preset(self.network)
+        if self.teacher.seed is None:
+            object.__setattr__(self, 'teacher', replace(self.teacher, seed=self.seed))
         taught = self.soft_weight > 0 or self.channel_wise_weight > 0
         weights = (self.label_weight, self.soft_weight, self.channel_wise_weight)
         if min(weights) < 0 or not any(weights):
@@ -173,7 +181,7 @@ class CompressConfig:
 
 _TEACHES_NOTHING = (
     *('cache', 'output', 'results', 'launch', 'prior_correction'),
-    *('validation', 'test', 'presets', 'preset_count'),
+    *('image_size', 'validation', 'test', 'presets', 'preset_count'),
 )
 
 

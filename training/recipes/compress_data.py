@@ -13,7 +13,7 @@ import numpy.typing as npt
 from kd_perception.errors import ConfigError
 from kd_perception.uncertainty import IGNORE_INDEX
 from training.data.bag import BagPairsConfig, BagSample, load_bag
-from training.data.modality import LabeledFrame, training_sample
+from training.data.modality import LabeledFrame, plain_sample, training_sample
 from training.data.world import WorldData, load_world
 from training.recipes.compress_config import CompressConfig
 
@@ -106,5 +106,8 @@ class Drawing:
         config = self._config
         rng = np.random.default_rng([config.seed, step, index])
         frame = self.frames[int(rng.integers(len(self.frames)))]
-        image, label = training_sample(frame, config.modality, rng, config.augmentation)
+        if config.random_cameras:
+            image, label = training_sample(frame, config.modality, rng, config.augmentation)
+        else:
+            image, label = plain_sample(frame, config.modality, rng, config.augmentation.view)
         return image.astype(np.float32), label.astype(np.int64)

@@ -33,6 +33,12 @@ TABLES = {
 }  # fmt: skip
 """Rows of each table by the name of its section."""
 
+COMPRESSED = (
+    *('small_few_labels', 'small_from_student', 'small_soft', 'small_channel_wise'),
+    *('small_from_teacher', 'small_all_labels', 'large_from_student', 'large_from_teacher'),
+)
+"""Rows of the table of compression."""
+
 COLUMNS = {
     'miou': 'mIoU, absent = 0',
     'miou_nanmean': 'mIoU',
@@ -125,8 +131,38 @@ def teachers_section(runs: Runs) -> str:
     return means_table(runs, names, 'teacher', against='full')
 
 
-def page(text: str, runs: Runs) -> str:
+def compression_table(compressed: Runs, runs: Runs) -> str:
+    """Compressed networks on the test split, and what they keep of EKNet's mIoU, seed by seed."""
+    head = ['run', 'seeds', 'mIoU', 'mAcc', 'car', 'person', 'F 3 px', 'mIoU of `full`: kept']
+    body = [
+        [f'`{name}`', str(len(compressed[name])), *_compressed_cells(compressed[name], runs)]
+        for name in COMPRESSED
+        if name in compressed
+    ]
+    return table(head, body, right=True)
+
+
+def _compressed_cells(records: Mapping[int, Record], runs: Runs) -> list[str]:
+    paths = (['miou_nanmean'], ['macc_nanmean'], ['iou', 'car'], ['iou', 'person'])
+    cells = [
+        spread([metric(record, 'synthetic_test', *path) for record in records.values()])
+        for path in (*paths, ['boundary_f_3px'])
+    ]
+    eknet = runs.get('full', {})
+    kept = [
+        100.0
+        * metric(records[seed], 'synthetic_test', 'miou_nanmean')
+        / metric(eknet[seed], 'student', 'test', 'miou_nanmean')
+        for seed in sorted(records.keys() & eknet.keys())
+    ]
+    return [*cells, f'{spread(kept)} %' if kept else '-']
+
+
+def page(text: str, runs: Runs, compressed: Runs | None = None) -> str:
     """The page with its tables."""
+    if compressed:
+        found = compression_table(compressed, runs)
+        text = replace_section(text, 'cekd compression', found)
     for name, rows in TABLES.items():
         against = 'few_labels' if name == 'controls' else 'full'
         text = replace_section(text, f'cekd {name}', section(runs, rows, against=against))
@@ -137,9 +173,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Write the tables."""
     parser = argparse.ArgumentParser(description='Write the tables of CEKD from its records.')
     parser.add_argument('--results', type=Path, default=Path('results/cekd'))
+    parser.add_argument('--compressed', type=Path, default=Path('results/compress'))
     parser.add_argument('--page', type=Path, default=Path('docs/reproductions/cekd.md'))
     own = parser.parse_args(arguments)
-    text = page(own.page.read_text(encoding='utf-8'), read_runs(own.results))
+    text = own.page.read_text(encoding='utf-8')
+    text = page(text, read_runs(own.results), read_runs(own.compressed))
     own.page.write_text(text, encoding='utf-8')
 
 

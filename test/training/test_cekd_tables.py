@@ -7,7 +7,15 @@ import json
 
 import pytest
 
-from training.cekd_tables import TABLES, main, means_table, page, read_runs, spread
+from training.cekd_tables import (
+    TABLES,
+    compression_table,
+    main,
+    means_table,
+    page,
+    read_runs,
+    spread,
+)
 from training.records import write_record
 
 
@@ -49,6 +57,25 @@ def test_page_gets_every_section_and_stays_when_written_again(results, tmp_path)
     for name in (*TABLES, 'teachers'):
         assert text.count(f'<!-- begin cekd {name} -->') == 1
     assert '`kdnet`' in text.split('begin cekd enhancement')[1]
+
+
+def test_what_compression_keeps_is_told_seed_by_seed(results, tmp_path):
+    compressed = tmp_path / 'compressed'
+    for seed, value in enumerate((0.24, 0.16)):
+        split = {**report(value)['test'], 'iou': {'car': 0.5, 'person': None}}
+        record = {'name': 'small_soft', 'seed': seed, 'metrics': {'synthetic_test': split}}
+        write_record(compressed / f'small_soft_seed{seed}.json', record)
+    runs, own = read_runs(results), read_runs(compressed)
+    row = compression_table(own, runs).splitlines()[2]
+    kept = '65.0 ± 21.2 %'  # 0.24 of 0.30, 0.16 of 0.32
+    assert (
+        row
+        == f'| `small_soft` | 2 | 20.0 ± 5.7 | 20.0 ± 5.7 | 50.0 ± 0.0 | - | 30.0 ± 0.0 | {kept} |'
+    )
+    target = tmp_path / 'page.md'
+    target.write_text('# Title\n')
+    main(['--results', str(results), '--compressed', str(compressed), '--page', str(target)])
+    assert kept in target.read_text().split('begin cekd compression')[1]
 
 
 def test_records_are_read_by_name_and_seed(results):

@@ -15,7 +15,7 @@ from tqdm import tqdm
 from kd_perception.metrics.boundary import BoundaryF
 from kd_perception.metrics.calibration import CalibrationBins
 from kd_perception.metrics.segmentation import ConfusionMatrix
-from kd_perception.postprocessing import prediction_from_logits
+from kd_perception.postprocessing import mask_from_logits
 from kd_perception.preprocessing import Letterbox
 from kd_perception.uncertainty import (
     IGNORE_INDEX,
@@ -59,6 +59,39 @@ class Scores(NamedTuple):
     labels: Array
 
 
+class Tally:
+    """Gathers scores over frames from their logits.
+
+    Args:
+        bounds_px: how far off a boundary may be, for boundary F, in pixels of the labels.
+    """
+
+    def __init__(self, bounds_px: tuple[int, ...] = (3,)) -> None:
+        self._confusion = ConfusionMatrix(len(CLASS_NAMES), IGNORE_INDEX)
+        self._outlines = BoundaryF(len(CLASS_NAMES), bounds_px, IGNORE_INDEX)
+        self._cells: list[tuple[Array, Array]] = []
+
+    def update(self, logits: Array, box: Letterbox, label: Array) -> None:
+        """Add a frame.
+
+        Args:
+            logits: float32 [1, classes, h, w].
+            box: where the frame lies in the network's input.
+            label: class ids [height, width], 255 is ignored.
+        """
+        size = (label.shape[0], label.shape[1])
+        mask = mask_from_logits(logits, box, temperature=1.0, size=size)
+        self._confusion.update(mask, label)
+        self._outlines.update(mask, label)
+        self._cells.append(_grid_samples(logits, label, box))
+
+    def scores(self) -> Scores:
+        """The scores of all frames, at least one."""
+        metrics = _metrics(self._confusion) | _boundary_metrics(self._outlines)
+        logits, labels = zip(*self._cells, strict=True)
+        return Scores(metrics, np.concatenate(logits), np.concatenate(labels))
+
+
 @torch.no_grad()
 def infer(
     network: Network, frame: LabeledFrame, modality: str, image_size: tuple[int, int] = IMAGE_SIZE
@@ -94,22 +127,11 @@ def score(
         image_size: (height, width) of the network's input.
         bounds_px: how far off a boundary may be, for boundary F, in pixels of the labels.
     """
-    confusion = ConfusionMatrix(len(CLASS_NAMES), IGNORE_INDEX)
-    outlines = BoundaryF(len(CLASS_NAMES), bounds_px, IGNORE_INDEX)
-    logits_parts, label_parts = [], []
+    tally = Tally(bounds_px)
     for k in tqdm(range(len(frames)), desc=f'score {name}', unit='frame'):
         frame = frames[k]
-        label = np.asarray(frame.label)
-        logits, box = infer(network, frame, modality, image_size)
-        size = (label.shape[0], label.shape[1])
-        mask = prediction_from_logits(logits, box, temperature=1.0, size=size).mask
-        confusion.update(mask, label)
-        outlines.update(mask, label)
-        cells, cell_labels = _grid_samples(logits, label, box)
-        logits_parts.append(cells)
-        label_parts.append(cell_labels)
-    metrics = _metrics(confusion) | _boundary_metrics(outlines)
-    return Scores(metrics, np.concatenate(logits_parts), np.concatenate(label_parts))
+        tally.update(*infer(network, frame, modality, image_size), np.asarray(frame.label))
+    return tally.scores()
 
 
 def _grid_samples(logits: Array, label: Array, box: Letterbox) -> tuple[Array, Array]:

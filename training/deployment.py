@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from kd_perception.models import RepUNet
+from training.losses import prior_shift
 
 
 @torch.no_grad()
@@ -26,5 +27,5 @@ def deployable(average: RepUNet, weight: Tensor | None, prior_correction: float)
     network = average.folded()
     assert network.head.bias is not None
     if weight is not None:
-        network.head.bias -= prior_correction * (weight.log() - weight.log().min())
+        network.head.bias -= prior_shift(weight, prior_correction)
     return network

@@ -199,3 +199,9 @@ def test_prior_correction_shifts_logits_by_half_the_log_weight():
         after = supervised.deployable(average, weight, 0.5)(image)
     shift = (before - after).mean(dim=(0, 2, 3))
     torch.testing.assert_close(shift, torch.tensor([0.0, np.log(2.0), np.log(3.0)]).float())
+
+
+@pytest.mark.parametrize('share', [-0.1, 1.1, float('nan')])
+def test_prior_correction_is_a_share(config, share):
+    with pytest.raises(ConfigError, match='prior_correction must be 0 to 1'):
+        dataclasses.replace(config, prior_correction=share)

@@ -8,6 +8,8 @@ import shutil
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from kd_perception.errors import DatasetError
 from kd_perception.uncertainty import fit_temperature
@@ -23,7 +25,12 @@ from training.evaluation import (
     infer,
     score,
 )
-from training.losses import class_weights, cross_entropy_loss, segmentation_loss
+from training.losses import (
+    class_weights,
+    cross_entropy_loss,
+    prior_shift,
+    segmentation_loss,
+)
 
 
 class BrightIsPerson(torch.nn.Module):
@@ -188,6 +195,28 @@ def test_calibration_figures_of_a_known_case():
 def test_class_weights_are_those_of_the_formula():
     weight = class_weights(np.array([0.9, 0.1, 0.0]))
     np.testing.assert_allclose(weight, [1 / np.log(2.0), 1 / np.log(1.2), 1 / np.log(1.1)], 1e-5)
+
+
+@given(
+    st.lists(st.floats(0.01, 1.0), min_size=2, max_size=9),
+    st.floats(0.0, 1.0),
+    st.integers(0, 2**16),
+)
+def test_taking_all_weights_back_gives_the_posterior(parts, share, seed):
+    """A loss with weights w is least at the posterior times w, so that is what logits say."""
+    posterior = np.array(parts) / np.sum(parts)
+    weight = np.random.default_rng(seed).uniform(0.5, 10.0, len(parts))
+    logits = np.log(posterior * weight) + 3.0
+    left = np.exp(logits - prior_shift(torch.from_numpy(weight), 1.0).numpy())
+    np.testing.assert_allclose(left / left.sum(), posterior, rtol=1e-6)
+    some = np.exp(logits - prior_shift(torch.from_numpy(weight), share).numpy())
+    partly = posterior * weight ** (1.0 - share)
+    np.testing.assert_allclose(some / some.sum(), partly / partly.sum(), rtol=1e-6)
+
+
+def test_nothing_is_taken_from_the_class_that_weighs_least():
+    shift = prior_shift(torch.tensor([4.0, 1.0, 2.0]), 0.5)
+    torch.testing.assert_close(shift, torch.tensor([np.log(2.0), 0.0, 0.5 * np.log(2.0)]).float())
 
 
 def test_loss_ignores_unknown_pixels_and_weighs_classes():

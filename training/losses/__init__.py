@@ -5,6 +5,7 @@
 |---|---|---|
 | CE | `segmentation_loss`, `cross_entropy_loss` | |
 | class weights | `class_weights` | ENet, arXiv 1606.02147 |
+| prior correction | `prior_shift` | logit adjustment, arXiv 2007.07314 |
 | L_edge of the teacher | `balanced_edge_loss` | CEKD, RA-L 2023; HED (balance), ICCV 2015 |
 | ELG | `edge_labels`, `shrink_edges` | CEKD, after DFF, arXiv 1902.09104 |
 | edges of the color image | `image_edges` | Canny, TPAMI 1986; in no paper on distillation |
@@ -16,7 +17,12 @@
 
 from training.losses.balanced_edge import balanced_edge_loss
 from training.losses.channel_wise import channel_wise_loss
-from training.losses.cross_entropy import class_weights, cross_entropy_loss, segmentation_loss
+from training.losses.cross_entropy import (
+    class_weights,
+    cross_entropy_loss,
+    prior_shift,
+    segmentation_loss,
+)
 from training.losses.edge_hint import edge_hint_loss
 from training.losses.edge_labels import edge_labels, shrink_edges
 from training.losses.feature_similarity import feature_similarity_loss
@@ -32,6 +38,7 @@ __all__ = [
     'edge_labels',
     'feature_similarity_loss',
     'image_edges',
+    'prior_shift',
     'segmentation_loss',
     'shrink_edges',
     'soft_cross_entropy_loss',

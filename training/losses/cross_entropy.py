@@ -30,6 +30,26 @@ def class_weights(shares: npt.NDArray[Any], *, offset: float = 1.1) -> Tensor:
     return torch.tensor(1.0 / np.log(offset + shares), dtype=torch.float32)
 
 
+def prior_shift(weight: Tensor, prior_correction: float) -> Tensor:
+    """What to subtract from logits that were trained with class weights, float32 [classes].
+
+    A loss that weighs class k by w_k is least at logits that are ln w_k above those of the
+    unweighted one. All of it taken back gives the posterior of the training frames; less of it
+    leaves rare classes favored.
+
+    Args:
+        weight: of the loss [classes], positive.
+        prior_correction: share of the logarithm that is taken back, 0 to 1.
+
+    Returns:
+        At least 0, and 0 for the class that weighs least.
+
+    Reference:
+        A. Menon et al., "Long-Tail Learning via Logit Adjustment", ICLR 2021 (post hoc).
+    """
+    return prior_correction * (weight.log() - weight.log().min())
+
+
 def segmentation_loss(logits: Tensor, label: Tensor, *, weight: Tensor) -> Tensor:
     """Class-weighted cross-entropy at half of the input's resolution.
 

@@ -187,7 +187,12 @@ def fit(training: Training, data: WorldData, config: SupervisedConfig) -> None:
 
 
 def evaluate(training: Training, config: SupervisedConfig) -> dict[str, Any]:
-    """Metrics on the synthetic splits and the real tiles, calibration, digests of the data."""
+    """Metrics on the synthetic splits and the real tiles, calibration, digests of the data.
+
+    Raises:
+        ConfigError: the code of the world has changed since the run began.
+    """
+    check_frames(training, config)
     network = deployable(training.average, frame_weights(training), config.prior_correction)
     validation = load_world(config.validation, config.cache)
     test = load_world(config.test, config.cache)

@@ -8,6 +8,7 @@ import json
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from kd_perception.errors import ConfigError
 from training.data.augmentation import AugmentationConfig, SensorConfig
 from training.data.modality import FIELDS, check_modality
 from training.data.world import WorldSplit, preset_splits
@@ -75,8 +76,10 @@ class SupervisedConfig:
     augmentation: AugmentationConfig = field(default_factory=AugmentationConfig)
 
     def __post_init__(self) -> None:
-        """Check the modality and let the splits hold what it needs."""
+        """Check modality and prior correction, and let the splits hold what they need."""
         check_modality(self.modality)
+        if not 0.0 <= self.prior_correction <= 1.0:
+            raise ConfigError(f'prior_correction must be 0 to 1, got {self.prior_correction}')
         for name in ('train', 'validation', 'test'):
             split = replace(getattr(self, name), fields=FIELDS[self.modality])
             object.__setattr__(self, name, split)

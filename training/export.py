@@ -3,12 +3,16 @@
 
     python -m training.export --recipe compress --seed 1 --folder students/thermal_seg_s \
         --config_path training/configs/compress/thermal_seg_s.yaml
+
+With `--prior-correction` another share of the class weights is taken back than the run was scored
+with, and the student is scored anew; `training.prior_correction` says what that changes.
 """
 
 from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -80,48 +84,58 @@ class Trained(NamedTuple):
     """A run as far as it is trained.
 
     Attributes:
+        config: of the run, with the prior correction of the network.
         network: folded and corrected, in eval mode.
         step: finished steps.
         frames: `key`, `digest` and `class_shares` of what it learnt from.
         evaluate: gives its metrics.
     """
 
+    config: RunConfig
     network: RepUNet
     step: int
     frames: dict[str, Any]
     evaluate: Callable[[], dict[str, Any]]
 
 
-def trained_run(config: RunConfig) -> Trained:
+def trained_run(config: RunConfig, *, prior_correction: float | None = None) -> Trained:
     """The latest checkpoint of a run.
 
+    Args:
+        config: as the run was trained.
+        prior_correction: share of the log class weights taken back, 0 to 1; None for the run's.
+
     Raises:
-        ConfigError: there is none, or it is of another configuration.
+        ConfigError: there is none, it is of another configuration, or the share is out of range.
     """
-    if isinstance(config, CompressConfig):
-        return _compressed(config)
-    return _supervised(config)
+    share = config.prior_correction if prior_correction is None else prior_correction
+    deployed = replace(config, prior_correction=share)
+    if isinstance(config, CompressConfig) and isinstance(deployed, CompressConfig):
+        return _compressed(config, deployed)
+    assert isinstance(config, SupervisedConfig) and isinstance(deployed, SupervisedConfig)
+    return _supervised(config, deployed)
 
 
-def _supervised(config: SupervisedConfig) -> Trained:
+def _supervised(config: SupervisedConfig, deployed: SupervisedConfig) -> Trained:
     training = supervised.build(config)
     _check_started(training.step, config)
     weight = supervised.frame_weights(training)
-    network = deployable(training.average, weight, config.prior_correction)
+    network = deployable(training.average, weight, deployed.prior_correction)
+    return Trained(
+        deployed,
+        network,
+        training.step,
+        training.frames,
+        lambda: supervised.evaluate(training, deployed),
+    )
 
-    def evaluate() -> dict[str, Any]:
-        supervised.check_frames(training, config)
-        return supervised.evaluate(training, config)
 
-    return Trained(network, training.step, training.frames, evaluate)
-
-
-def _compressed(config: CompressConfig) -> Trained:
+def _compressed(config: CompressConfig, deployed: CompressConfig) -> Trained:
     run = compress.build(config)
     _check_started(run.step, config)
-    network = compress.deployable_network(run, config)
+    network = compress.deployable_network(run, deployed)
     frames = run.notes.get('frames', {})
-    return Trained(network, run.step, frames, lambda: compress.evaluate(run, config))
+    return Trained(deployed, network, run.step, frames, lambda: compress.evaluate(run, deployed))
 
 
 def _check_started(step: int, config: RunConfig) -> None:
@@ -154,25 +168,34 @@ def recipe_of(config: RunConfig) -> str:
 _METRIC_GROUPS = ('synthetic_test', 'synthetic_validation', 'real_tiles')
 
 
-def export_student(config: RunConfig, folder: Path) -> str:
+def export_student(
+    config: RunConfig, folder: Path, *, prior_correction: float | None = None
+) -> str:
     """Export the latest checkpoint of a run; returns the bundle's SHA-256.
+
+    Args:
+        config: as the run was trained.
+        folder: bundle to write.
+        prior_correction: share of the log class weights taken back, 0 to 1; None for the run's.
 
     Raises:
         ConfigError: the run has no checkpoint or sees color; its record, or the world that it
-            would be scored on, is not that of the frames it learnt from; or the graph does not
-            compute what the network does.
+            would be scored on, is not that of the frames it learnt from; the prior correction
+            is out of range; or the graph does not compute what the network does.
     """
     if isinstance(config, SupervisedConfig) and config.modality != 'thermal':
         raise ConfigError(f'a bundle must be of a thermal network, got {config.modality}')
-    run = trained_run(config)
-    image_size = input_size(config)
+    run = trained_run(config, prior_correction=prior_correction)
+    deployed, image_size = run.config, input_size(config)
     onnx = checked_onnx(run.network, image_size)
-    report = recorded_metrics(config, run) or run.evaluate()
+    recorded = recorded_metrics(config, run) if deployed == config else None
+    report = recorded or run.evaluate()
     provenance = run_provenance(config, report, run.step)
+    provenance['prior_correction'] = deployed.prior_correction
     architecture = run.network.config.architecture()
     spec = student_spec(config.name, architecture, image_size, 4, report, provenance)
-    card = model_card(config, report, run.step)
-    if not (path := observations_path(config, report)).is_file():
+    card = model_card(deployed, report, run.step)
+    if not (path := observations_path(deployed, report)).is_file():
         print(f'nothing was noted of real frames yet: write it to {path} and export again')
     return save_student(folder, spec, onnx=onnx, weights=weights_of(run.network), model_card=card)
 
@@ -205,11 +228,13 @@ def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description='Export the latest checkpoint of a run.')
     parser.add_argument('--recipe', choices=RECIPES, default='supervised')
     parser.add_argument('--folder', type=Path, required=True, help='bundle to write')
+    parser.add_argument('--prior-correction', type=float, help='0 to 1, else that of the run')
     own, rest = parser.parse_known_args(arguments)
     config: RunConfig = load_config(RECIPES[own.recipe], rest)
     cv2.setNumThreads(1)
     torch.set_num_threads(1)
-    print(f'{own.folder}: SHA-256 {export_student(config, own.folder)}')
+    sha256 = export_student(config, own.folder, prior_correction=own.prior_correction)
+    print(f'{own.folder}: SHA-256 {sha256}')
 
 
 if __name__ == '__main__':

@@ -7,11 +7,14 @@ import dataclasses
 
 import numpy as np
 import pytest
+from safetensors.torch import load
 from supervised_runs import trained
 
 from kd_perception.bundle import load_student
 from kd_perception.errors import ConfigError
 from kd_perception.models import RepUNet, RepUNetConfig, build_network
+from kd_perception.world.classes import CLASS_NAMES
+from training import export
 from training.checkpointing import LATEST
 from training.data import world as world_data
 from training.export import export_student, recorded_metrics
@@ -74,12 +77,76 @@ def test_run_writes_its_record_and_exports_what_it_trained(config, tmp_path):
         record['metrics']['calibration']['temperature']
     )
     network = build_network(student.spec.architecture)
-    from safetensors.torch import load
-
     network.load_state_dict(load(student.weights))
     image = np.random.default_rng(1).random((1, 1, 480, 640), dtype=np.float32)
     assert logit_difference(network, student.onnx, image) < 1e-3
     assert 'synthetic' in (folder / 'MODEL_CARD.md').read_text()
+
+
+@pytest.fixture
+def scored(monkeypatch):
+    """Prior corrections that students were scored with; the scores are made up."""
+    seen = []
+
+    def evaluate(training, config):
+        seen.append(config.prior_correction)
+        iou = dict.fromkeys(('car', 'person', 'bike', *CLASS_NAMES), 0.25)
+        return {
+            'data_digest': {'train': training.frames['digest']},
+            'synthetic_test': {'iou': iou, 'miou_nanmean': 0.25},
+            'calibration': {
+                'temperature': 0.5 + config.prior_correction,
+                'fitted_on': 'nothing',
+                'test_before': {'ece': 0.02},
+                'test_after': {'ece': 0.01},
+            },
+        }
+
+    monkeypatch.setattr(export, 'evaluate', evaluate)
+    return seen
+
+
+def test_another_prior_correction_shifts_the_bias_and_is_scored_anew(config, tmp_path, scored):
+    training = trained(config)
+    metrics = {'data_digest': {'train': training.frames['digest']}}
+    write_record(config.record_path, {'metrics': metrics})
+    biases = {}
+    for share in (0.0, 0.25):
+        folder = tmp_path / f'{share}'
+        export_student(config, folder, prior_correction=share)
+        student = load_student(folder)
+        biases[share] = load(student.weights)['head.bias'].numpy()
+        assert student.spec.provenance['prior_correction'] == share
+        assert student.spec.provenance['config']['prior_correction'] == 0.5, 'as it was trained'
+        assert student.spec.calibration.temperature == 0.5 + share
+        assert f'{share:.0%} of the logarithm' in (folder / 'MODEL_CARD.md').read_text()
+    assert scored == [0.0, 0.25], 'the record is of 0.5'
+    weight = -np.log(np.log(1.1 + np.array(training.frames['class_shares'])))
+    expected = 0.25 * (weight - weight.min())
+    np.testing.assert_allclose(biases[0.0] - biases[0.25], expected, atol=1e-5)
+
+
+def test_without_the_option_the_student_is_that_of_the_run(config, tmp_path, scored):
+    trained(config)
+    for name, options in {'a': {}, 'b': {'prior_correction': config.prior_correction}}.items():
+        export_student(config, tmp_path / name, **options)
+    assert scored == [0.5, 0.5]
+    first, second = (load_student(tmp_path / name) for name in ('a', 'b'))
+    assert first.sha256 == second.sha256
+
+
+def test_prior_correction_out_of_range_is_refused(config, tmp_path):
+    with pytest.raises(ConfigError, match=r'0 to 1, got 1\.5'):
+        export_student(config, tmp_path / 'student', prior_correction=1.5)
+
+
+def test_command_passes_the_prior_correction_on(config, tmp_path, monkeypatch):
+    passed = []
+    monkeypatch.setattr(export, 'load_config', lambda kind, rest: config)
+    monkeypatch.setattr(export, 'export_student', lambda *a, **k: passed.append(k) or 'hash')
+    export.main(['--folder', str(tmp_path)])
+    export.main(['--folder', str(tmp_path), '--prior-correction', '0.75'])
+    assert [k['prior_correction'] for k in passed] == [None, 0.75]
 
 
 def test_export_needs_a_checkpoint(config, tmp_path):

@@ -118,6 +118,8 @@ class CompressConfig:
         weights = (self.label_weight, self.soft_weight, self.channel_wise_weight)
         if min(weights) < 0 or not any(weights):
             raise ConfigError(f'weights must be >= 0 and some term must be left, got {weights}')
+        if not 0.0 <= self.prior_correction <= 1.0:
+            raise ConfigError(f'prior_correction must be 0 to 1, got {self.prior_correction}')
         if taught != bool(self.teacher.config):
             raise ConfigError(
                 'a teacher and terms that imitate it must come together, got '

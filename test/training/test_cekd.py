@@ -182,6 +182,18 @@ def test_a_frame_without_any_label_costs_nothing(config):
     assert terms['label'] == 0.0
 
 
+def test_classes_weigh_against_labels_alone(config):
+    """The teacher has learnt with the weights: they are in its answers already."""
+    network = EKNet(config.student_network()).eval()
+    teacher = CENet(config.teacher_network()).eval()
+    config = replace(config, student=replace(config.student, target='both'))
+    weight = torch.tensor([1.0, *[9.0] * 8])
+    batch = batch_of(config)
+    plain, weighted = (student_losses(network, teacher, batch, config, w) for w in (None, weight))
+    torch.testing.assert_close(plain['segmentation'], weighted['segmentation'])
+    assert not torch.isclose(plain['label'], weighted['label'], rtol=1e-3)
+
+
 def weights_of(network):
     return {name: value.clone() for name, value in network.state_dict().items()}
 

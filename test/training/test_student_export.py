@@ -102,7 +102,7 @@ def scored(monkeypatch):
             },
         }
 
-    monkeypatch.setattr(export, 'evaluate', evaluate)
+    monkeypatch.setattr(supervised, 'evaluate', evaluate)
     return seen
 
 

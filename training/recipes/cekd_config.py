@@ -121,7 +121,8 @@ class CekdConfig:
         seed: of initialization, batches and augmentation.
         stage: `student` trains both in order, `teacher` the teacher only, `joint` both at once.
         image_size: (height, width) of both networks.
-        class_weighted: rare classes weigh more in cross-entropy; the paper has plain ones.
+        class_weighted: rare classes weigh more in cross-entropy against labels; the paper has
+            plain ones.
         nonnegative_logits: decoders end with ReLU, as in the paper.
         labeled: how many of the training frames have labels, the first ones; the teacher learns
             from them. The student sees the images of all frames.

@@ -66,6 +66,9 @@ def student_losses(
 ) -> LossTerms:
     """The terms of stage 2; those of weight 0 are left out.
 
+    Classes weigh against labels alone: the teacher's answers carry the weights that it learnt with,
+    and weighing them again makes the student see rare classes everywhere.
+
     Args:
         network: the student.
         teacher: in eval mode; None where no term needs it.
@@ -86,7 +89,7 @@ def student_losses(
         taught = teacher(seen_by(images, config.teacher.modality))
     if own.target in ('teacher', 'both'):
         terms['segmentation'] = own.segmentation_weight * cross_entropy_loss(
-            student.logits, taught.logits.argmax(dim=1), weight=weight
+            student.logits, taught.logits.argmax(dim=1)
         )
     return terms | _imitation(student, taught, own)
 

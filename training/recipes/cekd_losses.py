@@ -66,8 +66,8 @@ def student_losses(
 ) -> LossTerms:
     """The terms of stage 2; those of weight 0 are left out.
 
-    Classes weigh against labels alone: the teacher's answers carry the weights that it learnt with,
-    and weighing them again makes the student see rare classes everywhere.
+    Classes weigh against labels alone: the teacher's answers carry the weights that it learnt
+    with, and weighing them again makes the student see rare classes everywhere.
 
     Args:
         network: the student.

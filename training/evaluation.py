@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
+from kd_perception.label_sets import MFNET, LabelSet
 from kd_perception.metrics.boundary import BoundaryF
 from kd_perception.metrics.calibration import CalibrationBins
 from kd_perception.metrics.segmentation import ConfusionMatrix
@@ -23,7 +24,6 @@ from kd_perception.uncertainty import (
     fit_temperature,
     negative_log_likelihood,
 )
-from kd_perception.world.classes import CLASS_NAMES
 from training.data.modality import LabeledFrame, network_image
 from training.data.real_tiles import NO_TEST
 
@@ -34,8 +34,8 @@ Network = Callable[[Tensor], Tensor]
 
 FREQUENT = ('car', 'person', 'bike', 'curve')
 RARE = ('car_stop', 'guardrail', 'color_cone', 'bump')
-"""Whether a class with so few pixels is learnt at all is chance at a small budget: their mean says
-little about a method, and the mean over all classes is dominated by it."""
+"""Of MFNet. Whether a class with so few pixels is learnt at all is chance at a small budget: their
+mean says little about a method, and the mean over all classes is dominated by it."""
 
 IMAGE_SIZE = (480, 640)
 REAL_TILES_NOTE = (
@@ -49,7 +49,8 @@ class Scores(NamedTuple):
 
     Attributes:
         metrics: means as `SegmentationMetrics` defines them, `iou` and `accuracy` by class name,
-            mean IoU of the frequent and the rare classes, boundary F.
+            mean IoU of the frequent and the rare classes (None where the label set has none of
+            them), boundary F.
         logits: [N, classes] at every third cell of the logit grid, for calibration.
         labels: [N] of those cells.
     """
@@ -64,11 +65,13 @@ class Tally:
 
     Args:
         bounds_px: how far off a boundary may be, for boundary F, in pixels of the labels.
+        label_set: of the labels and of the network's classes.
     """
 
-    def __init__(self, bounds_px: tuple[int, ...] = (3,)) -> None:
-        self._confusion = ConfusionMatrix(len(CLASS_NAMES), IGNORE_INDEX)
-        self._outlines = BoundaryF(len(CLASS_NAMES), bounds_px, IGNORE_INDEX)
+    def __init__(self, bounds_px: tuple[int, ...] = (3,), label_set: LabelSet = MFNET) -> None:
+        self._label_set = label_set
+        self._confusion = ConfusionMatrix(label_set.num_classes, IGNORE_INDEX)
+        self._outlines = BoundaryF(label_set.num_classes, bounds_px, IGNORE_INDEX)
         self._cells: list[tuple[Array, Array]] = []
 
     def update(self, logits: Array, box: Letterbox, label: Array) -> None:
@@ -87,7 +90,8 @@ class Tally:
 
     def scores(self) -> Scores:
         """The scores of all frames, at least one."""
-        metrics = _metrics(self._confusion) | _boundary_metrics(self._outlines)
+        metrics = _metrics(self._confusion, self._label_set)
+        metrics |= _boundary_metrics(self._outlines, self._label_set)
         logits, labels = zip(*self._cells, strict=True)
         return Scores(metrics, np.concatenate(logits), np.concatenate(labels))
 
@@ -116,6 +120,7 @@ def score(
     name: str = 'frames',
     image_size: tuple[int, int] = IMAGE_SIZE,
     bounds_px: tuple[int, ...] = (3,),
+    label_set: LabelSet = MFNET,
 ) -> Scores:
     """Score a network on frames with labels; 255 is ignored.
 
@@ -126,8 +131,9 @@ def score(
         name: of the frames, for the progress bar.
         image_size: (height, width) of the network's input.
         bounds_px: how far off a boundary may be, for boundary F, in pixels of the labels.
+        label_set: of the labels and of the network's classes.
     """
-    tally = Tally(bounds_px)
+    tally = Tally(bounds_px, label_set)
     for k in tqdm(range(len(frames)), desc=f'score {name}', unit='frame'):
         frame = frames[k]
         tally.update(*infer(network, frame, modality, image_size), np.asarray(frame.label))
@@ -146,21 +152,21 @@ def _grid_samples(logits: Array, label: Array, box: Letterbox) -> tuple[Array, A
     return cells.reshape(len(logits[0]), -1).T, label[y[:, None], x[None]].ravel()
 
 
-def _metrics(confusion: ConfusionMatrix) -> dict[str, Any]:
+def _metrics(confusion: ConfusionMatrix, label_set: LabelSet) -> dict[str, Any]:
     computed = confusion.compute()
     report: dict[str, Any] = {
         name: _rounded(getattr(computed, name))
         for name in ('miou', 'miou_nanmean', 'macc', 'macc_nanmean', 'pixel_accuracy')
     }
     for name, values in (('iou', computed.iou), ('accuracy', computed.accuracy)):
-        report[name] = {n: _rounded(v) for n, v in zip(CLASS_NAMES, values, strict=True)}
+        report[name] = {n: _rounded(v) for n, v in zip(label_set.names, values, strict=True)}
     for group, names in (('miou_frequent', FREQUENT), ('miou_rare', RARE)):
         known = [v for n, v in report['iou'].items() if n in names and v is not None]
         report[group] = _rounded(np.mean(known)) if known else None
     return report
 
 
-def _boundary_metrics(outlines: BoundaryF) -> dict[str, Any]:
+def _boundary_metrics(outlines: BoundaryF, label_set: LabelSet) -> dict[str, Any]:
     """Boundary F by bound: over images that hold the class, and as papers have it, over all."""
     report: dict[str, Any] = {}
     for found in outlines.compute().scores:
@@ -168,7 +174,7 @@ def _boundary_metrics(outlines: BoundaryF) -> dict[str, Any]:
         report[name] = _rounded(found.mean_present)
         report[f'{name}_all_images'] = _rounded(found.mean)
         report[f'{name}_by_class'] = {
-            n: _rounded(f) for n, f in zip(CLASS_NAMES, found.f_present, strict=True)
+            n: _rounded(f) for n, f in zip(label_set.names, found.f_present, strict=True)
         }
     return report
 

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kd_perception.errors import DatasetError
+from kd_perception.label_sets import PST900
 from kd_perception.uncertainty import fit_temperature
 from kd_perception.world.classes import CLASS_NAMES
 from training.data.real_tiles import RealTile, load_real_tiles
@@ -129,6 +130,29 @@ def test_frequent_classes_are_averaged_with_what_is_wrong():
     # Of the whole: 3/8 is nothing and taken for it, 1/8 a car taken for it, 1/4 for a person.
     assert metrics['iou']['unlabeled'] == pytest.approx(3 / (3 + 1 + 2), abs=0.01)
     assert metrics['miou_rare'] is None
+
+
+def test_scores_follow_the_label_set():
+    """Three quarters of the survivor are found, and nothing else is taken for one."""
+
+    class BrightIsSurvivor(torch.nn.Module):
+        def forward(self, image):
+            logits = torch.full((1, 5, *image.shape[2:]), -50.0)
+            logits[:, 0], logits[:, 4] = 0.5 - image[:, 0], image[:, 0] - 0.5
+            return logits
+
+    label = np.zeros((240, 320), np.uint8)
+    label[:, 160:] = 4
+    bright = np.zeros(label.shape, bool)
+    bright[:, 200:] = True
+    frame = frame_of(np.where(bright, 9000, 8000).astype(np.uint16), label)
+    metrics = score(BrightIsSurvivor(), [frame], 'thermal', label_set=PST900).metrics
+    assert tuple(metrics['iou']) == PST900.names
+    assert metrics['iou']['survivor'] == pytest.approx(0.75, abs=0.01)
+    assert metrics['iou']['background'] == pytest.approx(0.8, abs=0.01)
+    assert metrics['iou']['backpack'] is None
+    assert metrics['miou'] == pytest.approx((0.75 + 0.8) / 5, abs=0.01)
+    assert metrics['miou_frequent'] is None and metrics['miou_rare'] is None
 
 
 def mislabeled(share):

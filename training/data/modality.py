@@ -34,12 +34,12 @@ FIELDS = {
 
 
 class LabeledFrame(Protocol):
-    """What a network of the nine MFNet classes learns from or is scored on.
+    """What a network learns from or is scored on.
 
-    `WorldSample`, `RealTile` and `MFNetSample` are such frames. Only what `FIELDS` names for a
-    modality must be there; the rest may be None, as the label of `BagSample` is, which a network
-    can look at but not be taught by alone. Samples of other data sets do not fit: they lack an
-    attribute, or their labels are other classes, as those of PST900 are.
+    `WorldSample`, `RealTile` and `MFNetSample` are such frames, with labels of the nine MFNet
+    classes, and `PST900Sample` with those of its own set. Only what `FIELDS` names for a modality
+    must be there; the rest may be None, as the label of `BagSample` is, which a network can look
+    at but not be taught by alone. Samples of other data sets lack an attribute.
     """
 
     @property
@@ -52,7 +52,7 @@ class LabeledFrame(Protocol):
 
     @property
     def label(self) -> Array | None:
-        """MFNet class id, uint8 [height, width], 255 where it is not known."""
+        """Class id of the set, uint8 [height, width], 255 where it is not known."""
 
 
 def check_modality(modality: str) -> None:

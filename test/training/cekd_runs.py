@@ -19,7 +19,8 @@ from training.distributed import LaunchConfig, launch
 from training.engine import LoopConfig
 from training.optimization import OptimizerConfig
 from training.recipes import cekd
-from training.recipes.cekd_config import CekdConfig, StudentConfig, TeacherConfig
+from training.recipes.cekd_config import CekdConfig
+from training.recipes.cekd_networks import StudentConfig, TeacherConfig
 from training.settings import load_config
 
 WORLD = {'height': 64, 'width': 96, 'density': 3.0}

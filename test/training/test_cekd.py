@@ -20,9 +20,10 @@ from kd_perception.errors import ConfigError
 from kd_perception.models import CENet, EKNet
 from training.distributed import launch
 from training.recipes import cekd
-from training.recipes.cekd_config import CekdConfig, StudentConfig, TeacherConfig
+from training.recipes.cekd_config import CekdConfig
 from training.recipes.cekd_data import Drawing, edge_target, student_frames, teacher_frames
 from training.recipes.cekd_losses import joint_losses, seen_by, student_losses, teacher_losses
+from training.recipes.cekd_networks import StudentConfig, TeacherConfig
 from training.recipes.cekd_report import by_temperature, table_row
 from training.settings import load_config
 

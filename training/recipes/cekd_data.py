@@ -20,7 +20,8 @@ from training.data.mfnet import MFNet
 from training.data.modality import LabeledFrame, plain_sample, training_sample
 from training.data.world import load_world
 from training.losses import edge_labels, image_edges, shrink_edges
-from training.recipes.cekd_config import CekdConfig, TeacherConfig
+from training.recipes.cekd_config import CekdConfig
+from training.recipes.cekd_networks import TeacherConfig
 
 Array = npt.NDArray[Any]
 

@@ -17,8 +17,9 @@ from training.losses import (
     feature_similarity_loss,
     soft_cross_entropy_loss,
 )
-from training.recipes.cekd_config import CekdConfig, StudentConfig
+from training.recipes.cekd_config import CekdConfig
 from training.recipes.cekd_data import edge_target
+from training.recipes.cekd_networks import StudentConfig
 
 Batch = tuple[Tensor, Tensor]
 LossTerms = dict[str, Tensor]

@@ -15,6 +15,7 @@ import cv2
 import torch
 
 from kd_perception.bundle import save_student
+from kd_perception.errors import ConfigError
 from kd_perception.models.architectures import LogitsOnly
 from training.evaluation import evaluate_student
 from training.export import student_spec
@@ -43,6 +44,14 @@ your own frames. Not for driving or safety use.
 """
 
 
+def _check_exportable(config: CekdConfig) -> None:
+    if 'validation' not in config.split_names:
+        raise ConfigError(
+            'the confidence of a bundle is fitted on a validation split, which '
+            f'{config.label_set.title} has not: train on the world, a recording or MFNet'
+        )
+
+
 def export_student(config: CekdConfig, folder: Path) -> str:
     """Write the bundle; returns its SHA-256.
 
@@ -51,8 +60,10 @@ def export_student(config: CekdConfig, folder: Path) -> str:
         folder: of the bundle.
 
     Raises:
-        ConfigError: the run is not trained, or its graph does not compute what the network does.
+        ConfigError: the run is not trained, or on a data set that no bundle can be made of, or its
+            graph does not compute what the network does.
     """
+    _check_exportable(config)
     student, step = trained_network(config, 'student')
     network = LogitsOnly(student).eval()
     onnx = checked_onnx(network, config.image_size)

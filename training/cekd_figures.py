@@ -18,7 +18,6 @@ import numpy.typing as npt
 import torch
 
 from kd_perception.errors import ConfigError
-from kd_perception.label_sets import MFNET
 from kd_perception.models import CENet, EKNet
 from training.data.modality import LabeledFrame, network_image
 from training.recipes.cekd_config import CekdConfig
@@ -68,25 +67,26 @@ def _config(run: str, seed: int, changes: Sequence[str]) -> CekdConfig:
 
 
 @torch.no_grad()
-def mask_of(network: CENet | EKNet, frame: LabeledFrame) -> Array:
+def mask_of(network: CENet | EKNet, frame: LabeledFrame, config: CekdConfig) -> Array:
     """What a network says, in colors, uint8 [height, width, 3]."""
     modality = getattr(network.config, 'modality', 'thermal')
-    image, _ = network_image(frame, modality, network.config.image_size)
+    image, _ = network_image(frame, modality, config.image_size)
     mask = network(torch.from_numpy(image)).logits[0].argmax(dim=0)
-    colors: Array = MFNET.palette[mask.byte().numpy()]
+    colors: Array = config.label_set.palette[mask.byte().numpy()]
     return colors
 
 
-def row(frame: LabeledFrame, shown: Sequence[Shown], size: tuple[int, int]) -> Array:
+def row(frame: LabeledFrame, shown: Sequence[Shown], config: CekdConfig) -> Array:
     """Color, heat, labels and what each network says, side by side, uint8 [h, w, 3] RGB."""
+    size = config.image_size
     heat, _ = network_image(frame, 'thermal', size)
     gray = (heat[0, 0, :, :, None] * 255.0).astype(np.uint8).repeat(3, axis=2)
-    colors = MFNET.palette[np.asarray(frame.label)]
+    colors = config.label_set.palette[np.asarray(frame.label)]
     tiles = [
         np.asarray(frame.rgb),
         gray,
         colors,
-        *(mask_of(each.network, frame) for each in shown),
+        *(mask_of(each.network, frame, config) for each in shown),
     ]
     width, height = size[1] * _ZOOM, size[0] * _ZOOM
     gap = np.full((height, _GAP_PX, 3), 255, np.uint8)
@@ -105,20 +105,18 @@ def header(names: Sequence[str], width: int) -> Array:
     return image
 
 
-def picture(
-    frames: Sequence[LabeledFrame], shown: Sequence[Shown], size: tuple[int, int]
-) -> Array:
+def picture(frames: Sequence[LabeledFrame], shown: Sequence[Shown], config: CekdConfig) -> Array:
     """All rows under their header, uint8 [height, width, 3] RGB.
 
     Args:
         frames: with both images and labels.
         shown: networks.
-        size: (height, width) of the networks' input.
+        config: of a run of theirs: they have one input size and one label set.
     """
     names = ['color', 'heat', 'labels', *(each.name.replace('_', ' ') for each in shown)]
-    rows = [header(names, size[1] * _ZOOM)]
+    rows = [header(names, config.image_size[1] * _ZOOM)]
     for frame in frames:
-        rows += [row(frame, shown, size)]
+        rows += [row(frame, shown, config)]
         rows += [np.full((_GAP_PX, rows[0].shape[1], 3), 255, np.uint8)]
     return np.vstack(rows[:-1])
 
@@ -134,7 +132,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     config = _config(own.networks[0].partition(':')[0], own.seed, rest)
     test = scored_splits(config, names=('test',))['test']
     shown = load_shown(own.networks, own.seed, rest)
-    image = picture([test[k] for k in own.frames], shown, config.image_size)
+    image = picture([test[k] for k in own.frames], shown, config)
     own.file.parent.mkdir(parents=True, exist_ok=True)
     cv2.imwrite(str(own.file), image[..., ::-1])
 

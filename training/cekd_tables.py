@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 
 from kd_perception.markdown import replace_section, table
-from kd_perception.world.classes import CLASS_NAMES
 from training.records import read_record
 
 Record = dict[str, Any]
@@ -101,18 +100,26 @@ def means_table(runs: Runs, names: Sequence[str], role: str, *, against: str) ->
 
 def classes_table(runs: Runs, names: Sequence[str], role: str) -> str:
     """Intersection over union by class on the test split."""
+    classes = class_names(runs, names, role)
     body = [
         [
             f'`{name}`',
             *(
                 spread([metric(r, role, 'test', 'iou', c) for r in runs[name].values()])
-                for c in CLASS_NAMES
+                for c in classes
             ),
         ]
         for name in names
         if name in runs
     ]
-    return table(['run', *CLASS_NAMES], body, right=True)
+    return table(['run', *classes], body, right=True)
+
+
+def class_names(runs: Runs, names: Sequence[str], role: str) -> tuple[str, ...]:
+    """The classes that some runs were scored on, in the order of their label set."""
+    records = [record for name in names for record in runs.get(name, {}).values()]
+    reports = [record['metrics'].get(role, {}).get('test', {}) for record in records]
+    return tuple(dict.fromkeys(name for report in reports for name in report.get('iou', {})))
 
 
 def section(runs: Runs, names: Sequence[str], *, against: str = 'full') -> str:

@@ -84,9 +84,9 @@ def _samples(frames):
 
 
 def test_class_shares_are_those_of_the_labels_that_may_be_seen(config):
-    shares = teacher_frames(config).class_shares()
+    shares = teacher_frames(config).class_shares(9)
     assert sum(shares) == pytest.approx(1.0) and shares[0] > 0.3
-    all_labels = teacher_frames(replace(config, labeled=12)).class_shares()
+    all_labels = teacher_frames(replace(config, labeled=12)).class_shares(9)
     assert shares != all_labels
 
 
@@ -262,6 +262,15 @@ def test_runs_that_need_the_same_teacher_share_it(config):
         assert changed.teacher_folder != config.teacher_folder
 
 
+def test_settings_that_came_later_leave_fingerprints_of_older_runs_alone():
+    older = CekdConfig()
+    assert older.fingerprint().startswith('47116dff3be3b7d9baaafeffba5d1dedafea1d00')
+    assert older.teacher_fingerprint().startswith('f389e26e032527f9c371d225d22625372b334242')
+    other_set = replace(older, pst900='folder')
+    assert other_set.fingerprint() != older.fingerprint()
+    assert other_set.teacher_fingerprint() != older.teacher_fingerprint()
+
+
 def test_a_run_writes_its_record_and_its_rows(tmp_path, world_cache, capsys, monkeypatch):
     config = tiny_run(tmp_path, world_cache, presets=('night',), preset_count=2)
     monkeypatch.setattr(cekd, 'load_config', lambda kind, arguments: config)
@@ -324,6 +333,7 @@ def test_hot_and_cold_classes():
         {'stage': 'both'},
         {'labeled': 0},
         {'image_size': (60, 96)},
+        {'mfnet': 'one', 'pst900': 'other'},
         {'teacher': {'edges': 'gt'}},
         {'teacher': {'edges': 'image', 'modality': 'thermal'}},
         {'student': {'target': 'labels'}},

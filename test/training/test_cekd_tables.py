@@ -9,6 +9,7 @@ import pytest
 
 from training.cekd_tables import (
     TABLES,
+    classes_table,
     compression_table,
     main,
     means_table,
@@ -40,6 +41,14 @@ def test_mean_spread_and_gain_seed_by_seed(results):
     full, soft = text.splitlines()[2:]
     assert full.startswith('| `full` | 2 | 31.0 ± 1.4 |') and full.endswith('|  |')
     assert soft.startswith('| `soft` | 2 | 29.0 ± 2.8 |') and soft.endswith('| -2.0 ± 1.4 |')
+
+
+def test_classes_are_those_that_were_scored(results):
+    head, _, full, kdnet = classes_table(
+        read_runs(results), ('full', 'kdnet', 'absent'), 'student'
+    ).splitlines()
+    assert head == '| run | car | bump |'
+    assert (full, kdnet) == ('| `full` | 31.0 ± 1.4 | - |', '| `kdnet` | 25.0 | - |')
 
 
 def test_what_is_not_known_is_a_dash():

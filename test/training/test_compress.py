@@ -124,6 +124,13 @@ def test_a_teacher_for_another_size_is_refused(config, fabric):
         compress.load_teacher(config, fabric)
 
 
+def test_a_teacher_of_other_classes_is_refused(shared, tmp_path, fabric):
+    path = tmp_path / 'pst900.yaml'
+    path.write_text(shared[2].read_text().replace("pst900: ''", 'pst900: folder'))
+    with pytest.raises(ConfigError, match='classes of MFNet, got PST900'):
+        compress.load_teacher(tiny_run(tmp_path, shared[1], path), fabric)
+
+
 def test_six_and_six_steps_equal_twelve(config, fabric, tmp_path):
     twelve = replace(config, loop=replace(LOOP, steps=12, checkpoint_steps=6))
     whole = compress.train(twelve, fabric)

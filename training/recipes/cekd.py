@@ -48,7 +48,7 @@ from training.optimization import OptimizerConfig
 from training.recipes.cekd_config import CekdConfig
 from training.recipes.cekd_data import Drawing, student_frames, teacher_frames
 from training.recipes.cekd_losses import Both, joint_losses, student_losses, teacher_losses
-from training.recipes.cekd_report import evaluate, scored_splits, show, table_row
+from training.recipes.cekd_report import evaluate, scored_splits, show, shown_frames, table_row
 from training.records import versions, write_record
 from training.settings import load_config, plain
 
@@ -57,7 +57,8 @@ def class_weight(config: CekdConfig, fabric: Fabric) -> Tensor | None:
     """Weights of the classes on the device; None where all weigh the same."""
     if not config.class_weighted:
         return None
-    return class_weights(np.array(teacher_frames(config).class_shares())).to(fabric.device)
+    shares = teacher_frames(config).class_shares(config.label_set.num_classes)
+    return class_weights(np.array(shares)).to(fabric.device)
 
 
 def train(
@@ -108,11 +109,11 @@ def _settings(config: CekdConfig, stage: str) -> tuple[LoopConfig, OptimizerConf
 
 
 def _pictures(config: CekdConfig, stage: str) -> Callable[[nn.Module], dict[str, Any]] | None:
-    """Pictures of a few frames of the validation split; none of both networks at once."""
+    """Pictures of a few frames; none of both networks at once."""
     if stage == 'joint':
         return None
-    frames = scored_splits(config, names=('validation',))['validation']
-    return lambda network: show(network, frames, config.image_size)
+    frames = shown_frames(config)
+    return lambda network: show(network, frames, config)
 
 
 def trained_teacher(config: CekdConfig, fabric: Fabric) -> CENet:
@@ -195,6 +196,10 @@ def networks(config: CekdConfig, fabric: Fabric) -> dict[str, CENet | EKNet]:
     return found
 
 
+def _frame_keys(config: CekdConfig) -> dict[str, str]:
+    return {k: v.key() for k, v in config.splits().items()} if config.rendered else {}
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Train one seed and write its record."""
     config = load_config(CekdConfig, arguments)
@@ -210,9 +215,9 @@ def main(arguments: list[str] | None = None) -> None:
         'recipe': 'cekd',
         'name': config.name,
         'seed': config.seed,
-        'trained_on': 'real' if config.mfnet else 'synthetic',
+        'trained_on': 'synthetic' if config.rendered else 'real',
         'metrics': metrics,
-        'frame_keys': {} if config.mfnet else {k: v.key() for k, v in config.splits().items()},
+        'frame_keys': _frame_keys(config),
         'versions': versions(),
         'config': plain(config),
     }

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from kd_perception.errors import ConfigError
+from kd_perception.label_sets import MFNET, PST900, LabelSet
 from kd_perception.models import CENetConfig, EKNetConfig
 from training.data.augmentation import AugmentationConfig, JointConfig
 from training.data.modality import FIELDS
@@ -36,13 +37,15 @@ class CekdConfig:
         labeled: how many of the training frames have labels, the first ones; the teacher learns
             from them. The student sees the images of all frames.
         train: frames.
-        validation: frames that nothing is chosen by yet but the temperature of a bundle.
+        validation: frames that nothing is chosen by yet but the temperature of a bundle; PST900
+            has none.
         test: frames that choose nothing.
         presets: worlds that the student is also scored on.
         preset_count: frames of each of them.
         bag: recording whose pairs of images the student learns from, in place of `train`; none
             if empty.
         mfnet: folder of MFNet, in place of the world; none if empty.
+        pst900: folder of PST900, in place of the world; none if empty.
         random_cameras: training frames are changed as other cameras might show them; else only
             the view is random.
         augmentation: of training frames; the view's size follows from `image_size`.
@@ -68,6 +71,7 @@ class CekdConfig:
     preset_count: int = 100
     bag: str = ''
     mfnet: str = ''
+    pst900: str = ''
     random_cameras: bool = True
     augmentation: AugmentationConfig = field(default_factory=AugmentationConfig)
     teacher: TeacherConfig = field(default_factory=TeacherConfig)
@@ -78,11 +82,16 @@ class CekdConfig:
     results: Path = Path('results/cekd')
 
     def __post_init__(self) -> None:
-        """Check the stage, and let splits and views be of one kind and size."""
+        """Check the stage and the data, and let splits and views be of one kind and size."""
         if self.stage not in STAGES:
             raise ConfigError(f'stage must be one of {list(STAGES)}, got {self.stage!r}')
         if self.labeled < 1:
             raise ConfigError(f'labeled must be >= 1, got {self.labeled}')
+        if self.mfnet and self.pst900:
+            raise ConfigError(
+                'a run learns from one data set: one of mfnet and pst900 must be empty, got '
+                f'{self.mfnet!r} and {self.pst900!r}'
+            )
         for name in ('train', 'validation', 'test'):
             split = replace(getattr(self, name), fields=FIELDS['rgbt'])
             object.__setattr__(self, name, split)
@@ -98,6 +107,7 @@ class CekdConfig:
         return CENetConfig.preset(
             self.teacher.network,
             image_size=self.image_size,
+            out_channels=self.label_set.num_classes,
             nonnegative_logits=self.nonnegative_logits,
             modality=self.teacher.modality,
             edge_stage=None if self.teacher.edges == 'none' else self.teacher.edge_stage,
@@ -108,10 +118,28 @@ class CekdConfig:
         return EKNetConfig.preset(
             self.student.network,
             image_size=self.image_size,
+            out_channels=self.label_set.num_classes,
             nonnegative_logits=self.nonnegative_logits,
             enhancement=self.student.enhancement,
             enhancement_offset=self.student.enhancement_offset,
         )
+
+    @property
+    def label_set(self) -> LabelSet:
+        """What the numbers of the labels mean; networks, scores and pictures follow it."""
+        return PST900 if self.pst900 else MFNET
+
+    @property
+    def rendered(self) -> bool:
+        """Whether frames are those of the world, not of a data set on disk."""
+        return not (self.mfnet or self.pst900)
+
+    @property
+    def split_names(self) -> tuple[str, ...]:
+        """All splits that the run learns from or is scored on."""
+        if self.rendered:
+            return tuple(self.splits())
+        return ('train', 'test') if self.pst900 else ('train', 'validation', 'test')
 
     def preset_splits(self) -> dict[str, WorldSplit]:
         """What is scored beside the test split: its world under other presets."""
@@ -133,6 +161,9 @@ class CekdConfig:
     def _teaching_values(self) -> dict[str, Any]:
         """What weights depend on: neither where a run trains nor what it is scored on."""
         values = {k: v for k, v in plain(self).items() if k not in _TEACHES_NOTHING}
+        # This is younger than recorded runs, whose fingerprints must stay as they were.
+        if not self.pst900:
+            del values['pst900']
         return {**values, 'launch': self.launch.bfloat16}
 
     @property
@@ -157,7 +188,7 @@ _TEACHES_NOTHING = (
 )
 _TEACHES = (
     *('seed', 'image_size', 'class_weighted', 'nonnegative_logits', 'labeled'),
-    *('train', 'mfnet', 'random_cameras', 'augmentation', 'teacher', 'launch'),
+    *('train', 'mfnet', 'pst900', 'random_cameras', 'augmentation', 'teacher', 'launch'),
 )
 
 

@@ -14,10 +14,10 @@ import torch
 from torch import Tensor
 
 from kd_perception.uncertainty import IGNORE_INDEX
-from kd_perception.world.classes import CLASS_NAMES
 from training.data.bag import BagPairsConfig, load_bag
 from training.data.mfnet import MFNet
 from training.data.modality import LabeledFrame, plain_sample, training_sample
+from training.data.pst900 import PST900
 from training.data.world import load_world
 from training.losses import edge_labels, image_edges, shrink_edges
 from training.recipes.cekd_config import CekdConfig
@@ -26,6 +26,7 @@ from training.recipes.cekd_networks import TeacherConfig
 Array = npt.NDArray[Any]
 
 _SHARE_STRIDE = 7
+_MFNET_LISTS = {'train': 'train', 'validation': 'val', 'test': 'test'}
 
 
 @dataclass(frozen=True)
@@ -74,23 +75,34 @@ class Frames(NamedTuple):
             image, label = plain_sample(frame, 'rgbt', rng, config.augmentation.view)
         return image.astype(np.float32), label.astype(np.int64)
 
-    def class_shares(self) -> list[float]:
+    def class_shares(self, num_classes: int) -> list[float]:
         """Share of pixels per class in the labels that may be seen."""
-        counts = np.zeros(len(CLASS_NAMES))
+        counts = np.zeros(num_classes)
         for index in range(self.labeled):
             label = np.asarray(self.frames[index].label)[::_SHARE_STRIDE, ::_SHARE_STRIDE]
             known = label[label != IGNORE_INDEX].ravel()
-            counts += np.bincount(known, minlength=len(CLASS_NAMES))
+            counts += np.bincount(known, minlength=num_classes)
         shares: list[float] = (counts / counts.sum()).tolist()
         return shares
 
 
+def split_frames(config: CekdConfig, name: str) -> Sequence[LabeledFrame]:
+    """All frames of a split, rendered if they are not there yet.
+
+    Args:
+        config: of the run.
+        name: one of `config.split_names`.
+    """
+    if config.mfnet:
+        return MFNet(config.mfnet, _MFNET_LISTS[name])
+    if config.pst900:
+        return PST900(config.pst900, name)
+    return load_world(config.splits()[name], config.cache)
+
+
 def teacher_frames(config: CekdConfig) -> Frames:
     """What the teacher learns from, and the student where it has no recording of its own."""
-    if config.mfnet:
-        frames: Sequence[LabeledFrame] = MFNet(config.mfnet, 'train')
-    else:
-        frames = load_world(config.train, config.cache)
+    frames = split_frames(config, 'train')
     return Frames(frames, min(config.labeled, len(frames)))
 
 

@@ -11,24 +11,21 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from kd_perception.label_sets import MFNET
+from kd_perception.label_sets import LabelSet
 from kd_perception.models import CENet, EKNet
-from kd_perception.models.architectures import LogitsOnly
-from kd_perception.world.classes import CLASS_NAMES
 from training.boundary_contrast import BoundaryContrast
-from training.data.mfnet import MFNet
 from training.data.modality import LabeledFrame, network_image
 from training.data.real_tiles import load_real_tiles
-from training.data.world import load_world
 from training.evaluation import REAL_TILES_NOTE, score
 from training.recipes.cekd_config import CekdConfig
+from training.recipes.cekd_data import split_frames
 
 Array = npt.NDArray[Any]
 
 BOUNDS_PX = (1, 2, 3, 5)
 HOT = ('car', 'person')
 COLD = ('bike', 'curve', 'car_stop', 'guardrail', 'color_cone', 'bump')
-"""What gives off heat, and what has the temperature of its surroundings."""
+"""What gives off heat, and what has the temperature of its surroundings, among MFNet's classes."""
 
 Splits = dict[str, Sequence[LabeledFrame]]
 
@@ -42,19 +39,18 @@ def scored_splits(config: CekdConfig, names: Sequence[str] = ()) -> Splits:
         config: of the run.
         names: of those that are wanted; all if empty.
     """
-    if config.mfnet:
-        lists = {'validation': 'val', 'test': 'test'}
-        splits: Splits = {
-            name: MFNet(config.mfnet, split) for name, split in _wanted(lists, names)
-        }
+    scored = [name for name in config.split_names if name != 'train']
+    splits: Splits = {
+        name: split_frames(config, name) for name in scored if not names or name in names
+    }
+    if names or not config.rendered:
         return splits
-    worlds = {name: split for name, split in config.splits().items() if name != 'train'}
-    splits = {name: load_world(split, config.cache) for name, split in _wanted(worlds, names)}
-    return splits if names else splits | {'real_tiles': load_real_tiles()}
+    return splits | {'real_tiles': load_real_tiles()}
 
 
-def _wanted(splits: Mapping[str, Any], names: Sequence[str]) -> list[tuple[str, Any]]:
-    return [(name, split) for name, split in splits.items() if not names or name in names]
+def shown_frames(config: CekdConfig) -> Sequence[LabeledFrame]:
+    """Frames for pictures while a network learns; of the training split where no other is left."""
+    return split_frames(config, 'validation' if 'validation' in config.split_names else 'train')
 
 
 def evaluate(
@@ -68,46 +64,53 @@ def evaluate(
         splits: as `scored_splits` gives them.
     """
     modality = getattr(network.config, 'modality', 'thermal')
-    tested = LogitsOnly(network.eval()).cpu()
+    network.eval().cpu()
     report: dict[str, Any] = {}
     for name, frames in splits.items():
         if not len(frames):
             continue
         found = score(
-            tested, frames, modality, name=f'{modality} {name}', image_size=config.image_size,
-            bounds_px=BOUNDS_PX,
+            lambda image: network(image).logits, frames, modality, name=f'{modality} {name}',
+            image_size=config.image_size, bounds_px=BOUNDS_PX, label_set=config.label_set,
         )  # fmt: skip
         report[name] = found.metrics | by_temperature(found.metrics['iou'])
     if 'real_tiles' in report:
         report['real_tiles']['note'] = REAL_TILES_NOTE
     if isinstance(network, EKNet) and network.enhancement is not None:
-        report['enhancement'] = enhancement_report(network, splits['test'])
+        report['enhancement'] = enhancement_report(network, splits['test'], config.label_set)
     return report
 
 
 def by_temperature(iou: Mapping[str, float | None]) -> dict[str, float | None]:
-    """Mean IoU of the hot and of the cold classes; None where no class of a group is known."""
+    """Mean IoU of the hot and of the cold classes; None where no class of a group is known.
+
+    Args:
+        iou: by class name; a label set may lack classes.
+    """
     means: dict[str, float | None] = {}
     for group, names in (('miou_hot', HOT), ('miou_cold', COLD)):
-        known = [value for name in names if (value := iou[name]) is not None]
+        known = [value for name in names if (value := iou.get(name)) is not None]
         means[group] = round(float(np.mean(known)), 4) if known else None
     return means
 
 
 @torch.no_grad()
-def enhancement_report(network: EKNet, frames: Sequence[LabeledFrame]) -> dict[str, Any]:
+def enhancement_report(
+    network: EKNet, frames: Sequence[LabeledFrame], label_set: LabelSet
+) -> dict[str, Any]:
     """The exponents that a student chooses, and what they do to contrast at outlines.
 
     Args:
         network: with enhancement.
         frames: with labels.
+        label_set: of these.
 
     Returns:
         `exponent` (mean, least, most) and `contrast_ratio` (after over before) by class.
     """
     assert network.enhancement is not None
     network.eval()
-    before, after = (BoundaryContrast(len(CLASS_NAMES)) for _ in range(2))
+    before, after = (BoundaryContrast(label_set.num_classes) for _ in range(2))
     exponents = []
     for index in range(len(frames)):
         frame = frames[index]
@@ -129,22 +132,21 @@ def enhancement_report(network: EKNet, frames: Sequence[LabeledFrame]) -> dict[s
         },
         'contrast_ratio': {
             name: round(float(ratio), 4) if np.isfinite(ratio) else None
-            for name, ratio in zip(CLASS_NAMES, ratios, strict=True)
+            for name, ratio in zip(label_set.names, ratios, strict=True)
         },
     }
 
 
 @torch.no_grad()
-def show(
-    network: Any, frames: Sequence[LabeledFrame], image_size: tuple[int, int]
-) -> dict[str, Array]:
+def show(network: Any, frames: Sequence[LabeledFrame], config: CekdConfig) -> dict[str, Array]:
     """Some frames as pictures: heat, labels, what the network says; uint8 [height, 3 width, 3].
 
     Args:
         network: `CENet` or `EKNet`, in eval mode.
         frames: with labels; the first ones are shown.
-        image_size: (height, width) of the network's input.
+        config: of the run.
     """
+    image_size, palette = config.image_size, config.label_set.palette
     modality = getattr(network.config, 'modality', 'thermal')
     device = next(network.parameters()).device
     pictures = {}
@@ -157,7 +159,7 @@ def show(
             np.asarray(frame.label), image_size[::-1], interpolation=cv2.INTER_NEAREST_EXACT
         )
         gray = (heat[0, 0, :, :, None] * 255.0).astype(np.uint8).repeat(3, axis=2)
-        colors = (MFNET.palette[part] for part in (label, mask.byte().cpu().numpy()))
+        colors = (palette[part] for part in (label, mask.byte().cpu().numpy()))
         pictures[f'frame {index}'] = np.concatenate([gray, *colors], axis=1)
     return pictures
 

@@ -35,6 +35,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from kd_perception.errors import ConfigError
+from kd_perception.label_sets import MFNET
 from kd_perception.models import RepUNet, RepUNetConfig
 from training.checkpointing import averaged_weights
 from training.data.real_tiles import load_real_tiles
@@ -87,11 +88,14 @@ def load_teacher(config: CompressConfig, fabric: Fabric) -> Teacher | None:
     """The teacher, from a batch [batch, channels, height, width] to its logits of that size.
 
     Raises:
-        ConfigError: it is not trained to its end, or was built for images of another size.
+        ConfigError: it is not trained to its end, or was built for images of another size or for
+            the classes of another label set.
     """
     if not config.teacher.config:
         return None
     source = config.teacher.run()
+    if source.label_set is not MFNET:
+        raise ConfigError(f'the teacher must know classes of MFNet, got {source.label_set.title}')
     view = config.augmentation.view
     if source.image_size != (view.height, view.width):
         raise ConfigError(

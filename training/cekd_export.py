@@ -45,6 +45,11 @@ your own frames. Not for driving or safety use.
 
 
 def _check_exportable(config: CekdConfig) -> None:
+    if config.student.architecture != 'eknet':
+        raise ConfigError(
+            'a bundle must be of eknet, which the robot can build; the student of this run is '
+            f'{config.student.architecture}, which is there to be compared with'
+        )
     if 'validation' not in config.split_names:
         raise ConfigError(
             'the confidence of a bundle is fitted on a validation split, which '
@@ -60,8 +65,8 @@ def export_student(config: CekdConfig, folder: Path) -> str:
         folder: of the bundle.
 
     Raises:
-        ConfigError: the run is not trained, or on a data set that no bundle can be made of, or its
-            graph does not compute what the network does.
+        ConfigError: the run is not trained, its network or its data set is one that no bundle can
+            be made of, or its graph does not compute what the network does.
     """
     _check_exportable(config)
     student, step = trained_network(config, 'student')

@@ -18,9 +18,10 @@ import numpy.typing as npt
 import torch
 
 from kd_perception.errors import ConfigError
-from kd_perception.models import CENet, EKNet
+from kd_perception.models import CENet
 from training.data.modality import LabeledFrame, network_image
 from training.recipes.cekd_config import CekdConfig
+from training.recipes.cekd_networks import Student
 from training.recipes.cekd_report import scored_splits
 from training.recipes.cekd_trained import ROLES, trained_network
 from training.settings import load_config
@@ -37,7 +38,7 @@ class Shown(NamedTuple):
     """A network with the name of its column."""
 
     name: str
-    network: CENet | EKNet
+    network: CENet | Student
 
 
 def load_shown(names: Sequence[str], seed: int, changes: Sequence[str] = ()) -> list[Shown]:
@@ -67,7 +68,7 @@ def _config(run: str, seed: int, changes: Sequence[str]) -> CekdConfig:
 
 
 @torch.no_grad()
-def mask_of(network: CENet | EKNet, frame: LabeledFrame, config: CekdConfig) -> Array:
+def mask_of(network: CENet | Student, frame: LabeledFrame, config: CekdConfig) -> Array:
     """What a network says, in colors, uint8 [height, width, 3]."""
     modality = getattr(network.config, 'modality', 'thermal')
     image, _ = network_image(frame, modality, config.image_size)

@@ -27,6 +27,7 @@ TABLES = {
               'image_edges'),
     'regimes': ('full', 'labels_and_teacher', 'all_labels', 'all_labels_teacher',
                 'all_labels_terms', 'all_labels_both', 'all_labels_joint'),
+    'baselines': ('few_labels', 'unet_few', 'mfnet_few', 'full', 'all_labels', 'unet', 'mfnet'),
     'relu': ('full', 'relu'),
     'enhancement': ('kdnet', 'offset1', 'offset15', 'full', 'offset3', 'raw', 'two_sided'),
 }  # fmt: skip

@@ -48,6 +48,7 @@ from training.optimization import OptimizerConfig
 from training.recipes.cekd_config import CekdConfig
 from training.recipes.cekd_data import Drawing, student_frames, teacher_frames
 from training.recipes.cekd_losses import Both, joint_losses, student_losses, teacher_losses
+from training.recipes.cekd_networks import Student, new_student
 from training.recipes.cekd_report import evaluate, scored_splits, show, shown_frames, table_row
 from training.records import versions, write_record
 from training.settings import load_config, plain
@@ -133,11 +134,12 @@ def trained_teacher(config: CekdConfig, fabric: Fabric) -> CENet:
     return _tested(run, fabric)
 
 
-def trained_student(config: CekdConfig, fabric: Fabric, teacher: CENet | None) -> EKNet:
+def trained_student(config: CekdConfig, fabric: Fabric, teacher: CENet | None) -> Student:
     """The student of a run in eval mode."""
     torch.manual_seed(config.seed)
-    network = EKNet(config.student_network())
+    network = new_student(config.student_network())
     if config.student.weights_file:
+        assert isinstance(network, EKNet)
         network.load_imagenet_weights(Path(config.student.weights_file))
     weight = class_weight(config, fabric)
 
@@ -159,10 +161,10 @@ def trained_student(config: CekdConfig, fabric: Fabric, teacher: CENet | None) -
     return _tested(run, fabric)
 
 
-def trained_together(config: CekdConfig, fabric: Fabric) -> tuple[CENet, EKNet]:
+def trained_together(config: CekdConfig, fabric: Fabric) -> tuple[CENet, Student]:
     """Teacher and student of a joint run, on frames with labels, in eval mode."""
     torch.manual_seed(config.seed)
-    both = Both(CENet(config.teacher_network()), EKNet(config.student_network()))
+    both = Both(CENet(config.teacher_network()), new_student(config.student_network()))
     weight = class_weight(config, fabric)
     run = train(
         both,
@@ -181,12 +183,12 @@ def _tested(run: Run, fabric: Fabric) -> Any:
     return network.to(fabric.device).eval().requires_grad_(False)
 
 
-def networks(config: CekdConfig, fabric: Fabric) -> dict[str, CENet | EKNet]:
+def networks(config: CekdConfig, fabric: Fabric) -> dict[str, CENet | Student]:
     """All networks of a run by role, trained."""
     if config.stage == 'joint':
         teacher, student = trained_together(config, fabric)
         return {'teacher': teacher, 'student': student}
-    found: dict[str, CENet | EKNet] = {}
+    found: dict[str, CENet | Student] = {}
     teacher_needed = config.stage == 'teacher' or config.student.needs_teacher
     own = trained_teacher(config, fabric) if teacher_needed else None
     if own is not None:

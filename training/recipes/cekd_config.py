@@ -12,11 +12,12 @@ from typing import Any
 from kd_perception.errors import ConfigError
 from kd_perception.label_sets import MFNET, PST900, LabelSet
 from kd_perception.models import CENetConfig, EKNetConfig
+from training.baseline_networks import MFNetConfig, UNetConfig
 from training.data.augmentation import AugmentationConfig, JointConfig
 from training.data.modality import FIELDS
 from training.data.world import WorldSplit, preset_splits
 from training.distributed import LaunchConfig
-from training.recipes.cekd_networks import StudentConfig, TeacherConfig
+from training.recipes.cekd_networks import StudentConfig, StudentSizes, TeacherConfig
 from training.settings import plain
 
 STAGES = ('teacher', 'student', 'joint')
@@ -33,7 +34,7 @@ class CekdConfig:
         image_size: (height, width) of both networks.
         class_weighted: rare classes weigh more in cross-entropy against labels; the paper has
             plain ones.
-        nonnegative_logits: decoders end with ReLU, as in the paper.
+        nonnegative_logits: decoders of CENet and EKNet end with ReLU, as in the paper.
         labeled: how many of the training frames have labels, the first ones; the teacher learns
             from them. The student sees the images of all frames.
         train: frames.
@@ -113,15 +114,20 @@ class CekdConfig:
             edge_stage=None if self.teacher.edges == 'none' else self.teacher.edge_stage,
         )
 
-    def student_network(self) -> EKNetConfig:
+    def student_network(self) -> StudentSizes:
         """Sizes of the student."""
+        own, classes = self.student, self.label_set.num_classes
+        if own.architecture == 'unet':
+            return UNetConfig.preset(own.network, out_channels=classes)
+        if own.architecture == 'mfnet':
+            return MFNetConfig.preset(own.network, out_channels=classes)
         return EKNetConfig.preset(
-            self.student.network,
+            own.network,
             image_size=self.image_size,
-            out_channels=self.label_set.num_classes,
+            out_channels=classes,
             nonnegative_logits=self.nonnegative_logits,
-            enhancement=self.student.enhancement,
-            enhancement_offset=self.student.enhancement_offset,
+            enhancement=own.enhancement,
+            enhancement_offset=own.enhancement_offset,
         )
 
     @property
@@ -161,9 +167,11 @@ class CekdConfig:
     def _teaching_values(self) -> dict[str, Any]:
         """What weights depend on: neither where a run trains nor what it is scored on."""
         values = {k: v for k, v in plain(self).items() if k not in _TEACHES_NOTHING}
-        # This is younger than recorded runs, whose fingerprints must stay as they were.
+        # These are younger than recorded runs, whose fingerprints must stay as they were.
         if not self.pst900:
             del values['pst900']
+        if self.student.architecture == 'eknet':
+            del values['student']['architecture']
         return {**values, 'launch': self.launch.bfloat16}
 
     @property

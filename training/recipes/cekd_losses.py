@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from kd_perception.models import CENet, CENetOutput, EKNet
+from kd_perception.models import CENet, CENetOutput
 from training.losses import (
     balanced_edge_loss,
     cross_entropy_loss,
@@ -19,7 +19,7 @@ from training.losses import (
 )
 from training.recipes.cekd_config import CekdConfig
 from training.recipes.cekd_data import edge_target
-from training.recipes.cekd_networks import StudentConfig
+from training.recipes.cekd_networks import Student, StudentConfig
 
 Batch = tuple[Tensor, Tensor]
 LossTerms = dict[str, Tensor]
@@ -113,7 +113,7 @@ def _imitation(student: Any, taught: CENetOutput, own: StudentConfig) -> LossTer
 class Both(nn.Module):
     """Teacher and student in one module, for training both at once."""
 
-    def __init__(self, teacher: CENet, student: EKNet) -> None:
+    def __init__(self, teacher: CENet, student: Student) -> None:
         super().__init__()
         self.teacher, self.student = teacher, student
 

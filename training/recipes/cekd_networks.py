@@ -6,12 +6,20 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 
 from kd_perception.errors import ConfigError
+from kd_perception.models import EKNet, EKNetConfig
+from training.baseline_networks import MFNetConfig, ThermalMFNet, UNet, UNetConfig
 from training.data.modality import check_modality
 from training.engine import LoopConfig
 from training.optimization import OptimizerConfig
 
 EDGES = ('label', 'image', 'none')
 TARGETS = ('teacher', 'label', 'both', 'none')
+ARCHITECTURES = ('eknet', 'unet', 'mfnet')
+
+Student = EKNet | UNet | ThermalMFNet
+StudentSizes = EKNetConfig | UNetConfig | MFNetConfig
+
+_OF_EKNET = ('similarity_weight', 'edge_hint_weight', 'weights_file')
 
 
 @dataclass(frozen=True)
@@ -59,7 +67,9 @@ class StudentConfig:
     """The network that sees heat alone, and the weight of each term that it learns from.
 
     Args:
-        network: preset of `EKNetConfig`.
+        architecture: `eknet` (the paper), or `unet` or `mfnet` to compare with; these have neither
+            an enhancement nor the features that similarity and edge hint look at.
+        network: preset of `EKNetConfig`, `UNetConfig` or `MFNetConfig`.
         enhancement: `raw` (EKNet as in the paper), `softplus`, `two_sided`, or `none` (KDNet).
         enhancement_offset: lambda of the enhancement.
         target: of the segmentation term: the largest score of the `teacher` (the paper), the
@@ -74,6 +84,7 @@ class StudentConfig:
         optimizer: how.
     """
 
+    architecture: str = 'eknet'
     network: str = 'tiny'
     enhancement: str = 'softplus'
     enhancement_offset: float = 2.0
@@ -88,15 +99,34 @@ class StudentConfig:
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
 
     def __post_init__(self) -> None:
-        """Check the target and the weights."""
+        """Check the architecture, the target and the weights."""
+        if self.architecture not in ARCHITECTURES:
+            raise ConfigError(
+                f'architecture must be one of {list(ARCHITECTURES)}, got {self.architecture!r}'
+            )
         if self.target not in TARGETS:
             raise ConfigError(f'target must be one of {list(TARGETS)}, got {self.target!r}')
         weights = [v for k, v in asdict(self).items() if k.endswith('_weight')]
         if min(weights) < 0 or (self.target == 'none' and not any(weights[1:])):
             raise ConfigError(f'weights must be >= 0 and some term must be left, got {weights}')
+        unfit = [name for name in _OF_EKNET if getattr(self, name)]
+        if unfit and self.architecture != 'eknet':
+            raise ConfigError(
+                f'{", ".join(unfit)} must be 0 or empty with architecture {self.architecture!r}: '
+                'only eknet has the features and the encoder that they need'
+            )
 
     @property
     def needs_teacher(self) -> bool:
         """Whether any term looks at a teacher."""
         weights = (self.similarity_weight, self.edge_hint_weight, self.soft_weight)
         return self.target in ('teacher', 'both') or any(weights)
+
+
+def new_student(sizes: StudentSizes) -> Student:
+    """A student of these sizes with its first weights."""
+    if isinstance(sizes, UNetConfig):
+        return UNet(sizes)
+    if isinstance(sizes, MFNetConfig):
+        return ThermalMFNet(sizes)
+    return EKNet(sizes)

@@ -19,6 +19,7 @@ from training.data.real_tiles import load_real_tiles
 from training.evaluation import REAL_TILES_NOTE, score
 from training.recipes.cekd_config import CekdConfig
 from training.recipes.cekd_data import split_frames
+from training.recipes.cekd_networks import Student
 
 Array = npt.NDArray[Any]
 
@@ -54,7 +55,7 @@ def shown_frames(config: CekdConfig) -> Sequence[LabeledFrame]:
 
 
 def evaluate(
-    network: CENet | EKNet, config: CekdConfig, splits: Mapping[str, Any]
+    network: CENet | Student, config: CekdConfig, splits: Mapping[str, Any]
 ) -> dict[str, Any]:
     """Metrics of a network on all splits.
 
@@ -142,7 +143,7 @@ def show(network: Any, frames: Sequence[LabeledFrame], config: CekdConfig) -> di
     """Some frames as pictures: heat, labels, what the network says; uint8 [height, 3 width, 3].
 
     Args:
-        network: `CENet` or `EKNet`, in eval mode.
+        network: `CENet` or a student, in eval mode.
         frames: with labels; the first ones are shown.
         config: of the run.
     """

@@ -7,14 +7,15 @@ from pathlib import Path
 from typing import Any
 
 from kd_perception.errors import ConfigError
-from kd_perception.models import CENet, EKNet
+from kd_perception.models import CENet
 from training.checkpointing import load_checkpoint
 from training.recipes.cekd_config import CekdConfig
+from training.recipes.cekd_networks import Student, new_student
 
 ROLES = ('teacher', 'student')
 
 
-def trained_network(config: CekdConfig, role: str) -> tuple[CENet | EKNet, int]:
+def trained_network(config: CekdConfig, role: str) -> tuple[CENet | Student, int]:
     """A network of the latest checkpoint in eval mode, and its step.
 
     Args:
@@ -32,11 +33,11 @@ def trained_network(config: CekdConfig, role: str) -> tuple[CENet | EKNet, int]:
     if joint:
         prefix = f'{role}.'
         weights = {k.removeprefix(prefix): v for k, v in weights.items() if k.startswith(prefix)}
-    network: CENet | EKNet
+    network: CENet | Student
     if role == 'teacher':
         network = CENet(config.teacher_network())
     else:
-        network = EKNet(config.student_network())
+        network = new_student(config.student_network())
     network.load_state_dict(weights)
     return network.eval(), int(state['step'])
 

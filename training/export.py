@@ -17,7 +17,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import cv2
+import numpy as np
 import torch
+from torch import Tensor
 
 from kd_perception.bundle import save_student
 from kd_perception.bundle_schema import Calibration, ClassInfo, InputSpec, StudentSpec
@@ -26,6 +28,7 @@ from kd_perception.models import RepUNet
 from kd_perception.preprocessing import AgcConfig
 from kd_perception.world.classes import CLASS_COLORS, CLASS_NAMES
 from training.deployment import deployable
+from training.losses import class_weights
 from training.model_card import input_size, learnt_from, model_card, observations_path
 from training.recipes import compress, supervised
 from training.recipes.compress_config import CompressConfig
@@ -96,6 +99,11 @@ class Trained(NamedTuple):
     step: int
     frames: dict[str, Any]
     evaluate: Callable[[], dict[str, Any]]
+
+    @property
+    def class_weight(self) -> Tensor | None:
+        """Of the classes in the loss, [classes]; None where labels were not looked at."""
+        return class_weights(np.array(self.frames['class_shares'])) if self.frames else None
 
 
 def trained_run(config: RunConfig, *, prior_correction: float | None = None) -> Trained:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What it changes to take class weights back from the logits of a finished supervised run.
+"""What it changes to take class weights back from the logits of a finished run.
 
 The loss weighs rare classes more, so that the network favors them. A share of the logarithm of the
 weights, the prior correction, is taken back in the bias of the head when a student is exported
@@ -31,8 +31,9 @@ from kd_perception.errors import ConfigError
 from kd_perception.markdown import replace_section
 from kd_perception.uncertainty import fit_temperature
 from training.data.real_tiles import load_real_tiles
-from training.data.world import WorldSplit, load_world
+from training.data.world import WorldSplit, check_described, load_world
 from training.evaluation import (
+    IMAGE_SIZE,
     REAL_TILES_NOTE,
     Frames,
     Network,
@@ -41,16 +42,10 @@ from training.evaluation import (
     calibration_metrics,
     infer,
 )
+from training.export import RECIPES, RunConfig, Trained, trained_run
 from training.losses import prior_shift
+from training.model_card import input_size
 from training.prior_tables import are_alike, prior_correction_section
-from training.recipes.supervised import (
-    Training,
-    build,
-    check_frames,
-    deployable,
-    frame_weights,
-)
-from training.recipes.supervised_config import SupervisedConfig
 from training.records import read_record, versions, write_record
 from training.settings import load_config, plain
 
@@ -65,6 +60,7 @@ def scores_by_share(
     values: Sequence[float],
     *,
     name: str = 'frames',
+    image_size: tuple[int, int] = IMAGE_SIZE,
 ) -> dict[float, Scores]:
     """Scores of a network for several shares, from one pass over the frames.
 
@@ -75,12 +71,13 @@ def scores_by_share(
         modality: what the network sees.
         values: shares of the log class weights, 0 to 1.
         name: of the frames, for the progress bar.
+        image_size: (height, width) of the network's input.
     """
     shifts = {value: prior_shift(weight, value).numpy()[:, None, None] for value in values}
     tallies = {value: Tally() for value in values}
     for k in tqdm(range(len(frames)), desc=f'score {name}', unit='frame'):
         frame = frames[k]
-        logits, box = infer(network, frame, modality)
+        logits, box = infer(network, frame, modality, image_size)
         for value, tally in tallies.items():
             tally.update(logits - shifts[value], box, np.asarray(frame.label))
     return {value: tally.scores() for value, tally in tallies.items()}
@@ -103,24 +100,27 @@ def share_report(scores: Mapping[str, Scores]) -> dict[str, Any]:
     }
 
 
-def finished_run(config: SupervisedConfig) -> Training:
-    """The run of a configuration.
+def finished_run(config: RunConfig) -> Trained:
+    """The run of a configuration, nothing taken back from its logits.
 
     Raises:
-        ConfigError: it is not finished, or learnt from another world than this code renders.
+        ConfigError: it is not finished, learnt from another world than this code renders, or
+            without labels.
     """
-    training = build(config)
-    if training.step < config.steps:
+    run = trained_run(config, prior_correction=0.0)
+    if run.step < config.steps:
         raise ConfigError(
             f'{config.folder} must hold a finished run of {config.steps} steps, got '
-            f'{training.step}: train it first'
+            f'{run.step}: train it first'
         )
-    check_frames(training, config)
-    return training
+    if run.class_weight is None:
+        raise ConfigError(f'a run must have weighed classes, {config.name} looked at no labels')
+    check_described(run.frames, config.train, config.folder)
+    return run
 
 
 def measure(
-    config: SupervisedConfig, values: Sequence[float], count: int | None = None
+    config: RunConfig, values: Sequence[float], count: int | None = None
 ) -> dict[str, Any]:
     """The record of a finished run: its metrics on every split by share.
 
@@ -133,9 +133,8 @@ def measure(
         ConfigError: as `finished_run`, or a value or the count is out of range.
     """
     _check_request(config, values, count)
-    training = finished_run(config)
-    weight = frame_weights(training)
-    network = deployable(training.average, weight, 0.0)
+    run = finished_run(config)
+    assert run.class_weight is not None
     worlds = {
         name: load_world(split, config.cache) for name, split in _scored_splits(config).items()
     }
@@ -143,7 +142,15 @@ def measure(
     if tiles := load_real_tiles():
         frames['real_tiles'] = tiles
     scores = {
-        name: scores_by_share(network, weight, part, config.modality, values, name=name)
+        name: scores_by_share(
+            run.network,
+            run.class_weight,
+            part,
+            config.modality,
+            values,
+            name=name,
+            image_size=input_size(config),
+        )
         for name, part in frames.items()
     }
     digests = {name: data.digest() for name, data in worlds.items()}
@@ -155,13 +162,13 @@ def measure(
             for value in values
         },
         'real_tiles_note': REAL_TILES_NOTE,
-        'data_digest': {'train': training.frames['digest'], **digests},
+        'data_digest': {'train': run.frames['digest'], **digests},
         'versions': versions(),
         'config': plain(config),
     }
 
 
-def _check_request(config: SupervisedConfig, values: Sequence[float], count: int | None) -> None:
+def _check_request(config: RunConfig, values: Sequence[float], count: int | None) -> None:
     for value in values:
         replace(config, prior_correction=value)  # refuses what is out of range
     if not values or len(set(values)) < len(values):
@@ -170,7 +177,7 @@ def _check_request(config: SupervisedConfig, values: Sequence[float], count: int
         raise ConfigError(f'count must be >= 1, got {count}')
 
 
-def _scored_splits(config: SupervisedConfig) -> dict[str, WorldSplit]:
+def _scored_splits(config: RunConfig) -> dict[str, WorldSplit]:
     return {name: config.splits()[name] for name in ('validation', 'test')}
 
 
@@ -178,7 +185,7 @@ def _first(frames: Frames, count: int | None) -> Frames:
     return frames if count is None else [frames[k] for k in range(min(count, len(frames)))]
 
 
-def _description(config: SupervisedConfig) -> dict[str, Any]:
+def _description(config: RunConfig) -> dict[str, Any]:
     return {
         'recipe': 'prior_correction',
         'name': config.name,
@@ -204,14 +211,15 @@ def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
         description='Score a finished run with several prior corrections.', allow_abbrev=False
     )
+    parser.add_argument('--recipe', choices=RECIPES, default='supervised')
     parser.add_argument('--values', type=float, nargs='+', default=list(VALUES))
     parser.add_argument('--count', type=int, help='first frames of each split; all if not given')
     parser.add_argument('--records', type=Path, default=Path('results/prior_correction'))
     parser.add_argument('--page', type=Path, help='page in Markdown to write the tables into')
     own, rest = parser.parse_known_args(arguments)
-    config = load_config(SupervisedConfig, rest)
+    config: RunConfig = load_config(RECIPES[own.recipe], rest)
     cv2.setNumThreads(1)
-    torch.set_num_threads(config.threads)
+    torch.set_num_threads(1)
     path = own.records / f'{config.name}_seed{config.seed}.json'
     record = measure(config, own.values, own.count)
     write_record(path, record)

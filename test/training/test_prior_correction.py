@@ -103,9 +103,15 @@ def test_fewer_frames_are_the_first_ones(run):
 
 
 def test_only_finished_runs_of_this_world_are_measured(config, monkeypatch):
-    with pytest.raises(ConfigError, match='finished run of 8 steps, got 0'):
+    with pytest.raises(ConfigError, match='train this run first'):
         finished_run(config)
-    trained(config)
+    training = trained(config)
+    training.step = 5
+    supervised.save(training, config)
+    with pytest.raises(ConfigError, match='finished run of 8 steps, got 5'):
+        finished_run(config)
+    training.step = 8
+    supervised.save(training, config)
     assert finished_run(config).step == 8
     monkeypatch.setattr(world_data, '_SOURCES', ('edited',))
     with pytest.raises(ConfigError, match='world has changed'):

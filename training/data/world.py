@@ -20,7 +20,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -184,6 +184,34 @@ def load_world(split: WorldSplit, cache: Path, *, processes: int = 1) -> WorldDa
     folder = cache / split.key()
     render_missing(folder, split, processes)
     return WorldData(folder, split)
+
+
+def described(data: WorldData) -> dict[str, Any]:
+    """Key, digest and class shares of frames that a run learns from, for its checkpoint."""
+    return {
+        'key': data.split.key(),
+        'digest': data.digest(),
+        'class_shares': data.class_shares().tolist(),
+    }
+
+
+def check_described(known: Mapping[str, Any], split: WorldSplit, folder: Path) -> None:
+    """Refuse to go on with, or to score on, frames of another world than a run began with.
+
+    Args:
+        known: what `described` gave when the run began; empty if it has not.
+        split: that the run learns from.
+        folder: of the run.
+
+    Raises:
+        ConfigError: the code of the world has changed since.
+    """
+    key = split.key()
+    if known and known['key'] != key:
+        raise ConfigError(
+            f'a run must go on with the frames it began with, {known["key"]}, got {key}: the code '
+            f'of the world has changed; remove {folder} to start again'
+        )
 
 
 def main(arguments: Iterable[str] | None = None) -> None:

@@ -39,7 +39,7 @@ from kd_perception.label_sets import MFNET
 from kd_perception.models import RepUNet, RepUNetConfig
 from training.checkpointing import averaged_weights
 from training.data.real_tiles import load_real_tiles
-from training.data.world import load_world
+from training.data.world import check_described, described, load_world
 from training.deployment import deployable
 from training.distributed import Fabric, launch
 from training.engine import Run, fit, new_run, restore
@@ -53,7 +53,7 @@ from training.losses import (
 from training.recipes.cekd_losses import seen_by
 from training.recipes.cekd_trained import trained_network
 from training.recipes.compress_config import CompressConfig
-from training.recipes.compress_data import Drawing, check_frames, describe_frames, training_frames
+from training.recipes.compress_data import Drawing
 from training.records import versions, write_record
 from training.settings import load_config, plain
 
@@ -74,7 +74,7 @@ def build(config: CompressConfig) -> Run:
         network.load_state_dict(averaged_weights(Path(config.start_folder)))
     run = new_run(network, config.loop, config.optimizer)
     restore(run, config.folder, config.fingerprint())
-    check_frames(run.notes.get('frames', {}), config)
+    check_described(run.notes.get('frames', {}), config.train, config.folder)
     return run
 
 
@@ -163,8 +163,8 @@ def train(config: CompressConfig, fabric: Fabric) -> Run:
     run = build(config)
     if run.step == config.loop.steps:
         return run
-    if not run.notes:
-        run.notes['frames'] = describe_frames(training_frames(config), config)
+    if not run.notes and not config.bag:
+        run.notes['frames'] = described(load_world(config.train, config.cache))
     weight = frame_weights(run)
     if weight is not None:
         weight = weight.to(fabric.device)
@@ -194,7 +194,7 @@ def deployable_network(run: Run, config: CompressConfig) -> RepUNet:
 
 def evaluate(run: Run, config: CompressConfig) -> dict[str, Any]:
     """Metrics on the synthetic splits and the real tiles, calibration, digests of the data."""
-    check_frames(run.notes.get('frames', {}), config)
+    check_described(run.notes.get('frames', {}), config.train, config.folder)
     splits = {name: load_world(split, config.cache) for name, split in _scored(config).items()}
     presets = {k: v for k, v in splits.items() if k in config.presets}
     report = evaluate_student(
@@ -227,7 +227,7 @@ def main(arguments: list[str] | None = None) -> None:
     record = {
         'recipe': 'compress',
         'name': config.name,
-        'modality': 'thermal',
+        'modality': config.modality,
         'seed': config.seed,
         'trained_on': 'real' if config.bag else 'synthetic',
         'metrics': report,

@@ -130,7 +130,7 @@ class CompressConfig:
             raise ConfigError(
                 f'a recording has no labels: label_weight must be 0, got {self.label_weight}'
             )
-        train = replace(self.train, fields=FIELDS[self.modality])
+        train = replace(self.train, fields=FIELDS[self.drawn_modality])
         object.__setattr__(self, 'train', train)
         for name in ('validation', 'test'):
             split = replace(getattr(self, name), fields=FIELDS['thermal'])
@@ -138,6 +138,11 @@ class CompressConfig:
 
     @property
     def modality(self) -> str:
+        """What the network sees."""
+        return 'thermal'
+
+    @property
+    def drawn_modality(self) -> str:
         """What is drawn of training frames: heat, and color where the teacher looks at it."""
         if self.teacher.config and self.teacher.role == 'teacher':
             return 'rgbt'

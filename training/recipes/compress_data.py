@@ -10,11 +10,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from kd_perception.errors import ConfigError
 from kd_perception.uncertainty import IGNORE_INDEX
 from training.data.bag import BagPairsConfig, BagSample, load_bag
 from training.data.modality import LabeledFrame, plain_sample, training_sample
-from training.data.world import WorldData, load_world
+from training.data.world import load_world
 from training.recipes.compress_config import CompressConfig
 
 Array = npt.NDArray[Any]
@@ -45,31 +44,6 @@ def training_frames(config: CompressConfig) -> Sequence[LabeledFrame]:
     world = config.train.config()
     pairs = BagPairsConfig(Path(config.bag), image_size=(world.height, world.width))
     return _Unlabeled(load_bag(pairs, config.cache))
-
-
-def describe_frames(frames: Sequence[LabeledFrame], config: CompressConfig) -> dict[str, Any]:
-    """Key, digest and class shares of rendered frames, for class weights and the record."""
-    if not isinstance(frames, WorldData):
-        return {}
-    return {
-        'key': config.train.key(),
-        'digest': frames.digest(),
-        'class_shares': frames.class_shares().tolist(),
-    }
-
-
-def check_frames(known: dict[str, Any], config: CompressConfig) -> None:
-    """Refuse to go on with, or to score on, frames of another world than the run began with.
-
-    Raises:
-        ConfigError: the code of the world has changed since.
-    """
-    if known and known['key'] != config.train.key():
-        raise ConfigError(
-            f'a run must go on with the frames it began with, {known["key"]}, got '
-            f'{config.train.key()}: the code of the world has changed; remove {config.folder} to '
-            'start again'
-        )
 
 
 class Drawing:
@@ -103,11 +77,13 @@ class Drawing:
             Image float32 [channels, height, width] in 0 to 1, heat first, and label int64 [height,
             width], 255 where it is not known.
         """
-        config = self._config
+        config, modality = self._config, self._config.drawn_modality
         rng = np.random.default_rng([config.seed, step, index])
         frame = self.frames[int(rng.integers(len(self.frames)))]
         if config.random_cameras:
-            image, label = training_sample(frame, config.modality, rng, config.augmentation)
+            image, label = training_sample(frame, modality, rng, config.augmentation)
         else:
-            image, label = plain_sample(frame, config.modality, rng, config.augmentation.view)
+            image, label = plain_sample(
+                frame, config.drawn_modality, rng, config.augmentation.view
+            )
         return image.astype(np.float32), label.astype(np.int64)

@@ -29,13 +29,12 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from kd_perception.errors import ConfigError
 from kd_perception.models import RepUNet, RepUNetConfig
 from training.averaging import update_average
 from training.checkpointing import load_checkpoint, save_checkpoint
 from training.data.modality import CHANNELS, training_sample
 from training.data.real_tiles import load_real_tiles
-from training.data.world import WorldData, load_world
+from training.data.world import WorldData, check_described, described, load_world
 from training.deployment import deployable
 from training.evaluation import evaluate_student
 from training.losses import class_weights, segmentation_loss
@@ -98,23 +97,14 @@ def check_frames(training: Training, config: SupervisedConfig) -> None:
     Raises:
         ConfigError: the code of the world has changed since.
     """
-    key = config.train.key()
-    if training.frames and training.frames['key'] != key:
-        raise ConfigError(
-            f'a run must go on with the frames it began with, {training.frames["key"]}, got '
-            f'{key}: the code of the world has changed; remove {config.folder} to start again'
-        )
+    check_described(training.frames, config.train, config.folder)
 
 
 def note_frames(training: Training, data: WorldData, config: SupervisedConfig) -> None:
     """Keep what is learnt from: the class weights and the record follow from it."""
     check_frames(training, config)
     if not training.frames:
-        training.frames = {
-            'key': config.train.key(),
-            'digest': data.digest(),
-            'class_shares': data.class_shares().tolist(),
-        }
+        training.frames = described(data)
 
 
 def draw_batch(data: WorldData, config: SupervisedConfig, step: int) -> tuple[Tensor, Tensor]:

@@ -18,7 +18,7 @@ from torch.nn import functional
 from kd_perception.bundle import load_student
 from kd_perception.errors import ConfigError
 from kd_perception.models import RepUNet, RepUNetConfig
-from training import export
+from training import export, prior_correction
 from training.distributed import launch
 from training.losses import class_weights
 from training.recipes import compress
@@ -189,6 +189,17 @@ def test_a_run_is_recorded_and_exported(shared, tmp_path, config):
     correction = 0.5 * (weight.log() - weight.log().min())
     found = export.trained_run(config).network
     torch.testing.assert_close(found.head.bias, folded.head.bias - correction)
+
+
+def test_prior_corrections_of_a_run_are_measured(config, fabric):
+    compress.train(config, fabric)
+    report = compress.evaluate(compress.build(config), config)
+    record = prior_correction.measure(config, (0.0, config.prior_correction))
+    own = record['shares']['0.5']['test']
+    assert own['pixel_accuracy'] == pytest.approx(
+        report['synthetic_test']['pixel_accuracy'], abs=2e-3
+    )
+    assert record['shares']['0']['test']['nll'] != own['nll']
 
 
 def write_config(config, folder):

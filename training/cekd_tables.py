@@ -21,15 +21,16 @@ Runs = Mapping[str, Mapping[int, Record]]
 
 TABLES = {
     'terms': ('full', 'segmentation', 'soft', 'segmentation_soft', 'without_edge_hint',
-              'without_similarity', 'similarity', 'edge_hint'),
-    'controls': ('few_labels', 'thermal_teacher', 'rgb_teacher', 'full', 'all_labels'),
+              'without_similarity'),
+    'controls': ('few_labels', 'thermal_teacher', 'rgb_teacher', 'full', 'all_labels',
+                 'few_labels_100', 'full_100'),
     'edges': ('no_edges', 'edge_stage1', 'edge_stage2', 'full', 'edge_stage4', 'edge_stage5',
               'image_edges'),
     'regimes': ('full', 'labels_and_teacher', 'all_labels', 'all_labels_teacher',
-                'all_labels_terms', 'all_labels_both', 'all_labels_joint'),
+                'all_labels_terms', 'all_labels_joint'),
     'baselines': ('few_labels', 'unet_few', 'mfnet_few', 'full', 'all_labels', 'unet', 'mfnet'),
     'relu': ('full', 'relu'),
-    'enhancement': ('kdnet', 'offset1', 'offset15', 'full', 'offset3', 'raw', 'two_sided'),
+    'enhancement': ('kdnet', 'offset1', 'full', 'offset3', 'raw', 'two_sided'),
 }  # fmt: skip
 """Rows of each table by the name of its section."""
 

@@ -90,7 +90,8 @@ def student_losses(
         taught = teacher(seen_by(images, config.teacher.modality))
     if own.target in ('teacher', 'both'):
         terms['segmentation'] = own.segmentation_weight * cross_entropy_loss(
-            student.logits, taught.logits.argmax(dim=1)
+            student.logits,
+            taught.logits.max(dim=1).indices,  # several times as fast as argmax on a CPU
         )
     return terms | _imitation(student, taught, own)
 

@@ -22,8 +22,8 @@ Runs = Mapping[str, Mapping[int, Record]]
 TABLES = {
     'terms': ('full', 'segmentation', 'soft', 'segmentation_soft', 'without_edge_hint',
               'without_similarity'),
-    'controls': ('few_labels', 'thermal_teacher', 'rgb_teacher', 'full', 'all_labels',
-                 'few_labels_100', 'full_100'),
+    'controls': ('few_labels', 'thermal_teacher', 'rgb_teacher', 'full', 'full_long',
+                 'all_labels'),
     'edges': ('no_edges', 'edge_stage1', 'edge_stage2', 'full', 'edge_stage4', 'edge_stage5',
               'image_edges'),
     'regimes': ('full', 'labels_and_teacher', 'all_labels', 'all_labels_teacher',
@@ -36,7 +36,8 @@ TABLES = {
 
 COMPRESSED = (
     *('small_few_labels', 'small_from_student', 'small_soft', 'small_channel_wise'),
-    *('small_from_teacher', 'small_all_labels', 'large_from_student', 'large_from_teacher'),
+    *('small_thermal_teacher', 'small_from_teacher', 'small_all_labels'),
+    *('large_from_student', 'large_from_teacher'),
 )
 """Rows of the table of compression."""
 

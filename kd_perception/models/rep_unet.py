@@ -192,8 +192,25 @@ class RepUNet(nn.Module):
         Raises:
             ShapeError: wrong rank, channels or size.
         """
+        logits: Tensor = self.head(self.features(image))
+        return logits
+
+    def features(self, image: Tensor) -> Tensor:
+        """What the head sees of an image.
+
+        Args:
+            image: as of `forward`.
+
+        Returns:
+            float of at least 0, [batch, decoder_width, height / 4, width / 4].
+
+        Raises:
+            ShapeError: wrong rank, channels or size.
+        """
         _check_shape(image, self.config.in_channels)
-        features, y = [], image
+        # Pixel by pixel (channels last), training ends torch 2.13 with a segmentation fault.
+        y: Tensor = image.contiguous()
+        features = []
         for stage in self.stages:
             y = stage(y)
             features.append(y)
@@ -201,8 +218,7 @@ class RepUNet(nn.Module):
         for level in (2, 1, 0):
             upsampled = functional.interpolate(y, scale_factor=2.0, mode='nearest')
             y = self.smooths[level](upsampled + self.laterals[level](features[level + 1]))
-        logits: Tensor = self.head(y)
-        return logits
+        return y
 
     @torch.no_grad()
     def folded(self) -> RepUNet:

@@ -65,6 +65,21 @@ def test_logits_are_at_a_quarter_of_the_input():
     assert network(torch.zeros(3, 1, 64, 96)).shape == (3, 9, 16, 24)
 
 
+def test_the_head_sees_the_features():
+    network, image = randomized(SMALL), torch.rand(2, 1, 64, 96)
+    features = network.features(image)
+    assert features.shape == (2, 8, 16, 24) and features.min() >= 0.0
+    assert torch.equal(network.head(features), network(image))
+
+
+def test_images_may_be_stored_pixel_by_pixel():
+    network = randomized(RepUNetConfig(4, 9, SMALL.widths, SMALL.depths, 8))
+    image = torch.rand(2, 4, 64, 96)
+    features = network.features(image.to(memory_format=torch.channels_last))
+    assert features.is_contiguous()
+    assert torch.equal(features, network.features(image))
+
+
 @pytest.mark.parametrize('shape', [(1, 1, 60, 64), (1, 1, 64, 72), (1, 3, 64, 64), (1, 64, 64)])
 def test_other_shapes_are_refused(shape):
     with pytest.raises(ShapeError, match='multiples of 32'):

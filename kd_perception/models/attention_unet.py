@@ -21,10 +21,10 @@ from torch import Tensor, nn
 
 from kd_perception.errors import ConfigError, ShapeError
 from kd_perception.models.bottleneck_attention import AttentionStack, check_attention
+from kd_perception.models.image_input import INPUT_MULTIPLE
 from kd_perception.models.resnet import ResNet, ResNetConfig
 from kd_perception.models.trans_bottleneck import decoder_stage
 
-INPUT_MULTIPLE = 32
 STAGES = 5
 HINT_STAGE = 3
 """Decoder stage whose output the student imitates."""

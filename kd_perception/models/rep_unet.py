@@ -20,9 +20,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from kd_perception.errors import ConfigError, ShapeError
+from kd_perception.errors import ConfigError
+from kd_perception.models.image_input import check_image_shape
 
-INPUT_MULTIPLE = 32
 STAGES = 5
 
 
@@ -184,7 +184,7 @@ class RepUNet(nn.Module):
         """Logits of an image.
 
         Args:
-            image: float [batch, in_channels, height, width], both a multiple of 32.
+            image: float [batch, in_channels, height, width]; height and width multiples of 32.
 
         Returns:
             float [batch, out_channels, height / 4, width / 4].
@@ -207,7 +207,7 @@ class RepUNet(nn.Module):
         Raises:
             ShapeError: wrong rank, channels or size.
         """
-        _check_shape(image, self.config.in_channels)
+        check_image_shape(image, self.config.in_channels)
         # Pixel by pixel (channels last), training ends torch 2.13 with a segmentation fault.
         y: Tensor = image.contiguous()
         features = []
@@ -232,13 +232,3 @@ class RepUNet(nn.Module):
         network.laterals.load_state_dict(self.laterals.state_dict())
         network.head.load_state_dict(self.head.state_dict())
         return network.eval()
-
-
-def _check_shape(image: Tensor, channels: int) -> None:
-    shape = tuple(image.shape)
-    fits = len(shape) == 4 and shape[1] == channels
-    if not fits or shape[2] % INPUT_MULTIPLE or shape[3] % INPUT_MULTIPLE:
-        raise ShapeError(
-            f'the input must be [batch, {channels}, height, width] with height and width '
-            f'multiples of {INPUT_MULTIPLE}, got {list(shape)}; resize or pad the image'
-        )

@@ -83,7 +83,9 @@ def weights_for_encoder(
     """Select and adapt the weights that an encoder needs.
 
     The classifier and the layers that the encoder leaves out are dropped. An encoder with one
-    input channel gets the mean of the three kernels of the stem.
+    input channel gets the mean of the three kernels of the stem. One that sees several color
+    images at once gets the kernels for each of them, divided by their number: it answers to equal
+    images as to one.
 
     Args:
         weights: of torchvision.
@@ -95,13 +97,20 @@ def weights_for_encoder(
     """
     selected = {key: value for key, value in weights.items() if not _is_left_out(key, expected)}
     stem = selected.get('conv1.weight')
-    if stem is not None and stem.dim() == 4 and expected['conv1.weight'].shape[1] == 1:
-        selected['conv1.weight'] = stem.mean(dim=1, keepdim=True)
+    if stem is not None and stem.dim() == 4:
+        selected['conv1.weight'] = _stem_for(expected['conv1.weight'].shape[1], stem)
     for key, value in expected.items():
         if key.endswith('num_batches_tracked'):  # files older than torch 0.4.1 lack it
             selected.setdefault(key, value)
     _check_fit(selected, expected, source)
     return selected
+
+
+def _stem_for(in_channels: int, stem: Tensor) -> Tensor:
+    if in_channels == 1:
+        return stem.mean(dim=1, keepdim=True)
+    images, rest = divmod(in_channels, stem.shape[1])
+    return stem if rest else stem.repeat(1, images, 1, 1) / images
 
 
 def _is_left_out(key: str, expected: Mapping[str, Tensor]) -> bool:

@@ -172,7 +172,8 @@ class ResNet(nn.Module):
     def load_imagenet_weights(self, path: Path) -> None:
         """Take over the weights of a local file with the names of torchvision.
 
-        A stem with one input channel gets the mean of the three kernels in the file.
+        A stem with one input channel gets the mean of the three kernels in the file, one for
+        several color images the kernels divided by their number.
 
         Args:
             path: `.safetensors`, or a file of `torch.save`; a ResNet of this depth.

@@ -81,8 +81,10 @@ def imagenet_like_weights(depth: int = 18, base_width: int = 8) -> dict[str, tor
 
 
 @pytest.mark.parametrize('suffix', ['.pth', '.safetensors'])
-@pytest.mark.parametrize('in_channels', [1, 3])
-def test_weights_load_and_a_gray_stem_is_the_mean_of_the_kernels(tmp_path, suffix, in_channels):
+@pytest.mark.parametrize('in_channels', [1, 3, 6])
+def test_weights_load_and_the_stem_fits_gray_color_and_two_color_images(
+    tmp_path, suffix, in_channels
+):
     weights = imagenet_like_weights()
     path = tmp_path / f'resnet{suffix}'
     save_file(weights, path) if suffix == '.safetensors' else torch.save(weights, path)
@@ -94,6 +96,8 @@ def test_weights_load_and_a_gray_stem_is_the_mean_of_the_kernels(tmp_path, suffi
     if in_channels == 1:
         r, g, b = expected.unbind(1)
         expected = ((r + g + b) / 3)[:, None]
+    elif in_channels == 6:
+        expected = torch.stack([*expected.unbind(1), *expected.unbind(1)], 1) / 2
     torch.testing.assert_close(stem, expected)
     assert not any(key.startswith('layer4') for key in loaded)
     for key, value in loaded.items():

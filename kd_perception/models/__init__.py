@@ -8,6 +8,11 @@ from kd_perception.models.architectures import (
 )
 from kd_perception.models.cenet import CENet, CENetConfig, CENetOutput
 from kd_perception.models.eknet import EKNet, EKNetConfig, EKNetOutput
+from kd_perception.models.monodepth_unet import (
+    MonodepthOutput,
+    MonodepthUNet,
+    MonodepthUNetConfig,
+)
 from kd_perception.models.rep_unet import RepUNet, RepUNetConfig
 
 __all__ = [
@@ -18,6 +23,9 @@ __all__ = [
     'EKNetConfig',
     'EKNetOutput',
     'LogitsOnly',
+    'MonodepthOutput',
+    'MonodepthUNet',
+    'MonodepthUNetConfig',
     'RepUNet',
     'RepUNetConfig',
     'build_network',

@@ -13,6 +13,7 @@ from kd_perception.models.monodepth_unet import (
     MonodepthUNet,
     MonodepthUNetConfig,
 )
+from kd_perception.models.pose_network import Motion, PoseNetwork, PoseNetworkConfig
 from kd_perception.models.rep_unet import RepUNet, RepUNetConfig
 
 __all__ = [
@@ -26,6 +27,9 @@ __all__ = [
     'MonodepthOutput',
     'MonodepthUNet',
     'MonodepthUNetConfig',
+    'Motion',
+    'PoseNetwork',
+    'PoseNetworkConfig',
     'RepUNet',
     'RepUNetConfig',
     'build_network',

@@ -4,7 +4,8 @@
 In training every block has three branches (3x3, 1x1 and identity, each with its batch
 normalization); for inference they fold into one 3x3 convolution. Dense 3x3 convolutions whose
 channels are multiples of 16 are what CPUs with wide dot products run fastest, and leaving the
-logits at a quarter of the input keeps the large float tensors out of the graph.
+logits at a quarter of the input keeps the large float tensors out of the graph. What the outputs
+are is up to the number of them: scores of classes, or depth and its uncertainty.
 
 Reference:
     X. Ding et al., "RepVGG: Making VGG-style ConvNets Great Again", CVPR 2021.
@@ -32,7 +33,7 @@ class RepUNetConfig:
 
     Args:
         in_channels: channels of the input image, >= 1.
-        out_channels: channels of the logits, >= 1.
+        out_channels: classes, or maps of another kind, >= 1.
         widths: channels of the five encoder stages; each stage halves the resolution.
         depths: blocks per stage, >= 1.
         decoder_width: channels of the decoder.
@@ -58,16 +59,23 @@ class RepUNetConfig:
             raise ConfigError(f'every size of a RepUNetConfig must be >= 1, got {self}')
 
     @classmethod
-    def preset(cls, name: str, *, in_channels: int = 1, out_channels: int = 9) -> RepUNetConfig:
-        """The sizes known as `name`: `rep_unet` (1.6 M weights) or `rep_unet_s` (0.7 M).
+    def preset(cls, name: str, **changes: Any) -> RepUNetConfig:
+        """The sizes known as `name`.
+
+        `rep_unet` (1.6 M weights) and `rep_unet_s` (0.7 M) segment thermal images. The same with
+        `_depth`, `rep_unet_depth` and `rep_unet_depth_s`, see color and have two outputs: the
+        natural logarithms of depth in meters and of its uncertainty.
+
+        Args:
+            name: of the preset.
+            changes: fields that shall differ from it.
 
         Raises:
-            ConfigError: `name` is not a preset.
+            ConfigError: `name` is not a preset, or a change is out of range.
         """
         if name not in _PRESETS:
             raise ConfigError(f'network must be one of {sorted(_PRESETS)}, got {name!r}')
-        widths, depths, decoder_width = _PRESETS[name]
-        return cls(in_channels, out_channels, widths, depths, decoder_width)
+        return cls(**{**_PRESETS[name], **changes})
 
     def architecture(self) -> dict[str, Any]:
         """The description a student bundle stores; `build_network` reads it."""
@@ -76,9 +84,14 @@ class RepUNetConfig:
         return {'name': 'rep_unet', 'config': plain}
 
 
-_PRESETS: dict[str, tuple[tuple[int, ...], tuple[int, ...], int]] = {
-    'rep_unet': ((32, 64, 96, 160, 256), (1, 2, 3, 4, 1), 64),
-    'rep_unet_s': ((16, 32, 64, 128, 192), (1, 1, 2, 3, 1), 32),
+_LARGE = {'widths': (32, 64, 96, 160, 256), 'depths': (1, 2, 3, 4, 1), 'decoder_width': 64}
+_SMALL = {'widths': (16, 32, 64, 128, 192), 'depths': (1, 1, 2, 3, 1), 'decoder_width': 32}
+_DEPTH = {'in_channels': 3, 'out_channels': 2}
+_PRESETS: dict[str, dict[str, Any]] = {
+    'rep_unet': _LARGE,
+    'rep_unet_s': _SMALL,
+    'rep_unet_depth': {**_LARGE, **_DEPTH},
+    'rep_unet_depth_s': {**_SMALL, **_DEPTH},
 }
 
 

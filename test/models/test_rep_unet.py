@@ -29,10 +29,14 @@ def parameter_count(network: torch.nn.Module) -> int:
     return sum(p.numel() for p in network.parameters())
 
 
-@pytest.mark.parametrize('config', [SMALL, RepUNetConfig.preset('rep_unet_s')])
+@pytest.mark.parametrize(
+    'config',
+    [SMALL, *map(RepUNetConfig.preset, ('rep_unet_s', 'rep_unet_depth', 'rep_unet_depth_s'))],
+    ids=lambda c: f'{c.widths[0]}-{c.out_channels}',
+)
 def test_folded_equals_unfolded(config):
     network = randomized(config)
-    image = torch.rand(2, 1, 64, 96)
+    image = torch.rand(2, config.in_channels, 64, 96)
     with torch.no_grad():
         expected, folded = network(image), network.folded()(image)
     assert expected.abs().max() > 0.05
@@ -58,6 +62,32 @@ def test_presets_have_the_published_sizes(name, million, gmac):
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         network(torch.zeros(1, 1, 480, 640))
     assert counter.get_total_flops() / 2e9 == pytest.approx(gmac, abs=0.01)
+
+
+@pytest.mark.parametrize(
+    ('name', 'million', 'gmac'), [('rep_unet_depth', 1.62, 1.74), ('rep_unet_depth_s', 0.69, 0.47)]
+)
+def test_depth_presets_have_the_sizes_that_were_chosen_for_wide_frames(name, million, gmac):
+    from torch.utils.flop_counter import FlopCounterMode
+
+    network = RepUNet(RepUNetConfig.preset(name)).folded()
+    assert parameter_count(network) / 1e6 == pytest.approx(million, abs=0.01)
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        network(torch.zeros(1, 3, 192, 640))
+    assert counter.get_total_flops() / 2e9 == pytest.approx(gmac, abs=0.01)
+
+
+@pytest.mark.parametrize('suffix', ['', '_s'])
+@pytest.mark.parametrize('size', [(192, 640), (480, 640)])
+def test_depth_presets_give_two_maps_at_a_quarter_of_either_frame(suffix, size):
+    thermal = RepUNetConfig.preset(f'rep_unet{suffix}')
+    depth = RepUNetConfig.preset(f'rep_unet_depth{suffix}')
+    assert (depth.in_channels, depth.out_channels) == (3, 2)
+    changes = {'in_channels': 3, 'out_channels': 2}
+    assert depth == RepUNetConfig.preset(f'rep_unet{suffix}', **changes) != thermal
+    with torch.device('meta'):
+        maps = RepUNet(depth).eval()(torch.zeros(1, 3, *size))
+    assert maps.shape == (1, 2, size[0] // 4, size[1] // 4)
 
 
 def test_logits_are_at_a_quarter_of_the_input():
@@ -104,8 +134,13 @@ def test_bad_sizes_are_refused():
         RepUNetConfig.preset('resnet')
 
 
-def test_every_weight_receives_a_gradient():
-    network = RepUNet(SMALL).train()
-    network(torch.rand(2, 1, 64, 64)).square().mean().backward()
-    missing = [n for n, p in network.named_parameters() if p.grad is None]
-    assert not missing
+@pytest.mark.parametrize(
+    'config', [SMALL, RepUNetConfig.preset('rep_unet_depth_s')], ids=['classes', 'depth']
+)
+def test_every_weight_receives_a_gradient(config):
+    torch.manual_seed(0)
+    network = RepUNet(config).train()
+    network(torch.rand(2, config.in_channels, 64, 64)).square().mean().backward()
+    for name, parameter in network.named_parameters():
+        assert parameter.grad is not None and parameter.grad.isfinite().all(), name
+        assert parameter.grad.abs().sum() > 0, name

@@ -30,6 +30,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from kd_perception.models import RepUNet, RepUNetConfig
+from kd_perception.world.classes import CLASS_NAMES
 from training.averaging import update_average
 from training.checkpointing import load_checkpoint, save_checkpoint
 from training.data.modality import CHANNELS, training_sample
@@ -68,7 +69,10 @@ def build(config: SupervisedConfig) -> Training:
     """Create network, average and optimizer, or restore the latest checkpoint."""
     torch.manual_seed(config.seed)
     channels = CHANNELS[config.modality]
-    network = RepUNet(RepUNetConfig.preset(config.network, in_channels=channels)).train()
+    sizes = RepUNetConfig.preset(
+        config.network, in_channels=channels, out_channels=len(CLASS_NAMES)
+    )
+    network = RepUNet(sizes).train()
     optimizer = torch.optim.AdamW(network.parameters(), weight_decay=config.weight_decay)
     training = Training(network, copy.deepcopy(network).eval(), optimizer)
     if state := load_checkpoint(config.folder, fingerprint=config.fingerprint()):

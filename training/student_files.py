@@ -19,14 +19,22 @@ OPSET = 20
 MAX_LOGIT_DIFFERENCE = 1.0e-3
 
 
-def onnx_from_network(network: nn.Module, image_size: tuple[int, int]) -> bytes:
-    """The graph of a thermal network for one frame of a fixed size.
+def onnx_from_network(
+    network: nn.Module,
+    image_size: tuple[int, int],
+    *,
+    channels: int = 1,
+    output_name: str = 'logits',
+) -> bytes:
+    """The graph of a network for one frame of a fixed size.
 
     Args:
-        network: in eval mode, folded; gives logits alone.
+        network: in eval mode, folded; gives one tensor.
         image_size: (height, width), multiples of 32.
+        channels: of the image: 1 thermal, 3 color.
+        output_name: what the tensor is called in the graph.
     """
-    example = torch.zeros(1, 1, *image_size)
+    example = torch.zeros(1, channels, *image_size)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / 'student.onnx'
         torch.onnx.export(
@@ -34,7 +42,7 @@ def onnx_from_network(network: nn.Module, image_size: tuple[int, int]) -> bytes:
             (example,),
             path,
             input_names=['image'],
-            output_names=['logits'],
+            output_names=[output_name],
             opset_version=OPSET,
             dynamo=True,
             external_data=False,
@@ -54,12 +62,12 @@ def without_traces(onnx_bytes: bytes) -> bytes:
 
 
 def logit_difference(network: nn.Module, onnx: bytes, image: np.ndarray) -> float:
-    """Largest difference of the logits of the network and of the graph in ONNX Runtime.
+    """Largest difference of the outputs of the network and of the graph in ONNX Runtime.
 
     Args:
         network: in eval mode.
         onnx: the graph.
-        image: float32 [1, 1, height, width].
+        image: float32 [1, channels, height, width].
     """
     session = onnxruntime.InferenceSession(onnx, providers=['CPUExecutionProvider'])
     (found,) = session.run(None, {session.get_inputs()[0].name: image})

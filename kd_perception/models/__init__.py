@@ -2,6 +2,7 @@
 """Networks in PyTorch: used by training and the torch backend, not on a node's default path."""
 
 from kd_perception.models.architectures import (
+    LogDepthAndSigma,
     LogitsOnly,
     build_network,
     build_trainable_network,
@@ -23,6 +24,7 @@ __all__ = [
     'EKNet',
     'EKNetConfig',
     'EKNetOutput',
+    'LogDepthAndSigma',
     'LogitsOnly',
     'MonodepthOutput',
     'MonodepthUNet',

@@ -3,17 +3,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from kd_perception.errors import ConfigError
 from kd_perception.models.cenet import CENet, CENetConfig
 from kd_perception.models.eknet import EKNet, EKNetConfig
+from kd_perception.models.monodepth_unet import MonodepthUNet, MonodepthUNetConfig
+from kd_perception.models.pose_network import PoseNetwork, PoseNetworkConfig
 from kd_perception.models.rep_unet import FoldedBlock, RepUNet, RepUNetConfig
 
-NETWORKS = ('rep_unet', 'cenet', 'eknet')
+Network = RepUNet | CENet | EKNet | MonodepthUNet | PoseNetwork
+
+_BUILDERS: dict[str, Callable[[Mapping[str, Any]], Network]] = {
+    'rep_unet': lambda config: RepUNet(RepUNetConfig(**config)),
+    'cenet': lambda config: CENet(CENetConfig(**config)),
+    'eknet': lambda config: EKNet(EKNetConfig(**config)),
+    'monodepth_unet': lambda config: MonodepthUNet(MonodepthUNetConfig(**config)),
+    'pose_network': lambda config: PoseNetwork(PoseNetworkConfig(**config)),
+}
 
 
 class LogitsOnly(nn.Module):
@@ -39,7 +50,35 @@ class LogitsOnly(nn.Module):
         return logits
 
 
-def build_trainable_network(architecture: Mapping[str, Any]) -> RepUNet | CENet | EKNet:
+class LogDepthAndSigma(nn.Module):
+    """A depth network that gives the two maps of a depth student, at the size of the image.
+
+    Args:
+        network: stays the same object; this one shares its weights.
+    """
+
+    def __init__(self, network: MonodepthUNet) -> None:
+        """Hold the network."""
+        super().__init__()
+        self.network = network
+
+    @property
+    def config(self) -> MonodepthUNetConfig:
+        """Sizes of the network."""
+        return self.network.config
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Map [batch, in_channels, height, width] to [batch, 2, height, width].
+
+        The two maps are the natural logarithms of depth in meters and of its uncertainty.
+        """
+        output = self.network(image)
+        far, near = 1.0 / self.config.max_depth_m, 1.0 / self.config.min_depth_m
+        log_depth = -torch.log(far + (near - far) * output.disparities[0])
+        return torch.cat([log_depth, output.log_sigmas[0]], 1)
+
+
+def build_trainable_network(architecture: Mapping[str, Any]) -> Network:
     """The network of a description in the form that is trained and taught from.
 
     Args:
@@ -50,32 +89,35 @@ def build_trainable_network(architecture: Mapping[str, Any]) -> RepUNet | CENet 
         ConfigError: unknown name, or a config that does not fit it.
     """
     name, config = architecture.get('name'), architecture.get('config', {})
+    if not isinstance(name, str) or name not in _BUILDERS:
+        raise ConfigError(f'architecture name must be one of {list(_BUILDERS)}, got {name!r}')
     try:
-        if name == 'rep_unet':
-            return RepUNet(RepUNetConfig(**config))
-        if name == 'cenet':
-            return CENet(CENetConfig(**config))
-        if name == 'eknet':
-            return EKNet(EKNetConfig(**config))
+        return _BUILDERS[name](config)
     except TypeError as error:
         raise ConfigError(f'architecture config must fit {name}: {error}') from error
-    raise ConfigError(f'architecture name must be one of {list(NETWORKS)}, got {name!r}')
 
 
 def build_network(architecture: Mapping[str, Any]) -> nn.Module:
-    """The inference network that a student bundle describes: an image in, logits out, eval mode.
+    """The inference network that a student bundle describes: image in, maps out, eval mode.
 
-    Its state dict has the names of the bundle's `student.safetensors`: those of `RepUNet.folded`
-    or of `LogitsOnly`.
+    The maps are logits of classes, or log depth and log sigma. Its state dict has the names of the
+    bundle's `student.safetensors`: those of `RepUNet.folded`, `LogitsOnly` or `LogDepthAndSigma`.
 
     Args:
         architecture: `{'name': ..., 'config': {...}}`, as the `architecture` of a network's config
             gives it.
 
     Raises:
-        ConfigError: unknown name, or a config that does not fit it.
+        ConfigError: unknown name, a config that does not fit it, or a network that is no student.
     """
     network = build_trainable_network(architecture)
     if isinstance(network, RepUNet):
         return RepUNet(network.config, FoldedBlock).eval()
+    if isinstance(network, MonodepthUNet):
+        return LogDepthAndSigma(network).eval()
+    if isinstance(network, PoseNetwork):
+        raise ConfigError(
+            'the architecture of a student must map one image, got pose_network, which maps '
+            'several frames to motions: it serves in training only'
+        )
     return LogitsOnly(network).eval()

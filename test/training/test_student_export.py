@@ -7,6 +7,7 @@ import dataclasses
 
 import numpy as np
 import pytest
+import torch
 from safetensors.torch import load
 from supervised_runs import trained
 
@@ -173,3 +174,22 @@ def test_exported_graph_has_a_static_shape_and_the_agreed_opset():
     assert shapes == [[1, 1, 64, 96], [1, 9, 16, 24]]
     assert {i.domain: i.version for i in model.opset_import}[''] == 20
     assert {node.op_type for node in model.graph.node} <= {'Conv', 'Relu', 'Add', 'Resize'}
+
+
+@pytest.mark.parametrize('size', [(192, 640), (480, 640)])
+def test_graph_of_a_depth_student_computes_what_the_trained_form_does(size):
+    onnx = pytest.importorskip('onnx')
+    torch.manual_seed(0)
+    trained = RepUNet(RepUNetConfig.preset('rep_unet_depth_s')).train()
+    with torch.no_grad():
+        trained(torch.rand(2, 3, 64, 64))
+        trained.head.weight.mul_(10.0)
+    trained.eval()
+    data = onnx_from_network(trained.folded(), size, channels=3, output_name='log_depth_and_sigma')
+    (output,) = onnx.load_from_string(data).graph.output
+    assert output.name == 'log_depth_and_sigma'
+    image = np.random.default_rng(0).random((1, 3, *size), dtype=np.float32)
+    with torch.no_grad():
+        maps = trained(torch.from_numpy(image))
+    assert maps.shape == (1, 2, size[0] // 4, size[1] // 4) and maps.std() > 0.1
+    assert logit_difference(trained, data, image) < 1e-4

@@ -61,9 +61,31 @@ def depth_from_sigmoid(
     Reference:
         C. Godard et al., "Digging Into Self-Supervised Monocular Depth Estimation", ICCV 2019.
     """
+    far, near = _inverse_depths(min_depth_m, max_depth_m)
+    return 1.0 / (far + (near - far) * sigmoid)
+
+
+def sigmoid_from_depth(
+    depth_m: Tensor, *, min_depth_m: float = 0.1, max_depth_m: float = 100.0
+) -> Tensor:
+    """Network output of 0 to 1 that means a depth, the inverse of `depth_from_sigmoid`.
+
+    Args:
+        depth_m: above 0; what lies outside both depths becomes 1 or 0, with a gradient of 0.
+        min_depth_m: of output 1.
+        max_depth_m: of output 0.
+
+    Raises:
+        ConfigError: not 0 < min_depth_m < max_depth_m.
+    """
+    far, near = _inverse_depths(min_depth_m, max_depth_m)
+    return ((1.0 / depth_m.clamp(min_depth_m, max_depth_m) - far) / (near - far)).clamp(0.0, 1.0)
+
+
+def _inverse_depths(min_depth_m: float, max_depth_m: float) -> tuple[float, float]:
+    """Inverse depths [1/m] of the farthest and of the nearest point."""
     if not 0.0 < min_depth_m < max_depth_m:
         raise ConfigError(
             f'depths must be 0 < min < max, received {min_depth_m} and {max_depth_m} m'
         )
-    far, near = 1.0 / max_depth_m, 1.0 / min_depth_m
-    return 1.0 / (far + (near - far) * sigmoid)
+    return 1.0 / max_depth_m, 1.0 / min_depth_m

@@ -9,7 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kd_perception.errors import ConfigError
-from training.disparity import depth_from_disparity, depth_from_sigmoid, disparity_from_depth
+from training.disparity import (
+    depth_from_disparity,
+    depth_from_sigmoid,
+    disparity_from_depth,
+    sigmoid_from_depth,
+)
 
 
 @given(depth_m=st.floats(0.1, 100.0), focal=st.floats(-900.0, 1500.0).filter(lambda f: abs(f) > 1))
@@ -62,3 +67,29 @@ def test_network_output_spans_the_depths():
     assert depth_m.tolist() == pytest.approx(expected, rel=1e-5)
     with pytest.raises(ConfigError, match='min < max'):
         depth_from_sigmoid(torch.zeros(1), min_depth_m=2.0, max_depth_m=1.0)
+
+
+def test_ends_of_the_network_output_are_a_hundred_meters_and_ten_centimeters():
+    assert depth_from_sigmoid(torch.tensor([0.0, 1.0])).tolist() == pytest.approx([100.0, 0.1])
+    assert sigmoid_from_depth(torch.tensor([100.0, 0.1])).tolist() == pytest.approx([0.0, 1.0])
+
+
+@given(st.floats(0.0, 1.0), st.floats(0.05, 2.0), st.floats(3.0, 300.0))
+def test_network_output_and_depth_undo_each_other(sigmoid, min_depth_m, max_depth_m):
+    ends = {'min_depth_m': min_depth_m, 'max_depth_m': max_depth_m}
+    depth_m = depth_from_sigmoid(torch.tensor([sigmoid], dtype=torch.float64), **ends)
+    assert min_depth_m * (1 - 1e-9) <= depth_m.item() <= max_depth_m * (1 + 1e-9)
+    inverse = sigmoid / min_depth_m + (1.0 - sigmoid) / max_depth_m
+    assert depth_m.item() == pytest.approx(1.0 / inverse, rel=1e-12)
+    assert sigmoid_from_depth(depth_m, **ends).item() == pytest.approx(sigmoid, abs=1e-9)
+
+
+def test_depth_beyond_the_ends_is_cut_and_bad_ends_are_named():
+    depth_m = torch.tensor([0.01, 0.5, 1000.0, float('inf')], requires_grad=True)
+    sigmoid = sigmoid_from_depth(depth_m)
+    assert sigmoid.tolist() == pytest.approx([1.0, (2.0 - 0.01) / (10.0 - 0.01), 0.0, 0.0])
+    sigmoid.sum().backward()
+    assert depth_m.grad[[0, 2, 3]].tolist() == [0.0, 0.0, 0.0]
+    assert depth_m.grad[1] < 0.0
+    with pytest.raises(ConfigError, match='min < max'):
+        sigmoid_from_depth(torch.ones(1), min_depth_m=0.0)

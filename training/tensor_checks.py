@@ -38,3 +38,25 @@ def check_positive(name: str, value: float) -> None:
     """
     if not 0.0 < value < math.inf:
         raise ConfigError(f'{name} must be above 0 and finite, received {value}')
+
+
+def check_mask(name: str, tensor: Tensor, shape: tuple[int | None, ...]) -> None:
+    """Raise unless a tensor is bool and has a shape; None stands for any size.
+
+    Raises:
+        ShapeError: it is not.
+    """
+    check_shape(name, tensor, shape)
+    if tensor.dtype != torch.bool:
+        raise ShapeError(f'{name} must be bool, received {tensor.dtype}: compare, as in depth > 0')
+
+
+def check_option(name: str, value: str, options: tuple[str, ...]) -> None:
+    """Raise unless a setting is one of those that exist.
+
+    Raises:
+        ConfigError: it is not.
+    """
+    if value not in options:
+        text = ', '.join(repr(option) for option in options)
+        raise ConfigError(f'{name} must be one of {text}, received {value!r}')

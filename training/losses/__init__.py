@@ -13,6 +13,9 @@
 | L_sim, PA | `feature_similarity_loss` | CEKD; structured distillation, arXiv 1903.04197 |
 | L_kdce | `soft_cross_entropy_loss` | CEKD; Hinton et al., arXiv 1503.02531 |
 | CWD, CD | `channel_wise_loss` | channel-wise distillation, arXiv 2011.13256 |
+| L_S | `depth_l1_loss` | mutual distillation, arXiv 2203.09737 |
+| L_S,u | `laplacian_nll_loss` | mutual distillation; Poggi et al. (likelihood), CVPR 2020 |
+| filtering of unprojected points, M | `unprojected_point_loss` | mutual distillation |
 """
 
 from training.losses.balanced_edge import balanced_edge_loss
@@ -23,23 +26,29 @@ from training.losses.cross_entropy import (
     prior_shift,
     segmentation_loss,
 )
+from training.losses.depth_l1 import depth_l1_loss
 from training.losses.edge_hint import edge_hint_loss
 from training.losses.edge_labels import edge_labels, shrink_edges
 from training.losses.feature_similarity import feature_similarity_loss
 from training.losses.image_edges import image_edges
+from training.losses.laplacian_nll import laplacian_nll_loss
 from training.losses.soft_cross_entropy import soft_cross_entropy_loss
+from training.losses.unprojected_point import unprojected_point_loss
 
 __all__ = [
     'balanced_edge_loss',
     'channel_wise_loss',
     'class_weights',
     'cross_entropy_loss',
+    'depth_l1_loss',
     'edge_hint_loss',
     'edge_labels',
     'feature_similarity_loss',
     'image_edges',
+    'laplacian_nll_loss',
     'prior_shift',
     'segmentation_loss',
     'shrink_edges',
     'soft_cross_entropy_loss',
+    'unprojected_point_loss',
 ]

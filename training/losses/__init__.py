@@ -16,6 +16,11 @@
 | L_S | `depth_l1_loss` | mutual distillation, arXiv 2203.09737 |
 | L_S,u | `laplacian_nll_loss` | mutual distillation; Poggi et al. (likelihood), CVPR 2020 |
 | filtering of unprojected points, M | `unprojected_point_loss` | mutual distillation |
+| pe, SSIM | `photometric_error` | Monodepth2, arXiv 1806.01260 |
+| minimum, auto-mask | `minimum_reprojection`, `identity_error` | Monodepth2 |
+| four scales | `multi_scale_reprojection`, `at_full_size` | Monodepth2 |
+| L_U | `photometric_loss` | Monodepth2 |
+| L_U,u | `uncertain_photometric_loss` | mutual distillation |
 """
 
 from training.losses.balanced_edge import balanced_edge_loss
@@ -32,10 +37,26 @@ from training.losses.edge_labels import edge_labels, shrink_edges
 from training.losses.feature_similarity import feature_similarity_loss
 from training.losses.image_edges import image_edges
 from training.losses.laplacian_nll import laplacian_nll_loss
+from training.losses.minimum_reprojection import (
+    Reprojection,
+    identity_error,
+    minimum_reprojection,
+    photometric_loss,
+)
+from training.losses.multi_scale_reprojection import (
+    SourceView,
+    at_full_size,
+    multi_scale_reprojection,
+)
+from training.losses.photometric import photometric_error
 from training.losses.soft_cross_entropy import soft_cross_entropy_loss
+from training.losses.uncertain_photometric import uncertain_photometric_loss
 from training.losses.unprojected_point import unprojected_point_loss
 
 __all__ = [
+    'Reprojection',
+    'SourceView',
+    'at_full_size',
     'balanced_edge_loss',
     'channel_wise_loss',
     'class_weights',
@@ -44,11 +65,17 @@ __all__ = [
     'edge_hint_loss',
     'edge_labels',
     'feature_similarity_loss',
+    'identity_error',
     'image_edges',
     'laplacian_nll_loss',
+    'minimum_reprojection',
+    'multi_scale_reprojection',
+    'photometric_error',
+    'photometric_loss',
     'prior_shift',
     'segmentation_loss',
     'shrink_edges',
     'soft_cross_entropy_loss',
+    'uncertain_photometric_loss',
     'unprojected_point_loss',
 ]

@@ -21,6 +21,7 @@
 | four scales | `multi_scale_reprojection`, `at_full_size` | Monodepth2 |
 | L_U | `photometric_loss` | Monodepth2 |
 | L_U,u | `uncertain_photometric_loss` | mutual distillation |
+| L_sm | `smoothness_loss`, `multi_scale_smoothness_loss`, `smoothness_weight` | Monodepth2 |
 """
 
 from training.losses.balanced_edge import balanced_edge_loss
@@ -49,6 +50,11 @@ from training.losses.multi_scale_reprojection import (
     multi_scale_reprojection,
 )
 from training.losses.photometric import photometric_error
+from training.losses.smoothness import (
+    multi_scale_smoothness_loss,
+    smoothness_loss,
+    smoothness_weight,
+)
 from training.losses.soft_cross_entropy import soft_cross_entropy_loss
 from training.losses.uncertain_photometric import uncertain_photometric_loss
 from training.losses.unprojected_point import unprojected_point_loss
@@ -70,11 +76,14 @@ __all__ = [
     'laplacian_nll_loss',
     'minimum_reprojection',
     'multi_scale_reprojection',
+    'multi_scale_smoothness_loss',
     'photometric_error',
     'photometric_loss',
     'prior_shift',
     'segmentation_loss',
     'shrink_edges',
+    'smoothness_loss',
+    'smoothness_weight',
     'soft_cross_entropy_loss',
     'uncertain_photometric_loss',
     'unprojected_point_loss',

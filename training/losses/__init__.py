@@ -22,6 +22,9 @@
 | L_U | `photometric_loss` | Monodepth2 |
 | L_U,u | `uncertain_photometric_loss` | mutual distillation |
 | L_sm | `smoothness_loss`, `multi_scale_smoothness_loss`, `smoothness_weight` | Monodepth2 |
+| UW, UT, UWT, CT | `uncertainty_weighted_distillation_loss` | mutual distillation |
+| scale of a branch | `align_scale` | ours; the paper's way is not public |
+| depth of a fast student | `log_depth_distillation_loss` | ours, after Poggi et al. |
 """
 
 from training.losses.balanced_edge import balanced_edge_loss
@@ -38,6 +41,7 @@ from training.losses.edge_labels import edge_labels, shrink_edges
 from training.losses.feature_similarity import feature_similarity_loss
 from training.losses.image_edges import image_edges
 from training.losses.laplacian_nll import laplacian_nll_loss
+from training.losses.log_depth_distillation import log_depth_distillation_loss
 from training.losses.minimum_reprojection import (
     Reprojection,
     identity_error,
@@ -50,6 +54,7 @@ from training.losses.multi_scale_reprojection import (
     multi_scale_reprojection,
 )
 from training.losses.photometric import photometric_error
+from training.losses.scale_alignment import Aligned, align_scale
 from training.losses.smoothness import (
     multi_scale_smoothness_loss,
     smoothness_loss,
@@ -57,11 +62,14 @@ from training.losses.smoothness import (
 )
 from training.losses.soft_cross_entropy import soft_cross_entropy_loss
 from training.losses.uncertain_photometric import uncertain_photometric_loss
+from training.losses.uncertainty_distillation import uncertainty_weighted_distillation_loss
 from training.losses.unprojected_point import unprojected_point_loss
 
 __all__ = [
+    'Aligned',
     'Reprojection',
     'SourceView',
+    'align_scale',
     'at_full_size',
     'balanced_edge_loss',
     'channel_wise_loss',
@@ -74,6 +82,7 @@ __all__ = [
     'identity_error',
     'image_edges',
     'laplacian_nll_loss',
+    'log_depth_distillation_loss',
     'minimum_reprojection',
     'multi_scale_reprojection',
     'multi_scale_smoothness_loss',
@@ -86,5 +95,6 @@ __all__ = [
     'smoothness_weight',
     'soft_cross_entropy_loss',
     'uncertain_photometric_loss',
+    'uncertainty_weighted_distillation_loss',
     'unprojected_point_loss',
 ]

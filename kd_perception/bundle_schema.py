@@ -3,20 +3,26 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from typing import Any
 
+from kd_perception.bundle_checks import build as _build
+from kd_perception.bundle_checks import is_number
+from kd_perception.bundle_checks import require as _require
+from kd_perception.bundle_depth import (
+    DEPTH_OUTPUTS,
+    DepthQuantization,
+    DepthSpec,
+    depth_spec_from_mapping,
+)
 from kd_perception.errors import BundleError, ConfigError
 from kd_perception.preprocessing import AgcConfig
 
+TASKS = ('segmentation', 'depth')
+
 _MAX_SIDE = 8192
-
-
-def _require(condition: bool, rule: str, received: object) -> None:
-    if not condition:
-        raise BundleError(f'student.yaml: {rule}; received {received!r}')
+_CHANNELS = {'thermal': 1, 'rgb': 3}
 
 
 @dataclass(frozen=True)
@@ -37,20 +43,38 @@ class ClassInfo:
 
 @dataclass(frozen=True)
 class InputSpec:
-    """The network input: (1, channels, height, width) float32 in 0 to 1."""
+    """The network input: (1, channels, height, width) float32.
+
+    Attributes:
+        height: Rows.
+        width: Columns.
+        channels: 1 for thermal images, 3 for color.
+        modality: ``thermal`` (gain control to 0 to 1) or ``rgb`` (0 to 255 divided by 255).
+        mean: Per channel, subtracted from values of 0 to 1; empty for 0.
+        standard_deviation: Per channel, what they are divided by then, above 0; empty for 1.
+    """
 
     height: int
     width: int
     channels: int = 1
     modality: str = 'thermal'
+    mean: tuple[float, ...] = ()
+    standard_deviation: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
         """Check the ranges."""
         sides = 32 <= self.height <= _MAX_SIDE and 32 <= self.width <= _MAX_SIDE
         _require(sides, f'input sides must be 32 to {_MAX_SIDE}', (self.height, self.width))
-        _require(self.channels in (1, 3), 'input channels must be 1 or 3', self.channels)
-        known = self.modality in ('thermal', 'rgb')
+        known = self.modality in _CHANNELS
         _require(known, 'input modality must be thermal or rgb', self.modality)
+        fits = self.channels == _CHANNELS[self.modality]
+        _require(fits, 'input channels must be 1 for thermal and 3 for rgb', self.channels)
+        for name in ('mean', 'standard_deviation'):
+            values = getattr(self, name)
+            right = len(values) in (0, self.channels) and all(map(is_number, values))
+            _require(right, f'input {name} must be empty or a number per channel', values)
+        positive = all(value > 0 for value in self.standard_deviation)
+        _require(positive, 'input standard_deviation must be above 0', self.standard_deviation)
 
 
 @dataclass(frozen=True)
@@ -64,7 +88,7 @@ class Calibration:
 
     def __post_init__(self) -> None:
         """Check the range."""
-        finite = math.isfinite(self.temperature) and 0.01 <= self.temperature <= 100.0
+        finite = is_number(self.temperature) and 0.01 <= self.temperature <= 100.0
         _require(finite, 'calibration.temperature must be 0.01 to 100', self.temperature)
 
 
@@ -104,14 +128,15 @@ class StudentSpec:
     Attributes:
         name: File-name-like name.
         architecture: Network name and its configuration, for the torch backend.
-        classes: Ids 0 to C-1 in the order of the network's outputs.
+        classes: Ids 0 to C-1 in the order of the network's outputs; empty for depth.
         input: Network input.
-        output_stride: Network input side / logit side.
+        output_stride: Network input side / output side.
         agc: Gain control that training used. A camera may need another; node and replay warn.
         calibration: Temperature of confidence and uncertainty.
         provenance: Recipe, configuration, data digest, metrics, what it was trained on.
-        task: ``segmentation``.
+        task: ``segmentation`` or ``depth``.
         quantization: What the int8 graph changes; None where the bundle has none.
+        depth: What the outputs of a depth network mean; None for segmentation.
     """
 
     name: str
@@ -123,17 +148,33 @@ class StudentSpec:
     calibration: Calibration = field(default_factory=Calibration)
     provenance: dict[str, Any] = field(default_factory=dict)
     task: str = 'segmentation'
-    quantization: Quantization | None = None
+    quantization: Quantization | DepthQuantization | None = None
+    depth: DepthSpec | None = None
 
     def __post_init__(self) -> None:
         """Check what the fields must be together."""
         legal = self.name.replace('_', '').replace('-', '').isalnum()
         _require(legal, 'name must consist of letters, digits, - and _', self.name)
-        _require(self.task == 'segmentation', 'task must be segmentation', self.task)
+        _require(self.task in TASKS, f'task must be one of {TASKS}', self.task)
+        _require(self.output_stride in (1, 2, 4, 8), 'output_stride is 1, 2, 4 or 8', self)
+        if self.task == 'depth':
+            self._check_depth()
+        else:
+            self._check_segmentation()
+
+    def _check_segmentation(self) -> None:
         ids = [info.id for info in self.classes]
         ordered = ids == list(range(len(ids))) and len(ids) >= 2
         _require(ordered, 'class ids must be 0, 1, 2 ... in order, at least two', ids)
-        _require(self.output_stride in (1, 2, 4, 8), 'output_stride is 1, 2, 4 or 8', self)
+        _require(self.depth is None, 'depth belongs to task depth', self.depth)
+        fits = not isinstance(self.quantization, DepthQuantization)
+        _require(fits, 'quantization must tell label_change', self.quantization)
+
+    def _check_depth(self) -> None:
+        _require(not self.classes, 'a depth student has no classes', self.classes)
+        _require(self.depth is not None, 'task depth needs the entry depth', self.depth)
+        fits = not isinstance(self.quantization, Quantization)
+        _require(fits, 'quantization must tell abs_rel_change', self.quantization)
 
     @property
     def image_size(self) -> tuple[int, int]:
@@ -141,10 +182,11 @@ class StudentSpec:
         return self.input.height, self.input.width
 
     @property
-    def logits_shape(self) -> tuple[int, int, int, int]:
+    def output_shape(self) -> tuple[int, int, int, int]:
         """Shape that the network must return for one frame."""
         height, width = (side // self.output_stride for side in self.image_size)
-        return 1, len(self.classes), height, width
+        maps = len(DEPTH_OUTPUTS) if self.task == 'depth' else len(self.classes)
+        return 1, maps, height, width
 
 
 def spec_from_mapping(document: Mapping[str, Any]) -> StudentSpec:
@@ -159,29 +201,23 @@ def spec_from_mapping(document: Mapping[str, Any]) -> StudentSpec:
             _build(ClassInfo, {**item, 'color': tuple(item['color'])})
             for item in values['classes']
         )
-        for name, kind in (('input', InputSpec), ('agc', AgcConfig), ('calibration', Calibration)):
+        values['input'] = _input_spec(values['input'])
+        for name, kind in (('agc', AgcConfig), ('calibration', Calibration)):
             values[name] = _build(kind, values[name])
         if values.get('quantization') is not None:
-            values['quantization'] = _build(Quantization, values['quantization'])
+            measure = DepthQuantization if values.get('task') == 'depth' else Quantization
+            values['quantization'] = _build(measure, values['quantization'])
+        if values.get('depth') is not None:
+            values['depth'] = depth_spec_from_mapping(values['depth'])
         spec: StudentSpec = _build(StudentSpec, values)
         return spec
     except (KeyError, TypeError, AttributeError, OverflowError, ConfigError) as error:
         raise BundleError(f'student.yaml: a field is missing or wrong: {error}') from error
 
 
-def _build(kind: type[Any], values: Mapping[str, Any]) -> Any:
-    """Build a dataclass after checking each value against the annotated plain type."""
-    checks: dict[str, tuple[type, ...]] = {
-        'int': (int,),
-        'float': (int, float),
-        'float | None': (int, float, type(None)),
-        'str': (str,),
-        'dict[str, Any]': (dict,),
-    }
-    for item in fields(kind):
-        allowed = checks.get(str(item.type))
-        if item.name in values and allowed:
-            value = values[item.name]
-            right = isinstance(value, allowed) and not isinstance(value, bool)
-            _require(right, f'{kind.__name__}.{item.name} must be {item.type}', value)
-    return kind(**values)
+def _input_spec(values: Mapping[str, Any]) -> InputSpec:
+    lists = ('mean', 'standard_deviation')
+    spec: InputSpec = _build(
+        InputSpec, {k: tuple(v) if k in lists else v for k, v in values.items()}
+    )
+    return spec

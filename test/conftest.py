@@ -89,7 +89,7 @@ def _level_network(spec: StudentSpec) -> bytes:
         [node],
         'level',
         [helper.make_tensor_value_info('image', kind, [1, 1, *spec.image_size])],
-        [helper.make_tensor_value_info('logits', kind, list(spec.logits_shape))],
+        [helper.make_tensor_value_info('logits', kind, list(spec.output_shape))],
         tensors,
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid('', 20)], ir_version=10)

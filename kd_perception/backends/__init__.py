@@ -25,7 +25,7 @@ __all__ = [
     'Backend',
     'BackendChoice',
     'FrameBackend',
-    'check_logits_shape',
+    'check_output_shape',
     'choose_backend',
     'create_backend',
     'graph_of',
@@ -115,7 +115,7 @@ def create_backend(
     """
     choice = choose_backend(backend, device, precision, threads, require_gpu)
     choice = replace(choice, deterministic=deterministic)
-    module, kind = _RUNTIMES[choice.name].classes[_kind(choice.device)]
+    module, kind = _implementation(choice, student)
     try:
         make = getattr(importlib.import_module(module), kind)
     except (ImportError, OSError) as error:
@@ -124,6 +124,15 @@ def create_backend(
         ) from error
     backend_in_use: Backend = make(student, choice)
     return backend_in_use
+
+
+def _implementation(choice: BackendChoice, student: Student) -> tuple[str, str]:
+    """Module and class; whole frames on the device are for masks of thermal images only."""
+    classes = _RUNTIMES[choice.name].classes
+    whole_frames = student.spec.task == 'segmentation' and student.spec.input.channels == 1
+    if choice.name == 'torch' and not whole_frames:
+        return classes['cpu']
+    return classes[_kind(choice.device)]
 
 
 def choose_backend(
@@ -219,15 +228,15 @@ def graph_of(student: Student, precision: str) -> bytes:
     return student.onnx_int8
 
 
-def check_logits_shape(student: Student, shape: tuple[int, ...]) -> None:
+def check_output_shape(student: Student, shape: tuple[int, ...]) -> None:
     """Compare the graph's output with what ``student.yaml`` promises.
 
     Raises:
         BackendError: They differ.
     """
-    expected = student.spec.logits_shape
+    expected = student.spec.output_shape
     if tuple(shape) != expected:
         raise BackendError(
-            f'the network of {student.spec.name} must return logits of shape {expected}; it '
+            f'the network of {student.spec.name} must return an output of shape {expected}; it '
             f'returns {tuple(shape)}: export the student again'
         )

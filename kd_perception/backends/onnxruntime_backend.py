@@ -6,7 +6,7 @@ from __future__ import annotations
 import numpy as np
 import onnxruntime
 
-from kd_perception.backends import BackendChoice, check_logits_shape, graph_of
+from kd_perception.backends import BackendChoice, check_output_shape, graph_of
 from kd_perception.bundle import Student
 from kd_perception.errors import BackendError
 from kd_perception.frames import Float32Image
@@ -57,7 +57,7 @@ class OnnxRuntimeBackend:
             )
         except RUNTIME_ERRORS as error:
             raise BackendError(f'ONNX Runtime cannot load the network: {error}') from error
-        check_logits_shape(student, tuple(self._session.get_outputs()[0].shape))
+        check_output_shape(student, tuple(self._session.get_outputs()[0].shape))
         self._input_name = self._session.get_inputs()[0].name
 
     def infer(self, image: Float32Image) -> Float32Image:

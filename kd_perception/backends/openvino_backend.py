@@ -8,7 +8,7 @@ from functools import lru_cache
 import numpy as np
 import openvino
 
-from kd_perception.backends import BackendChoice, check_logits_shape, graph_of
+from kd_perception.backends import BackendChoice, check_output_shape, graph_of
 from kd_perception.bundle import Student
 from kd_perception.errors import BackendError
 from kd_perception.frames import Float32Image
@@ -43,7 +43,7 @@ class OpenVinoBackend:
             core = _core()
             hint = _precision_hint(core, choice.precision)
             model = core.read_model(model=graph_of(student, choice.precision))
-            check_logits_shape(student, tuple(model.output(0).shape))
+            check_output_shape(student, tuple(model.output(0).shape))
             # The precision is always set: left alone, OpenVINO picks bf16 without saying so.
             compiled = core.compile_model(
                 model,

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 
-from kd_perception.backends import BackendChoice, check_logits_shape
+from kd_perception.backends import BackendChoice, check_output_shape
 from kd_perception.backends.engine_cache import engine_folder, engine_key, fill_engine_folder
 from kd_perception.backends.onnxruntime_backend import RUNTIME_ERRORS
 from kd_perception.bundle import Student, load_student
@@ -48,7 +48,7 @@ class TensorRtBackend:
                 f'--device {choice.device} --precision {self.precision}'
             )
         session = create_session(student.onnx, index, self.precision, folder)
-        check_logits_shape(student, tuple(session.get_outputs()[0].shape))
+        check_output_shape(student, tuple(session.get_outputs()[0].shape))
         self._network = BoundNetwork(session, 'cuda', index)
 
     def infer(self, image: Float32Image) -> Float32Image:

@@ -8,7 +8,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load as load_safetensors
 
-from kd_perception.backends import BackendChoice, check_logits_shape
+from kd_perception.backends import BackendChoice, check_output_shape
 from kd_perception.bundle import Student
 from kd_perception.errors import BackendError, KdPerceptionError
 from kd_perception.frames import Float32Image
@@ -72,7 +72,7 @@ class TorchBackend:
     def _check_shape(self, student: Student) -> None:
         channels = student.spec.input.channels
         blank = torch.zeros(1, channels, *student.spec.image_size)
-        check_logits_shape(student, self.infer(blank.numpy()).shape)
+        check_output_shape(student, self.infer(blank.numpy()).shape)
 
     @torch.inference_mode()
     def infer(self, image: Float32Image) -> Float32Image:

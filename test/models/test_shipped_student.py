@@ -54,7 +54,7 @@ def test_torch_and_onnx_give_the_same_logits(student, session):
     with torch.no_grad():
         expected = network(torch.from_numpy(image)).numpy()
     found = run(session, image)
-    assert found.shape == student.spec.logits_shape == (1, 9, 120, 160)
+    assert found.shape == student.spec.output_shape == (1, 9, 120, 160)
     assert np.abs(found - expected).max() <= 1e-3
     assert np.ptp(found) > 5.0
 

@@ -48,7 +48,7 @@ def test_the_student_sees_the_recording_at_the_size_of_the_rendered_frames(confi
 
 def test_the_bundle_is_the_student(bundle):
     network, student = bundle
-    assert student.spec.image_size == (64, 64) and student.spec.logits_shape == (1, 9, 64, 64)
+    assert student.spec.image_size == (64, 64) and student.spec.output_shape == (1, 9, 64, 64)
     assert 'without labels' in student.spec.provenance['trained_on']
     image = np.random.default_rng(0).random((1, 1, 64, 64), dtype=np.float32)
     backend = create_backend(student, backend='openvino', device='cpu', precision='fp32')

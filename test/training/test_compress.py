@@ -182,7 +182,7 @@ def test_a_run_is_recorded_and_exported(shared, tmp_path, config):
     card = (folder / 'MODEL_CARD.md').read_text()
     assert '| Taught by | `EKNet`, preset `tiny`, 6 steps, and by labels |' in card
     assert '12 rendered frames of 64x96' in card
-    assert student.spec.logits_shape == (1, 9, 16, 24)
+    assert student.spec.output_shape == (1, 9, 16, 24)
     run = compress.build(config)
     weight = compress.frame_weights(run)
     folded = run.average.folded()

@@ -72,7 +72,7 @@ def test_run_writes_its_record_and_exports_what_it_trained(config, tmp_path):
     folder = tmp_path / 'students' / 'tiny'
     sha256 = export_student(settings, folder)
     student = load_student(folder, sha256=sha256)
-    assert student.spec.logits_shape == (1, 9, 120, 160)
+    assert student.spec.output_shape == (1, 9, 120, 160)
     assert student.spec.provenance['seed'] == 0
     assert student.spec.calibration.temperature == pytest.approx(
         record['metrics']['calibration']['temperature']

@@ -1,0 +1,130 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What ``student.yaml`` says of a student that tells depth."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from kd_perception.bundle_checks import build, is_number, require
+
+DEPTH_OUTPUTS = ('log_depth', 'log_sigma')
+"""The two maps of a depth network, in this order: natural logarithms of depth and of sigma."""
+
+SIGMA_UNITS = ('relative', 'meter')
+UNCERTAINTY_METHODS = ('predicted', 'tta_flip')
+
+
+@dataclass(frozen=True)
+class SigmaCalibration:
+    """The factor of the predicted sigma, and what it was fitted to better.
+
+    Attributes:
+        scale: What sigma is multiplied by, 0.01 to 100.
+        fitted_on: Which frames.
+        nll_before: Mean negative log likelihood of the Laplace distribution [nat].
+        nll_after: The same with the factor.
+        coverage_before: Share of the pixels whose error is below the quantile of 68 %.
+        coverage_after: The same with the factor.
+        ause: Area between sparsification curve and oracle, by the relative error.
+    """
+
+    scale: float = 1.0
+    fitted_on: str = ''
+    nll_before: float | None = None
+    nll_after: float | None = None
+    coverage_before: float | None = None
+    coverage_after: float | None = None
+    ause: float | None = None
+
+    def __post_init__(self) -> None:
+        """Check the range."""
+        known = is_number(self.scale) and 0.01 <= self.scale <= 100.0
+        require(known, 'depth.calibration.scale must be 0.01 to 100', self.scale)
+
+
+@dataclass(frozen=True)
+class DepthSpec:
+    """What the two maps of a depth network mean.
+
+    The distribution of the error is that of Laplace with the scale sigma.
+
+    Attributes:
+        focal_px: Horizontal focal length of the training cameras at the size of the network input
+            [px]; depth is exp(log_depth) * (focal length of the camera at that size) / focal_px.
+        min_depth_m: Smallest depth in training [m], above 0.
+        max_depth_m: Largest depth in training [m].
+        metric: Whether exp(log_depth) is in meters; else its unit is not known.
+        sigma_unit: ``relative``: exp(log_sigma) is a share of the depth; ``meter``: it has the
+            unit of exp(log_depth).
+        uncertainty_method: Where sigma comes from: ``predicted`` by the network, or ``tta_flip``,
+            the difference to the depth of the mirrored image.
+        calibration: Of sigma, for that method.
+    """
+
+    focal_px: float
+    min_depth_m: float
+    max_depth_m: float
+    metric: bool = True
+    sigma_unit: str = 'relative'
+    uncertainty_method: str = 'predicted'
+    calibration: SigmaCalibration = field(default_factory=SigmaCalibration)
+
+    def __post_init__(self) -> None:
+        """Check the ranges."""
+        focal = is_number(self.focal_px) and 0.0 < self.focal_px <= 1.0e5
+        require(focal, 'depth.focal_px must be above 0 and at most 100000', self.focal_px)
+        depths = (self.min_depth_m, self.max_depth_m)
+        ordered = all(map(is_number, depths)) and 0.0 < depths[0] < depths[1] <= 1.0e5
+        require(ordered, 'depth must have 0 < min_depth_m < max_depth_m <= 100000', depths)
+        unit = self.sigma_unit in SIGMA_UNITS
+        require(unit, f'depth.sigma_unit must be one of {SIGMA_UNITS}', self.sigma_unit)
+        require(
+            self.uncertainty_method in UNCERTAINTY_METHODS,
+            f'depth.uncertainty_method must be one of {UNCERTAINTY_METHODS}',
+            self.uncertainty_method,
+        )
+
+
+MAX_INT8_ABS_REL_CHANGE = 0.02
+
+
+@dataclass(frozen=True)
+class DepthQuantization:
+    """What the int8 form of a depth graph changes, on frames that did not calibrate it.
+
+    Attributes:
+        abs_rel_change: Mean of |int8 - fp32| / fp32 of the depth, 0 to 0.02: a graph that changes
+            more is not part of a bundle.
+        log_sigma_change: Mean difference of the logarithm of sigma.
+        measured_on: Which frames.
+        calibrated_on: Which frames the ranges of values were taken from.
+    """
+
+    abs_rel_change: float
+    log_sigma_change: float
+    measured_on: str
+    calibrated_on: str
+
+    def __post_init__(self) -> None:
+        """Check the gate."""
+        require(
+            0.0 <= self.abs_rel_change <= MAX_INT8_ABS_REL_CHANGE,
+            f'quantization.abs_rel_change must be 0 to {MAX_INT8_ABS_REL_CHANGE}',
+            self.abs_rel_change,
+        )
+
+
+def depth_spec_from_mapping(values: Mapping[str, Any]) -> DepthSpec:
+    """Check the parsed entry ``depth`` and give it types.
+
+    Raises:
+        BundleError: A value is of another type or out of range.
+        TypeError: A field is missing or unknown.
+    """
+    known = dict(values)
+    if 'calibration' in known:
+        known['calibration'] = build(SigmaCalibration, known['calibration'])
+    spec: DepthSpec = build(DepthSpec, known)
+    return spec

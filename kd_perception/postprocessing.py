@@ -96,7 +96,7 @@ def _fill(
 ) -> None:
     """Reduce logits into images; those without columns are left out."""
     height, width = prediction.mask.shape
-    (rows, shares), columns = _grid(logits, box, (height, width))
+    (rows, shares), columns = sampling_grid(logits, box, (height, width))
     scaled, inverse = np.ascontiguousarray(logits[0], np.float32), np.float32(1.0 / temperature)
 
     def reduce(part: slice) -> None:
@@ -106,10 +106,22 @@ def _fill(
     workers.run(height, reduce)
 
 
-def _grid(
+def sampling_grid(
     logits: Float32Image, box: Letterbox, size: tuple[int, int]
 ) -> tuple[tuple[Array, Array], tuple[Array, Array]]:
-    """Find where the rows and the columns of the result lie in the logits."""
+    """Find where the rows and the columns of a result lie in the maps of a network.
+
+    Args:
+        logits: (1, 2 to 255, h, w) float32, or maps of another kind.
+        box: Where the camera image lies in the network input.
+        size: (height, width) of the result.
+
+    Returns:
+        For rows and for columns: the cell before each center, and the share of the next one.
+
+    Raises:
+        ShapeError: Another number of dimensions or of maps.
+    """
     if logits.ndim != 4 or logits.shape[0] != 1 or not 2 <= logits.shape[1] <= 255:
         raise ShapeError(f'logits must be (1, 2 to 255, h, w); received {logits.shape}')
     return (

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The compiled loops of the postprocessing: logits to full size and to a prediction, by rows."""
+"""The compiled loops of the postprocessing: maps to full size and to a prediction, by rows."""
 
 from __future__ import annotations
 
@@ -15,25 +15,26 @@ Array = npt.NDArray[Any]
 _COMPILE = {'nogil': True, 'fastmath': True, 'error_model': 'numpy'}  # no check per division
 
 
-def _compiled(function: Callable[..., None]) -> Callable[..., None]:
+def compiled_loop(function: Callable[..., None], **changes: Any) -> Callable[..., None]:
     """Compile on first use; keep the code on disk where there is a place to keep it."""
+    options = {**_COMPILE, **changes}
     try:
-        compiled = numba.njit(cache=True, **_COMPILE)(function)
+        compiled = numba.njit(cache=True, **options)(function)
     except RuntimeError:  # neither the package's folder nor the user's cache can be written
-        compiled = numba.njit(**_COMPILE)(function)
+        compiled = numba.njit(**options)(function)
     return cast('Callable[..., None]', compiled)
 
 
-_LOG2_E = np.float32(1.4426950408889634)
-_LN_2 = np.float32(0.6931471805599453)
-_HALF = np.float32(0.5)
-_ONE = np.float32(1.0)
+LOG2_E = np.float32(1.4426950408889634)
+LN_2 = np.float32(0.6931471805599453)
+HALF = np.float32(0.5)
+ONE = np.float32(1.0)
 _ZERO = np.float32(0.0)
-_SMALLEST = np.float32(-87.0)  # exp of less is not a normal float32
+SMALLEST = np.float32(-87.0)  # exp of less is not a normal float32
 _ROOT_HALF_BITS = np.int32(0x3F3504F3)  # of sqrt(1/2): mantissas are taken from there to sqrt(2)
 
 
-@_compiled
+@compiled_loop
 def reduce_logits(
     logits: Array,
     inverse_temperature: np.float32,
@@ -69,10 +70,10 @@ def reduce_logits(
     exponent = np.empty(width, np.int32)
     above, upper = -2, 0
     for y in range(rows.shape[0]):
-        above, upper = _move_to(
+        above, upper = move_to(
             rows[y], above, upper, logits, inverse_temperature, columns, column_shares, low, pair
         )
-        _blend_rows(pair[upper], pair[1 - upper], row_shares[y], scores)
+        blend_rows(pair[upper], pair[1 - upper], row_shares[y], scores)
         _best_of_row(scores, top, best)
         if confidence.shape[1] > 0:
             _sum_up_row(scores, top, sums, exponent, confidence[y], uncertainty[y])
@@ -81,7 +82,7 @@ def reduce_logits(
 
 
 @numba.njit(inline='always', **_COMPILE)
-def _move_to(
+def move_to(
     row: int,
     above: int,
     upper: int,
@@ -130,7 +131,8 @@ def _stretch(
 
 
 @numba.njit(inline='always', **_COMPILE)
-def _blend_rows(upper: Array, lower: Array, share: np.float32, scores: Array) -> None:
+def blend_rows(upper: Array, lower: Array, share: np.float32, scores: Array) -> None:
+    """Interpolate between two stretched rows."""
     for c in range(scores.shape[0]):
         for x in range(scores.shape[1]):
             scores[c, x] = upper[c, x] + share * (lower[c, x] - upper[c, x])
@@ -164,43 +166,43 @@ def _sum_up_row(
     for c in range(classes):
         # exp(s) = 2^n * exp(s - n ln 2), with 2^n written straight into a float's exponent bits.
         for x in range(width):
-            scores[c, x] = max(scores[c, x] - top[x], _SMALLEST)
-            exponent[x] = np.int32(scores[c, x] * _LOG2_E - _HALF)
+            scores[c, x] = max(scores[c, x] - top[x], SMALLEST)
+            exponent[x] = np.int32(scores[c, x] * LOG2_E - HALF)
             power_bits[x] = (exponent[x] + 127) << 23
         for x in range(width):
             shifted = scores[c, x]
-            value = power[x] * _exp_small(shifted - np.float32(exponent[x]) * _LN_2)
+            value = power[x] * exp_small(shifted - np.float32(exponent[x]) * LN_2)
             total[x] += value
             moment[x] += shifted * value
-    inverse_log = _ONE / np.log(np.float32(classes))
+    inverse_log = ONE / np.log(np.float32(classes))
     for x in range(width):
-        inverse = _ONE / total[x]
+        inverse = ONE / total[x]
         moment[x] *= inverse
-        confidence[x] = np.uint8(np.float32(255.0) * inverse + _HALF)
+        confidence[x] = np.uint8(np.float32(255.0) * inverse + HALF)
     for x in range(width):
         exponent[x] = (total_bits[x] - _ROOT_HALF_BITS) >> 23
         power_bits[x] = total_bits[x] - (exponent[x] << 23)
     for x in range(width):
-        log_total = np.float32(exponent[x]) * _LN_2 + _log_small(power[x])
-        uncertainty[x] = min(max((log_total - moment[x]) * inverse_log, _ZERO), _ONE)
+        log_total = np.float32(exponent[x]) * LN_2 + _log_small(power[x])
+        uncertainty[x] = min(max((log_total - moment[x]) * inverse_log, _ZERO), ONE)
 
 
 @numba.njit(inline='always', **_COMPILE)
-def _exp_small(x: np.float32) -> np.float32:
+def exp_small(x: np.float32) -> np.float32:
     """exp(x) for |x| <= ln(2) / 2 by its Taylor series; the relative error is below 3e-7."""
     r = np.float32(1.0 / 720.0)
     r = r * x + np.float32(1.0 / 120.0)
     r = r * x + np.float32(1.0 / 24.0)
     r = r * x + np.float32(1.0 / 6.0)
-    r = r * x + _HALF
-    r = r * x + _ONE
-    return r * x + _ONE
+    r = r * x + HALF
+    r = r * x + ONE
+    return r * x + ONE
 
 
 @numba.njit(inline='always', **_COMPILE)
 def _log_small(x: np.float32) -> np.float32:
     """log(x) for x from sqrt(1/2) to sqrt(2), by 2 artanh; the error is below 1e-7."""
-    s = (x - _ONE) / (x + _ONE)
+    s = (x - ONE) / (x + ONE)
     q = s * s
     r = np.float32(2.0 / 7.0)
     r = r * q + np.float32(2.0 / 5.0)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hand_made_depth import save_depth_student
 from hypothesis import HealthCheck, settings
 
 from kd_perception.bundle import save_student
@@ -69,6 +70,12 @@ def tiny_student_folder(
         model_card='# tiny\n',
     )
     return folder
+
+
+@pytest.fixture(scope='session')
+def tiny_depth_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A bundle whose depth and sigma are linear in color; see `hand_made_depth`."""
+    return save_depth_student(tmp_path_factory.mktemp('depth_students') / 'tiny_depth')
 
 
 def _level_network(spec: StudentSpec) -> bytes:

@@ -1,11 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Thermal camera frame to network input: radiometry, automatic gain control, resizing.
+"""Camera frame to network input: radiometry, automatic gain control, color, resizing.
 
 The same functions normalize frames for training and on the robot. A thermal frame uses a small and
 moving part of its 16 bits, so a fixed window flattens it; the window here follows the scene.
 """
 
-from kd_perception.preprocessing.color import gray_from_color
+from kd_perception.preprocessing.color import (
+    color_network_input,
+    gray_from_color,
+    rgb_from_frame,
+)
 from kd_perception.preprocessing.gain import (
     AGC_METHODS,
     Agc,
@@ -31,10 +35,12 @@ __all__ = [
     'Letterbox',
     'Radiometry',
     'agc_limits',
+    'color_network_input',
     'equalization_curve',
     'gray_from_color',
     'letterbox',
     'network_input',
     'normalize',
     'radiometry_from_preset',
+    'rgb_from_frame',
 ]

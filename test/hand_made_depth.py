@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A depth student that can be predicted by hand, and what it says, in NumPy."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+
+from kd_perception.bundle import save_student
+from kd_perception.bundle_depth import DepthSpec, SigmaCalibration
+from kd_perception.bundle_schema import InputSpec, StudentSpec
+
+FOCAL_PX = 100.0
+SIGMA_SCALE = 1.5
+MEAN, DEVIATION = (0.5, 0.4, 0.3), (0.25, 0.2, 0.5)
+
+# By color, of 0 to 1: depth from 1 m (black) to 54.6 m (white); sigma from 2 % (no red) to 16 %.
+LOG_DEPTH_WEIGHTS = np.array([1.0, 2.0, 1.0])
+LOG_SIGMA_WEIGHTS, LOG_SIGMA_BIAS = np.array([2.1, 0.0, 0.0]), float(np.log(0.02))
+
+
+def depth_student_spec(name: str = 'tiny_depth', **depth: Any) -> StudentSpec:
+    values: dict[str, Any] = {
+        'focal_px': FOCAL_PX,
+        'min_depth_m': 0.1,
+        'max_depth_m': 50.0,
+        'calibration': SigmaCalibration(SIGMA_SCALE, 'set by hand'),
+    }
+    return StudentSpec(
+        name=name,
+        architecture={'name': 'none'},
+        classes=(),
+        input=InputSpec(96, 128, 3, 'rgb', MEAN, DEVIATION),
+        task='depth',
+        depth=DepthSpec(**(values | depth)),
+        provenance={'recipe': 'test', 'trained_on': 'nothing: weights are set by hand'},
+    )
+
+
+def save_depth_student(folder: Path, **depth: Any) -> Path:
+    """Save the student; its two maps are linear in the mean color of each 4x4 block."""
+    spec = depth_student_spec(folder.name, **depth)
+    graph = _linear_network(spec)
+    save_student(folder, spec, onnx=graph, weights=b'no torch form', model_card='# depth\n')
+    return folder
+
+
+def _linear_network(spec: StudentSpec) -> bytes:
+    onnx = pytest.importorskip('onnx')
+    helper, numpy_helper = onnx.helper, onnx.numpy_helper
+    rows = np.stack([LOG_DEPTH_WEIGHTS, LOG_SIGMA_WEIGHTS])
+    weight = np.repeat(rows * np.array(DEVIATION) / 16.0, 16, axis=1).reshape(2, 3, 4, 4)
+    bias = rows @ np.array(MEAN) + np.array([0.0, LOG_SIGMA_BIAS])
+    tensors = [
+        numpy_helper.from_array(weight.astype(np.float32), 'weight'),
+        numpy_helper.from_array(bias.astype(np.float32), 'bias'),
+    ]
+    node = helper.make_node(
+        'Conv', ['image', 'weight', 'bias'], ['maps'], kernel_shape=[4, 4], strides=[4, 4]
+    )
+    kind = onnx.TensorProto.FLOAT
+    graph = helper.make_graph(
+        [node],
+        'linear',
+        [helper.make_tensor_value_info('image', kind, [1, 3, *spec.image_size])],
+        [helper.make_tensor_value_info('maps', kind, list(spec.output_shape))],
+        tensors,
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid('', 20)], ir_version=10)
+    onnx.checker.check_model(model)
+    return bytes(model.SerializeToString())
+
+
+def color_ramp(seed: int = 0, size: tuple[int, int] = (96, 128)) -> np.ndarray:
+    """An RGB scene, brighter to the right and redder below, with noise of the seed."""
+    rows, columns = np.mgrid[0 : size[0], 0 : size[1]]
+    x, y = columns / max(size[1] - 1, 1), rows / max(size[0] - 1, 1)
+    noise = np.random.default_rng(seed).integers(0, 6, (*size, 3))
+    image = np.stack([60 * x + 180 * y, 230 * x, 200 * x + 20 * y], axis=2) + noise
+    return image.astype(np.uint8)
+
+
+def expected_depth(rgb: np.ndarray, focal_px: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Depth [m], scale of its distribution as a share, and confidence 0 to 1, in float64.
+
+    Only for images of the network's aspect: OpenCV's bilinear resizing is the independent form.
+    """
+    height, width = rgb.shape[:2]
+    method = cv2.INTER_AREA if height > 96 else cv2.INTER_LINEAR
+    small = rgb if height == 96 else cv2.resize(rgb, (128, 96), interpolation=method)
+    blocks = small.reshape(24, 4, 32, 4, 3).mean((1, 3)) / 255.0
+    maps = [blocks @ LOG_DEPTH_WEIGHTS, blocks @ LOG_SIGMA_WEIGHTS + LOG_SIGMA_BIAS]
+    log_depth, log_sigma = (
+        cv2.resize(m, (width, height), interpolation=cv2.INTER_LINEAR) for m in maps
+    )
+    depth = np.exp(log_depth) * (focal_px * 128 / width) / FOCAL_PX
+    share = SIGMA_SCALE * np.exp(log_sigma)
+    return depth, share, 1.0 - np.exp(-0.1 / share)

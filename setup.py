@@ -104,6 +104,7 @@ setup(
     entry_points={
         'console_scripts': [
             f'kd-perception = {PACKAGE}.cli:run_and_exit',
+            f'mono_depth_node = {PACKAGE}.nodes.mono_depth_node:main',
             f'thermal_seg_node = {PACKAGE}.nodes.thermal_seg_node:main',
         ],
     },

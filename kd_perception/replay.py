@@ -12,21 +12,15 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from kd_perception.backends import create_backend
 from kd_perception.bags import IMAGE_TYPES, BagReader, BagWriter
 from kd_perception.bags.types import BagMessage, MessageFailure
-from kd_perception.bundle import load_student
 from kd_perception.encodings import frame_from_message
 from kd_perception.errors import BagError, KdPerceptionError
 from kd_perception.frames import Frame, Image
 from kd_perception.parameters.file import NODE_NAME
-from kd_perception.parameters.table import (
-    ParameterValue,
-    backend_options_from_parameters,
-    pipeline_config_from_parameters,
-)
+from kd_perception.parameters.table import ParameterValue
 from kd_perception.pipeline import Output, Pipeline, Result, Timings
-from kd_perception.resources import student_folder
+from kd_perception.tasks import SEGMENTATION, load_pipeline
 
 _FAILURES_KEPT = 100
 
@@ -82,18 +76,7 @@ def pipeline_from_parameters(values: Mapping[str, ParameterValue]) -> Pipeline:
         KdPerceptionError: If the parameters contradict one another, or the bundle or the backend
             cannot be used.
     """
-    config = pipeline_config_from_parameters(values)
-    student = load_student(
-        student_folder(str(values['model.path'])), sha256=str(values['model.sha256'])
-    )
-    backend = create_backend(student, **backend_options_from_parameters(values))
-    try:
-        pipeline = Pipeline(student, backend, config)
-        pipeline.warm_up(int(values['warmup_iterations']))
-    except BaseException:
-        backend.close()
-        raise
-    return pipeline
+    return load_pipeline(SEGMENTATION, values)
 
 
 def replay_bag(

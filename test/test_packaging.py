@@ -186,7 +186,7 @@ def test_every_package_and_template_is_installed(setup_arguments: dict[str, Any]
 def test_entry_points_resolve(setup_arguments: dict[str, Any]) -> None:
     scripts = setup_arguments['entry_points']['console_scripts']
     names = {line.split(' = ')[0] for line in scripts}
-    assert names == {'kd-perception', 'thermal_seg_node'}
+    assert names == {'kd-perception', 'mono_depth_node', 'thermal_seg_node'}
     for line in scripts:
         module, function = line.split(' = ')[1].split(':')
         if module.startswith('kd_perception.nodes'):

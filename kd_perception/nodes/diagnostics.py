@@ -9,89 +9,40 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Mapping
-from dataclasses import dataclass, field
 
 import numpy as np
 from diagnostic_msgs.msg import DiagnosticStatus
 
-from kd_perception.nodes.camera_info import CalibrationState
-from kd_perception.nodes.mailbox import FrameCounts
+from kd_perception.nodes.depth_diagnostics import judge_depth
 from kd_perception.nodes.messages import diagnostic_status
-from kd_perception.nodes.monitor import MonitorView, NoteKind
-from kd_perception.parameters.table import ParameterValue
+from kd_perception.nodes.monitor import NoteKind
+from kd_perception.nodes.node_view import (
+    ERROR,
+    HOLD_S,
+    OK,
+    WARN,
+    Judgment,
+    NodeView,
+    Rates,
+    nothing_lately,
+    rates_between,
+)
 
-OK, WARN, ERROR = b'\x00', b'\x01', b'\x02'
+__all__ = [
+    'ERROR',
+    'OK',
+    'WARN',
+    'NodeView',
+    'Rates',
+    'rates_between',
+    'resources',
+    'silence_text',
+    'statuses',
+]
 
-_HOLD_S = 5.0  # a fault of one frame stays visible that long
 _SATURATED_SHARE = 0.05
 _FROZEN_ERROR_S = 5.0
 _DEFECTS = 3  # unexpected errors in a row that are no accident
-
-
-@dataclass(frozen=True)
-class Rates:
-    """What happened since the last diagnostics; shares from 0 to 1.
-
-    What was dropped on request, as by ``lazy`` or ``max_rate_hz``, is not lost.
-    """
-
-    received_hz: float = 0.0
-    published_hz: float = 0.0
-    lost_share: float = 0.0
-
-
-def rates_between(before: FrameCounts, now: FrameCounts, elapsed_s: float) -> Rates:
-    """Return the rates between two counts."""
-    received = now.received - before.received
-    return Rates(
-        received_hz=received / elapsed_s,
-        published_hz=(now.published - before.published) / elapsed_s,
-        # Above 1 when frames that came before are dropped now.
-        lost_share=min((now.lost - before.lost) / max(received, 1), 1.0),
-    )
-
-
-@dataclass(frozen=True)
-class NodeView:
-    """All that the entries are made of.
-
-    Attributes:
-        name: Fully qualified name of the node.
-        state: Lifecycle state.
-        enabled: Whether ``~/enable`` allows work.
-        parameters: Parameter values by name.
-        counts: What became of the frames.
-        rates: The same per second.
-        monitor: Times and faults.
-        topic: Resolved image topic; empty while the node is not active.
-        publishers: Image publishers seen, for people.
-        listeners: Output topics that somebody listens to.
-        incompatible: What the middleware said about incompatible QoS, or empty.
-        silence_s: Seconds without an image; None while the node is not active.
-        model: Facts about the model in use; empty without one.
-        calibration: What was found for the last image.
-    """
-
-    name: str
-    state: str
-    enabled: bool
-    parameters: Mapping[str, ParameterValue]
-    counts: FrameCounts
-    rates: Rates
-    monitor: MonitorView
-    topic: str = ''
-    publishers: str = ''
-    listeners: frozenset[str] = frozenset()
-    incompatible: str = ''
-    silence_s: float | None = None
-    model: Mapping[str, object] = field(default_factory=dict)
-    calibration: CalibrationState = field(default_factory=lambda: CalibrationState(0, ''))
-
-    def recent(self, kind: NoteKind) -> bool:
-        """Whether something unusual was seen a moment ago."""
-        note = self.monitor.notes.get(kind)
-        return note is not None and self.monitor.now_s - note.seen_s < _HOLD_S
 
 
 def statuses(view: NodeView) -> list[DiagnosticStatus]:
@@ -100,7 +51,7 @@ def statuses(view: NodeView) -> list[DiagnosticStatus]:
         'input': _judge_input(view),
         'latency': _judge_latency(view),
         'model': _judge_model(view),
-        'thermal': _judge_thermal(view),
+        view.scene: judge_depth(view) if view.scene == 'depth' else _judge_thermal(view),
         'calibration': _judge_calibration(view),
         'resources': (OK, '', resources()),
     }
@@ -108,9 +59,6 @@ def statuses(view: NodeView) -> list[DiagnosticStatus]:
         diagnostic_status(f'{view.name}: {entry}', level, text, values)
         for entry, (level, text, values) in entries.items()
     ]
-
-
-Judgment = tuple[bytes, str, Mapping[str, object]]
 
 
 def _judge_input(view: NodeView) -> Judgment:
@@ -144,7 +92,7 @@ def _input_level(view: NodeView) -> tuple[bytes, str]:
     if view.silence_s is not None and view.silence_s > float(view.parameters['input_timeout_s']):
         return ERROR, silence_text(view.topic, view.silence_s, view.publishers)
     fault = view.monitor.faults.get('input')
-    if fault is not None and view.monitor.now_s - fault.seen_s < _HOLD_S:
+    if fault is not None and view.monitor.now_s - fault.seen_s < HOLD_S:
         return ERROR, f'unusable image: {fault.text}'
     warnings = [text for kind, text in _INPUT_WARNINGS.items() if view.recent(kind)]
     if not view.enabled:
@@ -175,7 +123,7 @@ def _judge_latency(view: NodeView) -> Judgment:
     values: dict[str, object] = {'budget_ms': budget_ms}
     values |= {f'{stage}_p50': value for stage, value in view.monitor.stage_median_ms.items()}
     if view.state != 'active' or not latencies_ms:
-        return OK, _nothing_lately(view), values
+        return OK, nothing_lately(view), values
     p50, p90, p99 = (float(v) for v in np.percentile(latencies_ms, (50, 90, 99)))
     values |= {'p50_ms': p50, 'p90_ms': p90, 'p99_ms': p99, 'max_ms': max(latencies_ms)}
     text = f'p50 {p50:.1f} ms, p99 {p99:.1f} ms'
@@ -192,11 +140,11 @@ def _judge_model(view: NodeView) -> Judgment:
     if load is not None:
         kept = 'the model before is kept' if view.model else 'there is no model'
         return ERROR, f'load failed, {kept}: {load.text}', values
-    if fault is not None and (fault.in_a_row or view.monitor.now_s - fault.seen_s < _HOLD_S):
+    if fault is not None and (fault.in_a_row or view.monitor.now_s - fault.seen_s < HOLD_S):
         return ERROR, fault.text, values
     if defect is not None and defect.in_a_row >= _DEFECTS:
         return ERROR, f'{defect.in_a_row} unexpected errors in a row: {defect.text}', values
-    if defect is not None and view.monitor.now_s - defect.seen_s < _HOLD_S:
+    if defect is not None and view.monitor.now_s - defect.seen_s < HOLD_S:
         return WARN, f'unexpected error: {defect.text}', values
     if not view.model:
         return OK, f'no model, the node is {view.state}', values
@@ -206,7 +154,7 @@ def _judge_model(view: NodeView) -> Judgment:
 def _judge_thermal(view: NodeView) -> Judgment:
     thermal = view.monitor.thermal
     if view.state != 'active' or thermal is None:
-        return OK, _nothing_lately(view), {}
+        return OK, nothing_lately(view), {}
     values: dict[str, object] = {
         'encoding': thermal.encoding,
         'agc_low': thermal.low,
@@ -228,13 +176,8 @@ def _judge_thermal(view: NodeView) -> Judgment:
 
 def _judge_calibration(view: NodeView) -> Judgment:
     if view.state != 'active':
-        return OK, _nothing_lately(view), {}
+        return OK, nothing_lately(view), {}
     return bytes([view.calibration.severity]), view.calibration.text, {}
-
-
-def _nothing_lately(view: NodeView) -> str:
-    """Say why an entry about frames has nothing to judge: what was before says nothing now."""
-    return 'no frame lately' if view.state == 'active' else f'the node is {view.state}'
 
 
 def resources() -> dict[str, object]:

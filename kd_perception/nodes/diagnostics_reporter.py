@@ -20,7 +20,7 @@ class DiagnosticsReporter:
     """Collects a `NodeView` and publishes its entries.
 
     Args:
-        node: A ThermalSegNode.
+        node: A PerceptionNode.
     """
 
     period_s = 1.0
@@ -61,6 +61,7 @@ class DiagnosticsReporter:
             silence_s=None if stream is None else stream.silence_s,
             model=model_facts(node.slot.engine),
             calibration=CalibrationState(0, '') if pairing is None else pairing.state,
+            scene=node.scene,
         )
 
     def _rates(self, counts: FrameCounts) -> Rates:
@@ -84,6 +85,7 @@ def model_facts(engine: Engine | None) -> Mapping[str, object]:
         'device': backend.device,
         'threads': backend.threads,
         'input_size': f'{width}x{height}',
+        'task': student.spec.task,
         'classes': len(student.spec.classes),
         'folder': student.folder,
     }

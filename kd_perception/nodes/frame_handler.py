@@ -3,25 +3,23 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from time import monotonic_ns, perf_counter
 from typing import Any
 
-from kd_perception.encodings import COLOR_ENCODINGS
 from kd_perception.frames import Frame
 from kd_perception.nodes.admission import Admission
 from kd_perception.nodes.camera_info import CameraInfoPairing
 from kd_perception.nodes.mailbox import Arrival, DropReason, FrameAccount
 from kd_perception.nodes.messages import diagnostic_array, diagnostic_status, frame_from_message
 from kd_perception.nodes.model_slot import Engine, ModelSlot
-from kd_perception.nodes.monitor import FrameTimes, Monitor, ThermalState
-from kd_perception.nodes.outputs import Outputs, needed_outputs, wanted_topics
+from kd_perception.nodes.monitor import FrameTimes, Monitor, Scene
 from kd_perception.nodes.parameters import NodeParameters
-from kd_perception.pipeline import Result
 
 _OK = b'\x00'
 
 
-class FrameHandler:
+class FrameHandler(ABC):
     """Answers frames; called by the worker thread only.
 
     Args:
@@ -35,12 +33,15 @@ class FrameHandler:
         monitor: Told the times of each frame.
     """
 
+    main_topic = ''
+    """Published on without a listener where ``lazy`` is off."""
+
     def __init__(
         self,
         name: str,
         parameters: NodeParameters,
         slot: ModelSlot,
-        outputs: Outputs,
+        outputs: Any,
         pairing: CameraInfoPairing,
         admission: Admission,
         account: FrameAccount,
@@ -71,18 +72,18 @@ class FrameHandler:
         reason = self._admission.reason_to_drop(arrival, age, subscribed)
         if reason is not None:
             return reason
-        names = wanted_topics(subscribed, self._parameters.flag('lazy'))
+        header, names = arrival.message.header, self._wanted_topics(subscribed)
         start_s = perf_counter()
         frame = frame_from_message(arrival.message)
         converted_s = perf_counter()
         with self._slot.lease() as engine:
-            result = engine.pipeline.step(frame, needed_outputs(names))
-        self._monitor.look(self._thermal_state(frame, result, engine))
-        self._note_color(frame)
-        if result.held:
-            return DropReason.FROZEN
+            result = self._step(engine, header, frame, names)
+        self._monitor.look(self._scene(frame, result, engine))
+        reason = self._reason_to_hold(result, names)
+        if reason is not None:
+            return reason
         stepped_s = perf_counter()
-        self._publish(arrival.message.header, names, frame, result, engine)
+        self._publish(header, names, frame, result, engine)
         times = FrameTimes(
             latency_ms=_milliseconds(self._admission.elapsed_ns(age.stamp_ns)),
             age_ms=_milliseconds(age.age_ns),
@@ -93,27 +94,37 @@ class FrameHandler:
         )
         self._monitor.published(times, self._parameters.number('latency_budget_ms'))
         if 'frame_status' in subscribed:
-            self._publish_status(arrival.message.header, times, result, engine)
+            self._publish_status(header, times, result, engine)
         return None
 
-    def _publish(
-        self,
-        header: Any,
-        names: frozenset[str],
-        frame: Frame,
-        result: Result,
-        engine: Engine,
-    ) -> None:
-        self._outputs.publish_images(names, header, result, engine.palette)
-        height, width = frame.image.shape[:2]
-        output_height, output_width = result.mask.shape
-        info = self._pairing.info_for(header, (height, width), (output_height, output_width))
-        if info is not None and 'camera_info' in names:
-            self._outputs.publish('camera_info', info)
+    @abstractmethod
+    def _step(self, engine: Engine, header: Any, frame: Frame, names: frozenset[str]) -> Any:
+        """Run the pipeline for the topics in ``names``."""
 
-    def _publish_status(
-        self, header: Any, times: FrameTimes, result: Result, engine: Engine
+    @abstractmethod
+    def _scene(self, frame: Frame, result: Any, engine: Engine) -> Scene:
+        """Say what the frame looks like, for diagnostics."""
+
+    @abstractmethod
+    def _publish(
+        self, header: Any, names: frozenset[str], frame: Frame, result: Any, engine: Engine
     ) -> None:
+        """Publish on the topics in ``names``, each with the input's header."""
+
+    @abstractmethod
+    def _status_values(self, result: Any) -> dict[str, object]:
+        """Give what ``~/frame_status`` tells of the result."""
+
+    def _reason_to_hold(self, result: Any, names: frozenset[str]) -> DropReason | None:
+        """Return why nothing of a frame is published, or None."""
+        return DropReason.FROZEN if result.held else None
+
+    def _wanted_topics(self, subscribed: frozenset[str]) -> frozenset[str]:
+        if self._parameters.flag('lazy') and subscribed:
+            return subscribed
+        return subscribed | {self.main_topic}
+
+    def _publish_status(self, header: Any, times: FrameTimes, result: Any, engine: Engine) -> None:
         counts = self._account.counts()
         values: dict[str, object] = {
             name: 'nan' if value is None else value for name, value in vars(times).items()
@@ -123,36 +134,21 @@ class FrameHandler:
             'dropped_total': counts.dropped,
             'failed_total': counts.failed,
             'ffc': 'frozen' if result.frozen else 'none',
-            'agc_low': result.agc_low,
-            'agc_high': result.agc_high,
+            **self._status_values(result),
             'saturated_share': result.saturated_share,
             'model_sha256': engine.student.sha256,
         }
         status = diagnostic_status(f'{self._name}: frame', _OK, '', values)
         self._outputs.publish('frame_status', diagnostic_array(header, [status]))
 
-    def _thermal_state(self, frame: Frame, result: Result, engine: Engine) -> ThermalState:
+    def _frozen_s(self, frame: Frame, result: Any) -> float:
+        """Tell for how long the camera has repeated one image, by header stamps."""
         if not result.frozen:
             self._frozen_since_ns = None
         elif self._frozen_since_ns is None or frame.stamp_ns < self._frozen_since_ns:
             self._frozen_since_ns = frame.stamp_ns
         since_ns = self._frozen_since_ns
-        radiometry = engine.pipeline.config.radiometry
-        low, high = result.agc_low, result.agc_high
-        return ThermalState(
-            encoding=frame.encoding,
-            low=low,
-            high=high,
-            low_c=None if radiometry is None else radiometry.scale * low + radiometry.offset,
-            high_c=None if radiometry is None else radiometry.scale * high + radiometry.offset,
-            frozen=result.frozen,
-            frozen_s=0.0 if since_ns is None else (frame.stamp_ns - since_ns) * 1e-9,
-            saturated_share=result.saturated_share,
-        )
-
-    def _note_color(self, frame: Frame) -> None:
-        if frame.encoding in COLOR_ENCODINGS:
-            self._monitor.note('color_input')
+        return 0.0 if since_ns is None else (frame.stamp_ns - since_ns) * 1e-9
 
 
 def _milliseconds(age_ns: int | None) -> float | None:

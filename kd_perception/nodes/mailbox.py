@@ -36,6 +36,7 @@ class DropReason(Enum):
     NO_SUBSCRIBER = 'no_subscriber'  # lazy, and nobody listens
     DISABLED = 'disabled'  # switched off by ~/enable
     FROZEN = 'frozen'  # the camera's shutter is closed and ffc.policy is `hold`
+    NO_SCALE = 'no_scale'  # depth in meters is wanted, and the camera's focal length not known
     STOPPED = 'stopped'  # deactivated while the frame waited
 
 

@@ -14,6 +14,7 @@ from sensor_msgs.msg import CameraInfo, Image, RegionOfInterest
 
 from kd_perception import encodings
 from kd_perception.bundle import Student
+from kd_perception.camera_info import calibrated_image_size, nanoseconds_from_stamp
 from kd_perception.encodings import buffer_from_image
 from kd_perception.errors import ImageEncodingError
 from kd_perception.frames import Frame
@@ -81,23 +82,6 @@ def image_message(header: Any, image: npt.NDArray[Any]) -> Image:
     message.header = header
     message.data = data
     return message
-
-
-def nanoseconds_from_stamp(stamp: Any) -> int:
-    """Return a builtin_interfaces/Time as nanoseconds."""
-    return int(stamp.sec) * 10**9 + int(stamp.nanosec)
-
-
-def calibrated_image_size(info: CameraInfo) -> tuple[int, int]:
-    """Return (height, width) of the images that a CameraInfo is for.
-
-    Its own height and width are those of the calibration; a region of interest, given in pixels
-    of the calibration, and binning make images smaller.
-
-    Reference: REP 104.
-    """
-    height, width = info.roi.height or info.height, info.roi.width or info.width
-    return height // max(info.binning_y, 1), width // max(info.binning_x, 1)
 
 
 def camera_info_at_size(info: CameraInfo, header: Any, *, width: int, height: int) -> CameraInfo:

@@ -5,15 +5,16 @@ from __future__ import annotations
 
 import threading
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from rclpy.task import Future
 
 from kd_perception.errors import KdPerceptionError
-from kd_perception.nodes.model_slot import Engine, ModelSlot, load_engine
+from kd_perception.nodes.model_slot import Engine, ModelSlot
 from kd_perception.nodes.monitor import Monitor
 from kd_perception.nodes.parameters import NodeParameters
+from kd_perception.parameters.spec import ParameterValue
 
 
 class ModelReload:
@@ -25,6 +26,7 @@ class ModelReload:
     Args:
         node: The rclpy node.
         parameters: model.path, model.sha256 and all that a load needs.
+        load: Loads what the parameters name.
         slot: Where the new model goes.
         monitor: Told of a load that failed.
         on_installed: Called when a new model is in use, in the loading thread.
@@ -34,12 +36,14 @@ class ModelReload:
         self,
         node: Any,
         parameters: NodeParameters,
+        load: Callable[[Mapping[str, ParameterValue]], Engine],
         slot: ModelSlot,
         monitor: Monitor,
         on_installed: Callable[[], None],
     ) -> None:
         self._node = node
         self._parameters = parameters
+        self._load_engine = load
         self._slot = slot
         self._monitor = monitor
         self._on_installed = on_installed
@@ -76,7 +80,7 @@ class ModelReload:
 
     def _try_to_load(self, before: Engine) -> tuple[bool, str]:
         try:
-            engine = load_engine(self._parameters.values)
+            engine = self._load_engine(self._parameters.values)
             if not self._slot.replace(before, engine):
                 return False, 'The node was cleaned up during the reload.'
             self._on_installed()

@@ -7,18 +7,15 @@ import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
-from kd_perception.backends import Backend, create_backend
-from kd_perception.bundle import Student, load_student
+from kd_perception.backends import Backend
+from kd_perception.bundle import Student
 from kd_perception.errors import ConfigError
 from kd_perception.frames import ByteImage
-from kd_perception.parameters.table import (
-    ParameterValue,
-    backend_options_from_parameters,
-    pipeline_config_from_parameters,
-)
-from kd_perception.pipeline import Pipeline, PipelineConfig
-from kd_perception.resources import student_folder
+from kd_perception.parameters.spec import ParameterValue
+from kd_perception.pipeline import CameraConfig
+from kd_perception.tasks import SEGMENTATION, Task, load_pipeline
 
 
 @dataclass(frozen=True)
@@ -28,35 +25,29 @@ class Engine:
     Attributes:
         student: The loaded bundle.
         backend: Where it runs.
-        pipeline: Preprocessing, inference and postprocessing, with their state.
+        pipeline: Of the task: preprocessing, inference and postprocessing, with their state.
         palette: Colors of the mask values, 256x3 uint8 RGB.
     """
 
     student: Student
     backend: Backend
-    pipeline: Pipeline
+    pipeline: Any
     palette: ByteImage
 
 
-def load_engine(values: Mapping[str, ParameterValue]) -> Engine:
+def load_engine(values: Mapping[str, ParameterValue], task: Task[Any] = SEGMENTATION) -> Engine:
     """Load, check and warm up the student that the parameters name.
 
+    Args:
+        values: Parameters of the task's node.
+        task: What the student is for.
+
     Raises:
-        KdPerceptionError: The parameters contradict one another, or the bundle or the backend
-            cannot be used.
+        KdPerceptionError: The parameters contradict one another, the bundle or the backend cannot
+            be used, or the student is of another task.
     """
-    config = pipeline_config_from_parameters(values)
-    options = backend_options_from_parameters(values)
-    folder = student_folder(str(values['model.path']))
-    student = load_student(folder, sha256=str(values['model.sha256']))
-    backend = create_backend(student, **options)
-    try:
-        pipeline = Pipeline(student, backend, config)
-        pipeline.warm_up(int(values['warmup_iterations']))
-    except BaseException:
-        backend.close()
-        raise
-    return Engine(student, backend, pipeline, student.palette)
+    pipeline = load_pipeline(task, values)
+    return Engine(pipeline.student, pipeline.backend, pipeline, pipeline.student.palette)
 
 
 class _Seat:
@@ -80,7 +71,7 @@ class ModelSlot:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._seat: _Seat | None = None
-        self._config: PipelineConfig | None = None
+        self._config: CameraConfig | None = None
         self._reset_requested = False
 
     @property
@@ -118,7 +109,7 @@ class ModelSlot:
             self._config, self._reset_requested = None, False
         self._retire(before)
 
-    def configure(self, config: PipelineConfig) -> None:
+    def configure(self, config: CameraConfig) -> None:
         """Use other settings from the next frame on."""
         with self._lock:
             self._config = config

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections import deque
@@ -74,6 +75,36 @@ class ThermalState:
 
 
 @dataclass(frozen=True)
+class DepthState:
+    """What the last frame of a depth node gave, published or not.
+
+    Attributes:
+        encoding: Encoding of the input.
+        scale: What the network's depth was multiplied by; NaN where it is not known.
+        focal_px: Focal length at the network's size [px]; NaN where it is not known.
+        valid_ratio: Share of pixels with a finite depth, 0 to 1.
+        is_answered: Whether there was depth at all.
+        frozen: Whether the camera repeats one image.
+        frozen_s: For how long, by header stamps.
+        uncertainty_method: Where sigma comes from.
+        is_calibrated: Whether the student's calibration of sigma is for that method.
+    """
+
+    encoding: str = ''
+    scale: float = math.nan
+    focal_px: float = math.nan
+    valid_ratio: float = 0.0
+    is_answered: bool = True
+    frozen: bool = False
+    frozen_s: float = 0.0
+    uncertainty_method: str = 'predicted'
+    is_calibrated: bool = True
+
+
+Scene = ThermalState | DepthState
+
+
+@dataclass(frozen=True)
 class Fault:
     """The last fault of a kind, and how many there were."""
 
@@ -102,6 +133,7 @@ class MonitorView:
         over_budget_s: How long all frames up to the last one were too late.
         faults: The last fault of each kind.
         thermal: What the last frame looked like; None if there was none lately.
+        depth: What it gave; None likewise.
         notes: What was unusual.
     """
 
@@ -111,6 +143,7 @@ class MonitorView:
     over_budget_s: float = 0.0
     faults: dict[FaultKind, Fault] = field(default_factory=dict)
     thermal: ThermalState | None = None
+    depth: DepthState | None = None
     notes: dict[NoteKind, Note] = field(default_factory=dict)
 
 
@@ -137,7 +170,7 @@ class Monitor:
     def _forget_frames(self) -> None:
         self._times: deque[tuple[float, FrameTimes]] = deque(maxlen=_WINDOW)
         self._over_budget_since_s: float | None = None
-        self._thermal: ThermalState | None = None
+        self._scene: Scene | None = None
         self._looked_s = -1.0e9
 
     def receive(self) -> None:
@@ -162,10 +195,10 @@ class Monitor:
             self._notes[kind] = Note(count, self._clock())
             return count == 1
 
-    def look(self, thermal: ThermalState) -> None:
+    def look(self, scene: Scene) -> None:
         """Note what a frame looks like, whether or not it will be published."""
         with self._lock:
-            self._thermal, self._looked_s = thermal, self._clock()
+            self._scene, self._looked_s = scene, self._clock()
 
     def published(self, times: FrameTimes, budget_ms: float) -> None:
         """Note a frame that was answered."""
@@ -197,13 +230,15 @@ class Monitor:
             self._drop_old_times()
             now_s = self._clock()
             times = [times for _, times in self._times]
+            scene = self._scene if now_s - self._looked_s <= _WINDOW_S else None
             return MonitorView(
                 now_s=now_s,
                 latencies_ms=tuple(t.latency_ms for t in times if t.latency_ms is not None),
                 stage_median_ms=_stage_medians(times),
                 over_budget_s=self._over_budget_s(),
                 faults=dict(self._faults),
-                thermal=self._thermal if now_s - self._looked_s <= _WINDOW_S else None,
+                thermal=scene if isinstance(scene, ThermalState) else None,
+                depth=scene if isinstance(scene, DepthState) else None,
                 notes=dict(self._notes),
             )
 

@@ -10,21 +10,14 @@ from typing import Any
 import cv2
 import numpy as np
 from diagnostic_msgs.msg import DiagnosticArray
-from rclpy.duration import Duration
-from rclpy.qos import (
-    DurabilityPolicy,
-    HistoryPolicy,
-    QoSPolicyKind,
-    QoSProfile,
-    ReliabilityPolicy,
-)
-from rclpy.qos_overriding_options import QoSOverridingOptions
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CameraInfo, Image
 
 from kd_perception.bundle import Student
 from kd_perception.frames import ByteImage
 from kd_perception.frames import Image as Image_
 from kd_perception.nodes.messages import image_message, label_info_message
+from kd_perception.nodes.output_topics import OutputTopics
 from kd_perception.overlay import overlay
 from kd_perception.pipeline import Output, Result
 
@@ -44,13 +37,6 @@ _NEEDS = {
     'frame_status': Output.MASK,
 }
 _TYPES = {'camera_info': CameraInfo, 'frame_status': DiagnosticArray}
-_OVERRIDABLE = (
-    QoSPolicyKind.HISTORY,
-    QoSPolicyKind.DEPTH,
-    QoSPolicyKind.RELIABILITY,
-    QoSPolicyKind.DURABILITY,
-    QoSPolicyKind.DEADLINE,
-)
 
 
 def has_vision_msgs() -> bool:
@@ -58,12 +44,8 @@ def has_vision_msgs() -> bool:
     return vision_messages is not None
 
 
-class Outputs:
-    """Publishers of everything that one frame can give.
-
-    All are reliable, volatile, keep last 2; ``qos_overrides`` parameters change that per topic.
-    Under ``queue_policy: every`` more are kept, because 2 would be overwritten before a recorder
-    that falls behind for a moment has them.
+class Outputs(OutputTopics):
+    """Topics of the segmentation node.
 
     Args:
         node: The rclpy node.
@@ -82,32 +64,17 @@ class Outputs:
         with_temperature: bool,
         with_camera_info: bool,
     ) -> None:
-        self._node = node
         absent = {name for name, there in (
             ('temperature', with_temperature), ('camera_info', with_camera_info)
         ) if not there}  # fmt: skip
-        self._publishers: dict[str, Any] = {}
+        kinds = {name: _TYPES.get(name, Image) for name in _NEEDS if name not in absent}
         self._label_publisher: Any = None
+        super().__init__(node, kinds, depth=depth, deadline_ms=deadline_ms)
         try:
-            for name in (n for n in _NEEDS if n not in absent):
-                self._publishers[name] = node.create_publisher(
-                    _TYPES.get(name, Image),
-                    f'~/{name}',
-                    _output_qos(depth, deadline_ms),
-                    qos_overriding_options=QoSOverridingOptions(_OVERRIDABLE),
-                )
             self._label_publisher = _label_publisher(node)
         except Exception:
             self.destroy()
             raise
-
-    def subscribed(self) -> frozenset[str]:
-        """Return the names of the topics that somebody listens to."""
-        return frozenset(
-            name
-            for name, publisher in self._publishers.items()
-            if publisher.get_subscription_count() > 0
-        )
 
     def publish_images(
         self, names: frozenset[str], header: Any, result: Result, palette: ByteImage
@@ -121,10 +88,6 @@ class Outputs:
             if image is not None:
                 self._publishers[name].publish(image_message(header, image))
 
-    def publish(self, name: str, message: Any) -> None:
-        """Publish a ready message on one of the topics."""
-        self._publishers[name].publish(message)
-
     def publish_labels(self, student: Student, threshold: float) -> None:
         """Tell the names of the mask's ids to present and future listeners."""
         if self._label_publisher is None:
@@ -137,14 +100,10 @@ class Outputs:
 
     def destroy(self) -> None:
         """Take the topics away."""
-        for publisher in [*self._publishers.values(), self._label_publisher]:
-            if publisher is not None:
-                self._node.destroy_publisher(publisher)
-
-
-def wanted_topics(subscribed: frozenset[str], lazy: bool) -> frozenset[str]:
-    """Return the topics to publish a frame on; without ``lazy`` the mask is always one."""
-    return subscribed if lazy and subscribed else subscribed | {'mask'}
+        super().destroy()
+        label_publisher, self._label_publisher = self._label_publisher, None
+        if label_publisher is not None:
+            self._node.destroy_publisher(label_publisher)
 
 
 def needed_outputs(names: frozenset[str]) -> Output:
@@ -164,18 +123,6 @@ def _image_of(name: str, result: Result, palette: ByteImage) -> Image_ | None:
         'temperature': result.temperature,
     }
     return images[name]
-
-
-def _output_qos(depth: int, deadline_ms: float) -> QoSProfile:
-    profile = QoSProfile(
-        history=HistoryPolicy.KEEP_LAST,
-        depth=depth,
-        reliability=ReliabilityPolicy.RELIABLE,
-        durability=DurabilityPolicy.VOLATILE,
-    )
-    if deadline_ms > 0:
-        profile.deadline = Duration(nanoseconds=round(deadline_ms * 1e6))
-    return profile
 
 
 def _label_publisher(node: Any) -> Any:

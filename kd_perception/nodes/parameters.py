@@ -18,13 +18,8 @@ from rcl_interfaces.msg import (
 )
 
 from kd_perception.errors import ConfigError, KdPerceptionError
-from kd_perception.parameters.table import (
-    PARAMETER_BY_NAME,
-    PARAMETERS,
-    ParameterSpec,
-    ParameterValue,
-    pipeline_config_from_parameters,
-)
+from kd_perception.parameters.spec import ParameterSpec, ParameterValue
+from kd_perception.parameters.table import ParameterTable
 
 _EFFECT = {
     'start': 'Read when the node starts.',
@@ -62,6 +57,7 @@ class NodeParameters:
 
     Args:
         node: The rclpy node that declares them.
+        table: What there is.
         is_configured: Whether the node is past ``unconfigured``, so that parameters that are only
             read on configure can no longer change.
         apply: Puts changed values in force; called with all values and the names that changed
@@ -74,17 +70,19 @@ class NodeParameters:
     def __init__(
         self,
         node: Any,
+        table: ParameterTable[Any],
         *,
         is_configured: Callable[[], bool],
         apply: Callable[[Mapping[str, ParameterValue], frozenset[str]], None],
     ) -> None:
+        self._table = table
         self._is_configured = is_configured
         self._apply = apply
         self._values: Mapping[str, ParameterValue] = {
             spec.name: node.declare_parameter(
                 spec.name, spec.default, descriptor_from_spec(spec)
             ).value
-            for spec in PARAMETERS
+            for spec in table.rows
         }
         node.add_on_set_parameters_callback(self._on_set)
 
@@ -106,7 +104,7 @@ class NodeParameters:
         return bool(self._values[name])
 
     def _on_set(self, parameters: Sequence[Any]) -> SetParametersResult:
-        wanted = {p.name: p.value for p in parameters if p.name in PARAMETER_BY_NAME}
+        wanted = {p.name: p.value for p in parameters if p.name in self._table.by_name}
         changed = {name: value for name, value in wanted.items() if value != self._values[name]}
         candidate = {**self._values, **wanted}
         try:
@@ -125,21 +123,21 @@ class NodeParameters:
         changed: Mapping[str, object],
     ) -> None:
         for name, value in wanted.items():
-            PARAMETER_BY_NAME[name].check(value)
-        over = [name for name in changed if PARAMETER_BY_NAME[name].applied == 'start']
+            self._table.by_name[name].check(value)
+        over = [name for name in changed if self._table.by_name[name].applied == 'start']
         if over:
             raise ConfigError(
                 f'{", ".join(over)} is only read when the node starts: set it in the parameter '
                 'file or on the command line.'
             )
-        fixed = [name for name in changed if not PARAMETER_BY_NAME[name].dynamic]
+        fixed = [name for name in changed if not self._table.by_name[name].dynamic]
         if fixed and self._is_configured():
             raise ConfigError(
                 f'{", ".join(fixed)} can change only while the node is unconfigured: '
                 'deactivate and clean up first.'
             )
         try:
-            pipeline_config_from_parameters(candidate)
+            self._table.pipeline_config(candidate)
         except ConfigError:
             # Start-up values may contradict one another; they must be mendable one at a time.
             if self._is_consistent():
@@ -147,7 +145,7 @@ class NodeParameters:
 
     def _is_consistent(self) -> bool:
         try:
-            pipeline_config_from_parameters(self._values)
+            self._table.pipeline_config(self._values)
         except ConfigError:
             return False
         return True

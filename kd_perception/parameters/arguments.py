@@ -1,16 +1,39 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Command line options that are parameters of the node."""
+"""Command line options that are parameters of a node."""
 
 from __future__ import annotations
 
 import argparse
+from typing import Any
 
-from kd_perception.parameters.file import load_parameter_file
+from kd_perception.bundle import load_student
+from kd_perception.parameters.depth_table import MONO_DEPTH
+from kd_perception.parameters.file import load_parameter_file, model_path_of
 from kd_perception.parameters.spec import ParameterValue
-from kd_perception.parameters.table import check_parameters
+from kd_perception.parameters.table import THERMAL_SEG, ParameterTable
+from kd_perception.resources import student_folder
 
 
-def parameters_from_arguments(arguments: argparse.Namespace) -> dict[str, ParameterValue]:
+def table_from_arguments(arguments: argparse.Namespace) -> ParameterTable[Any]:
+    """Find the node that the student of the options, or of the parameter file, is for.
+
+    Raises:
+        BundleError: There is no such student.
+        ConfigError: The parameter file cannot be read.
+    """
+    name = arguments.student
+    if not name and arguments.params is not None:
+        nodes = (THERMAL_SEG.node_name, MONO_DEPTH.node_name)
+        name = next(filter(None, (model_path_of(arguments.params, node) for node in nodes)), '')
+    if not name:
+        return THERMAL_SEG
+    task = load_student(student_folder(name)).spec.task
+    return MONO_DEPTH if task == 'depth' else THERMAL_SEG
+
+
+def parameters_from_arguments(
+    arguments: argparse.Namespace, table: ParameterTable[Any] = THERMAL_SEG
+) -> dict[str, ParameterValue]:
     """Return the node's parameters: the file's, overridden by options.
 
     Raises:
@@ -18,7 +41,7 @@ def parameters_from_arguments(arguments: argparse.Namespace) -> dict[str, Parame
     """
     values: dict[str, ParameterValue] = {}
     if arguments.params is not None:
-        values.update(load_parameter_file(arguments.params))
+        values.update(load_parameter_file(arguments.params, table))
     options = {
         'model.path': arguments.student,
         'backend': arguments.backend,
@@ -28,4 +51,4 @@ def parameters_from_arguments(arguments: argparse.Namespace) -> dict[str, Parame
     values.update({name: value for name, value in options.items() if value})
     if arguments.threads is not None:
         values['threads'] = arguments.threads
-    return check_parameters(values)
+    return table.check(values)

@@ -10,9 +10,10 @@ from typing import Any
 import yaml
 
 from kd_perception.errors import ConfigError
-from kd_perception.parameters.table import ParameterValue, check_parameters
+from kd_perception.parameters.spec import ParameterValue
+from kd_perception.parameters.table import THERMAL_SEG, ParameterTable
 
-NODE_NAME = 'thermal_seg'
+NODE_NAME = THERMAL_SEG.node_name
 
 _MAX_FILE_BYTES = 2**20
 _SECTION = 'ros__parameters'
@@ -20,34 +21,53 @@ _SECTION = 'ros__parameters'
 _ROS_OWN = ('use_sim_time', 'start_type_description_service', 'qos_overrides.')
 
 
-def load_parameter_file(path: Path | str, node_name: str = NODE_NAME) -> dict[str, ParameterValue]:
+def load_parameter_file(
+    path: Path | str, table: ParameterTable[Any] = THERMAL_SEG
+) -> dict[str, ParameterValue]:
     """Return all parameters: those of the file, and the defaults for the rest.
 
     Args:
         path: YAML with `<node>: ros__parameters: ...`; `/**` applies to every node, and a node
             may be named with or without its namespace. Later sections win.
-        node_name: Node whose sections count.
+        table: The node whose sections count, and its parameters.
 
     Raises:
         ConfigError: If the file cannot be read, has no section for the node, or holds a parameter
             that does not exist or is not allowed.
     """
+    own, names = _own_values(Path(path), table.node_name)
+    if own is None:
+        raise ConfigError(
+            f'{path} must have a section "{table.node_name}:" or "/**:" with "{_SECTION}:" below '
+            f'it; it has {", ".join(names) or "none"}.'
+        )
+    try:
+        return table.check(own)
+    except ConfigError as error:
+        raise ConfigError(f'{path}: {error}') from error
+
+
+def model_path_of(path: Path | str, node_name: str) -> str:
+    """Return the student that a node's sections of a parameter file name; empty if none.
+
+    Raises:
+        ConfigError: If the file cannot be read.
+    """
+    own, _ = _own_values(Path(path), node_name)
+    return str((own or {}).get('model.path', ''))
+
+
+def _own_values(path: Path, node_name: str) -> tuple[dict[str, object] | None, list[str]]:
+    """Return what applies to a node, None without a section for it, and all sections' names."""
     found: dict[str, object] = {}
     names = []
-    for name, section in _sections(_load(Path(path))):
+    for name, section in _sections(_load(path)):
         names.append(name)
         if name.rsplit('/', 1)[-1] in (node_name, '*', '**'):
             found.update(_flatten(section))
     if not any(name.rsplit('/', 1)[-1] in (node_name, '*', '**') for name in names):
-        raise ConfigError(
-            f'{path} must have a section "{node_name}:" or "/**:" with "{_SECTION}:" below it; '
-            f'it has {", ".join(names) or "none"}.'
-        )
-    own = {name: value for name, value in found.items() if not name.startswith(_ROS_OWN)}
-    try:
-        return check_parameters(own)
-    except ConfigError as error:
-        raise ConfigError(f'{path}: {error}') from error
+        return None, names
+    return {k: v for k, v in found.items() if not k.startswith(_ROS_OWN)}, names
 
 
 def _load(path: Path) -> Mapping[Any, Any]:

@@ -72,6 +72,11 @@ class DepthPipeline(FramePipeline[DepthPipelineConfig]):
         self._reduce(self._log_maps(image), box, Scale(1.0, math.nan), DepthOutput.ALL)
 
     @property
+    def is_metric(self) -> bool:
+        """Whether the network was trained on depth in meters."""
+        return self._spec.metric
+
+    @property
     def uncertainty_method(self) -> str:
         """Where sigma comes from."""
         chosen = self.config.uncertainty_method

@@ -20,6 +20,7 @@ def image(
 ) -> Image:
     """Make an image message from an array; `changes` then spoil or adapt single fields."""
     default = {'uint8': 'mono8', 'uint16': 'mono16', 'float32': '32FC1'}[pixels.dtype.name]
+    default = 'rgb8' if pixels.ndim == 3 else default
     little = pixels.astype(pixels.dtype.newbyteorder('<'))
     message = Image(
         height=pixels.shape[0],

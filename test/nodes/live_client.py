@@ -32,7 +32,8 @@ TRANSITIONS = {
 class Client:
     """Publishes images, keeps what comes back, and calls services; spins in its own thread."""
 
-    def __init__(self, name: str = 'client', *, reliable: bool = True) -> None:
+    def __init__(self, name: str = 'client', *, reliable: bool = True, target: str = NODE) -> None:
+        self.target = target
         self.node = Node(name, namespace=NAMESPACE)
         self.executor = SingleThreadedExecutor()
         self.executor.add_node(self.node)
@@ -69,7 +70,7 @@ class Client:
 
     def _diagnose(self, message: DiagnosticArray) -> None:
         for status in message.status:
-            if status.name.startswith(NODE + ':'):
+            if status.name.startswith(self.target + ':'):
                 self.diagnostics[status.name.split(': ')[1]] = status
         self.diagnostics_count += 1
 
@@ -82,7 +83,10 @@ class Client:
             if name not in self._subscriptions:
                 self.received[name] = []
                 self._subscriptions[name] = self.node.create_subscription(
-                    kinds.get(name, Image), f'{NODE}/{name}', self.received[name].append, depth
+                    kinds.get(name.split('/')[-1], Image),
+                    f'{self.target}/{name}',
+                    self.received[name].append,
+                    depth,
                 )
         wait_until(lambda: set(names) <= self._listened_to(), f'discovery of listeners to {names}')
 
@@ -162,7 +166,7 @@ class Client:
     def call(self, kind: Any, name: str, request: Any, timeout_s: float = TIMEOUT_S) -> Any:
         client = self._clients.get(name)
         if client is None:
-            client = self._clients[name] = self.node.create_client(kind, f'{NODE}/{name}')
+            client = self._clients[name] = self.node.create_client(kind, f'{self.target}/{name}')
         assert client.wait_for_service(timeout_s), f'no service {name}'
         done = threading.Event()
         future = client.call_async(request)

@@ -17,8 +17,8 @@ from image_messages import image, ramp
 
 from kd_perception.nodes.admission import Admission
 from kd_perception.nodes.camera_info import CameraInfoPairing
-from kd_perception.nodes.frame_handler import FrameHandler
 from kd_perception.nodes.mailbox import Arrival, DropReason, FrameAccount
+from kd_perception.nodes.mask_handler import MaskHandler
 from kd_perception.nodes.model_slot import ModelSlot, load_engine
 from kd_perception.nodes.monitor import Monitor
 from kd_perception.parameters.table import default_parameters
@@ -55,7 +55,7 @@ class Bench:
         admission = Admission(parameters, self.monitor, lambda: 20 * SECOND_NS, None)
         topics: Any = self.topics
         pairing, account = CameraInfoPairing('off'), FrameAccount()
-        self._handler = FrameHandler(
+        self._handler = MaskHandler(
             'node', parameters, self.slot, topics, pairing, admission, account, self.monitor
         )
 

@@ -124,7 +124,7 @@ def test_torch_is_imported_by_few_modules_only() -> None:
 
 
 def test_the_package_imports_nothing_that_is_not_installed_with_it() -> None:
-    outside = ('training', 'benchmarks', 'test', 'launch')
+    outside = ('training', 'benchmarks', 'test')
     found = violations(
         files_below(PACKAGE), lambda module: module.split('.')[0] in outside or module[0] == '.'
     )

@@ -19,7 +19,10 @@ import pytest
 import setuptools
 import yaml
 
-from kd_perception.parameters.table import PARAMETERS
+from kd_perception.parameters.depth_table import MONO_DEPTH
+from kd_perception.parameters.file import load_parameter_file
+from kd_perception.parameters.parameter_table import ParameterTable
+from kd_perception.parameters.table import THERMAL_SEG
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 PACKAGE = REPOSITORY / 'kd_perception'
@@ -43,6 +46,8 @@ ROS_MODULES = {
     'builtin_interfaces': 'ros-builtin-interfaces',
     'cv_bridge': '',  # not on PyPI
     'diagnostic_msgs': 'ros-diagnostic-msgs',
+    'launch': '',  # neither, and the name is taken by another program there
+    'launch_ros': '',
     'lifecycle_msgs': 'ros-lifecycle-msgs',
     'rcl_interfaces': 'ros-rcl-interfaces',
     'rclpy': 'ros-rclpy',
@@ -213,9 +218,11 @@ def test_a_colcon_style_installation_puts_things_where_ros2_looks(tmp_path: Path
     )
     assert done.returncode == 0, done.stderr
     assert (prefix / 'lib/kd_perception/thermal_seg_node').is_file()
+    assert (prefix / 'lib/kd_perception/mono_depth_node').is_file()
     share = prefix / 'share/kd_perception'
-    assert (share / 'launch/thermal_seg.launch.py').is_file()
-    assert (share / 'config/thermal_seg.yaml').is_file()
+    for name in ('thermal_seg', 'mono_depth'):
+        assert (share / f'launch/{name}.launch.py').is_file()
+        assert (share / f'config/{name}.yaml').is_file()
     help_text = subprocess.run(
         [prefix / 'lib/kd_perception/kd-perception', '--help'],
         cwd=tmp_path,
@@ -238,22 +245,33 @@ def flat_parameters(tree: dict[str, Any], prefix: str = '') -> dict[str, Any]:
     return flat
 
 
-def test_parameter_file_holds_every_parameter_with_its_default_and_type() -> None:
-    text = (REPOSITORY / 'config/thermal_seg.yaml').read_text(encoding='utf-8')
+@pytest.mark.parametrize('table', [THERMAL_SEG, MONO_DEPTH], ids=lambda table: table.node_name)
+def test_parameter_file_holds_every_parameter_with_its_default_and_type(
+    table: ParameterTable[Any],
+) -> None:
+    text = (REPOSITORY / f'config/{table.node_name}.yaml').read_text(encoding='utf-8')
     written = flat_parameters(yaml.safe_load(text)['/**']['ros__parameters'])
-    expected = {spec.name: spec.default for spec in PARAMETERS}
+    expected = table.defaults()
     assert written == expected
     # 1 == 1.0 in Python, but not for ROS: a double must be written as one.
     types = {name: type(value) for name, value in expected.items()}
     assert {name: type(value) for name, value in written.items()} == types
 
 
-def test_parameter_file_marks_what_may_change_live() -> None:
-    lines = (REPOSITORY / 'config/thermal_seg.yaml').read_text(encoding='utf-8').splitlines()
+def test_parameter_file_of_color_segmentation_fits_the_node() -> None:
+    values = load_parameter_file(REPOSITORY / 'config/rgb_seg.yaml')
+    assert values['ffc.source'] == 'none' and values['model.path'] == ''
+
+
+@pytest.mark.parametrize('table', [THERMAL_SEG, MONO_DEPTH], ids=lambda table: table.node_name)
+def test_parameter_file_marks_what_may_change_live(table: ParameterTable[Any]) -> None:
+    path = REPOSITORY / f'config/{table.node_name}.yaml'
+    lines = path.read_text(encoding='utf-8').splitlines()
     marks = {'active': '(live)', 'reload': '(reload)', 'configure': '', 'start': ''}
-    for spec in PARAMETERS:
-        leaf = spec.name.rpartition('.')[2]
-        text = next(line for line in lines if line.strip().startswith(f'{leaf}: '))
+    for spec in table.rows:
+        group, _, leaf = spec.name.rpartition('.')
+        start = next((i for i, line in enumerate(lines) if line.strip() == f'{group}:'), 0)
+        text = next(line for line in lines[start:] if line.strip().startswith(f'{leaf}: '))
         found = re.search(r'\((live|reload)\)$', text)
         assert (found.group() if found else '') == marks[spec.applied], spec.name
 

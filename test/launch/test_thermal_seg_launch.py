@@ -6,12 +6,9 @@ from __future__ import annotations
 import array
 import importlib.util
 import os
-import re
 import signal
-import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -19,25 +16,14 @@ from typing import Any
 import pytest
 
 pytest.importorskip('launch_ros', reason='launch_ros is not installed')
-rclpy = pytest.importorskip('rclpy')
+pytest.importorskip('rclpy')
+from launched import LAUNCH_FOLDER, Launched
+
+from kd_perception.nodes import launching
+
 pytestmark = [pytest.mark.launch, pytest.mark.ros]
 
-LAUNCH_FILE = Path(__file__).resolve().parents[2] / 'launch' / 'thermal_seg.launch.py'
-TIMEOUT_S = 40.0
-LAUNCHER = """
-import sys
-from launch import LaunchDescription, LaunchService
-from launch.actions import IncludeLaunchDescription
-from launch.launch_description_sources import PythonLaunchDescriptionSource
-
-arguments = [tuple(text.split(':=', 1)) for text in sys.argv[2:]]
-source = PythonLaunchDescriptionSource(sys.argv[1])
-service = LaunchService()
-service.include_launch_description(
-    LaunchDescription([IncludeLaunchDescription(source, launch_arguments=arguments)])
-)
-sys.exit(service.run())
-"""
+LAUNCH_FILE = LAUNCH_FOLDER / 'thermal_seg.launch.py'
 
 
 @pytest.fixture(scope='module')
@@ -68,8 +54,8 @@ def test_arguments_are_those_of_the_interface(launch_file: ModuleType) -> None:
 
 def test_empty_arguments_leave_everything_to_the_parameter_file(launch_file: ModuleType) -> None:
     empty = dict.fromkeys([name for name, _, _ in launch_file.ARGUMENTS], '')
-    assert launch_file.parameters_from_arguments(empty) == {}
-    assert launch_file.remappings_from_arguments(empty) == []
+    assert launching.parameters_from_arguments(empty) == {}
+    assert launching.remappings_from_arguments(empty) == []
 
 
 def test_given_arguments_become_typed_parameters(launch_file: ModuleType) -> None:
@@ -77,16 +63,16 @@ def test_given_arguments_become_typed_parameters(launch_file: ModuleType) -> Non
 
     values = dict.fromkeys([name for name, _, _ in launch_file.ARGUMENTS], '')
     values |= {'student': '7', 'autostart': 'False', 'use_sim_time': '1'}
-    parameters = launch_file.parameters_from_arguments(values)
+    parameters = launching.parameters_from_arguments(values)
     student = parameters.pop('model.path')
     # A bare '7' in a parameter dictionary would arrive at the node as an integer.
     assert student.evaluate(LaunchContext()) == '7'
     assert parameters == {'autostart': False, 'use_sim_time': True}
 
 
-def test_a_flag_that_is_neither_true_nor_false_is_refused(launch_file: ModuleType) -> None:
+def test_a_flag_that_is_neither_true_nor_false_is_refused() -> None:
     with pytest.raises(ValueError, match="respawn must be true or false, received 'yes please'"):
-        launch_file.flag_from_text('respawn', 'yes please')
+        launching.flag_from_text('respawn', 'yes please')
 
 
 @pytest.mark.parametrize(
@@ -96,133 +82,29 @@ def test_a_flag_that_is_neither_true_nor_false_is_refused(launch_file: ModuleTyp
 def test_rviz_follows_the_namespace(
     launch_file: ModuleType, namespace: str, expected: str
 ) -> None:
-    remappings = dict(launch_file.rviz_remappings(namespace, 'seg'))
+    remappings = dict(launch_file.rviz_remappings({'namespace': namespace, 'name': 'seg'}))
     assert remappings['/thermal/thermal_seg/mask'] == expected
-
-
-class _Answer:
-    """The answer to a request; one that may be repeated is sent again until there is one.
-
-    A killed node stays discovered for its lease of some 20 s; a request that went to it is lost.
-    """
-
-    def __init__(self, client: Any, request: Any, repeat_s: float) -> None:
-        self._client, self._request, self._repeat_s = client, request, repeat_s
-        self._send()
-
-    def take(self) -> Any:
-        if self._future.done():
-            return self._future.result()
-        if time.monotonic() > self._sent_s + self._repeat_s:
-            self._send()
-        return None
-
-    def _send(self) -> None:
-        self._future = self._client.call_async(self._request)
-        self._sent_s = time.monotonic()
-
-
-class Launched:
-    """A running launch in its own process, and questions to the node that it started."""
-
-    def __init__(self, folder: Path, domain: int, node_name: str, arguments: list[str]) -> None:
-        self._log = folder / 'launch.log'
-        environment = os.environ | {
-            'ROS_DOMAIN_ID': str(domain),
-            'ROS_AUTOMATIC_DISCOVERY_RANGE': 'LOCALHOST',
-            'ROS_LOG_DIR': str(folder),
-            'PYTHONUNBUFFERED': '1',
-        }
-        with self._log.open('wb') as stream:
-            self.process = subprocess.Popen(
-                [sys.executable, '-c', LAUNCHER, str(LAUNCH_FILE), *arguments],
-                env=environment,
-                stdout=stream,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
-        os.environ['ROS_AUTOMATIC_DISCOVERY_RANGE'] = 'LOCALHOST'
-        self.context = rclpy.Context()
-        rclpy.init(context=self.context, domain_id=domain)
-        self.node = rclpy.create_node('asker', context=self.context)
-        self.executor = rclpy.executors.SingleThreadedExecutor(context=self.context)
-        self.executor.add_node(self.node)
-        self._name = node_name
-
-    @property
-    def output(self) -> str:
-        return self._log.read_text(errors='replace')
-
-    def wait_until(self, condition: Callable[[], Any], what: str) -> Any:
-        deadline = time.monotonic() + TIMEOUT_S
-        while time.monotonic() < deadline:
-            if found := condition():
-                return found
-            self.executor.spin_once(timeout_sec=0.05)
-        raise AssertionError(f'{what} did not happen; the launch said:\n{self.output}')
-
-    def call(self, kind: Any, name: str, request: Any, repeat_s: float = TIMEOUT_S) -> Any:
-        client = self.node.create_client(kind, f'{self._name}/{name}')
-        try:
-            self.wait_until(client.service_is_ready, f'service {name}')
-            answer = _Answer(client, request, repeat_s)
-            return self.wait_until(answer.take, f'answer of {name}')
-        finally:
-            self.node.destroy_client(client)
-
-    def state(self) -> str:
-        from lifecycle_msgs.srv import GetState
-
-        answer = self.call(GetState, 'get_state', GetState.Request(), repeat_s=1.0)
-        return str(answer.current_state.label)
-
-    def wait_for_state(self, state: str) -> None:
-        self.wait_until(lambda: self.state() == state, f'state {state}')
-
-    def node_pids(self) -> list[int]:
-        return [int(pid) for pid in re.findall(r'process started with pid \[(\d+)\]', self.output)]
-
-    def end(self) -> int:
-        self.process.send_signal(signal.SIGINT)
-        return self.process.wait(TIMEOUT_S)
-
-    def close(self) -> None:
-        self.executor.shutdown()
-        self.node.destroy_node()
-        rclpy.shutdown(context=self.context)
-        if self.process.poll() is None:
-            os.killpg(self.process.pid, signal.SIGKILL)
-            self.process.wait()
 
 
 Launch = Callable[..., Launched]
 
 
 @pytest.fixture
-def launch(tmp_path: Path, tiny_student_folder: Path) -> Iterator[Launch]:
-    packages = pytest.importorskip('ament_index_python.packages')
-    try:
-        packages.get_package_prefix('kd_perception')
-    except packages.PackageNotFoundError:
-        pytest.skip('kd_perception is not installed: colcon build, then source install/setup.bash')
-    started: list[Launched] = []
-
+def launch_seg(launch: Launch, tiny_student_folder: Path) -> Launch:
     def start(*arguments: str, node_name: str = '/thermal/thermal_seg') -> Launched:
-        domain = int(os.environ.get('ROS_DOMAIN_ID', 0)) or 60 + os.getpid() % 40
         student = f'student:={tiny_student_folder}'
-        started.append(Launched(tmp_path, domain, node_name, [student, *arguments]))
-        return started[-1]
+        return launch('thermal_seg.launch.py', student, *arguments, node_name=node_name)
 
-    yield start
-    for launched in started:
-        launched.close()
+    return start
 
 
 @pytest.mark.slow
-def test_launch_brings_the_node_to_active_and_it_answers(launch: Launch) -> None:
+def test_launch_brings_the_node_to_active_and_it_answers(launch_seg: Launch) -> None:
     from sensor_msgs.msg import Image
 
-    launched = launch('namespace:=front', 'name:=seg', 'image_topic:=ir', node_name='/front/seg')
+    launched = launch_seg(
+        'namespace:=front', 'name:=seg', 'image_topic:=ir', node_name='/front/seg'
+    )
     launched.wait_for_state('active')
     camera = launched.node.create_publisher(Image, '/front/ir', 10)
     masks: list[Any] = []
@@ -247,11 +129,11 @@ def test_launch_brings_the_node_to_active_and_it_answers(launch: Launch) -> None
 
 
 @pytest.mark.slow
-def test_without_autostart_the_node_waits_for_its_manager(launch: Launch) -> None:
+def test_without_autostart_the_node_waits_for_its_manager(launch_seg: Launch) -> None:
     from lifecycle_msgs.msg import Transition
     from lifecycle_msgs.srv import ChangeState
 
-    launched = launch('autostart:=false')
+    launched = launch_seg('autostart:=false')
     assert launched.state() == 'unconfigured'
     time.sleep(2.0)
     assert launched.state() == 'unconfigured'
@@ -262,8 +144,8 @@ def test_without_autostart_the_node_waits_for_its_manager(launch: Launch) -> Non
 
 
 @pytest.mark.slow
-def test_a_respawned_node_becomes_active_again(launch: Launch) -> None:
-    launched = launch('respawn:=true')
+def test_a_respawned_node_becomes_active_again(launch_seg: Launch) -> None:
+    launched = launch_seg('respawn:=true')
     launched.wait_for_state('active')
     os.kill(launched.node_pids()[0], signal.SIGKILL)
     launched.wait_until(lambda: len(launched.node_pids()) == 2, 'second start')

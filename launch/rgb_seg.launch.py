@@ -1,0 +1,23 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Starts the segmentation node on a color camera, with a student of color images.
+
+There is no such student in the package yet: name one with student:=FOLDER.
+"""
+
+from launch import LaunchContext, LaunchDescription
+from launch.actions import OpaqueFunction
+from launch_ros.actions import Node
+
+from kd_perception.nodes.launching import declared, given, node_arguments, perception_node
+
+ARGUMENTS = node_arguments('camera', 'rgb_seg', 'rgb_seg.yaml')
+
+
+def start_nodes(context: LaunchContext) -> list[Node]:
+    """Makes the node action once the arguments have values."""
+    return [perception_node(given(context, ARGUMENTS), 'thermal_seg_node')]
+
+
+def generate_launch_description() -> LaunchDescription:
+    """Declares the arguments and starts the node; ros2 launch calls this."""
+    return LaunchDescription([*declared(ARGUMENTS), OpaqueFunction(function=start_nodes)])

@@ -78,11 +78,14 @@ def _tell_play(report: PlayReport) -> None:
 
 def run_replay(arguments: argparse.Namespace) -> int:
     """Run a bag through the pipeline in this process."""
-    from kd_perception.parameters.arguments import parameters_from_arguments
+    from kd_perception.parameters.arguments import parameters_from_arguments, table_from_arguments
     from kd_perception.pipeline import gain_difference
-    from kd_perception.replay import pipeline_from_parameters, replay_bag
+    from kd_perception.replay import replay_bag
+    from kd_perception.tasks import load_pipeline, task_of
 
-    pipeline = pipeline_from_parameters(parameters_from_arguments(arguments))
+    table = table_from_arguments(arguments)
+    parameters = parameters_from_arguments(arguments, table)
+    pipeline = load_pipeline(task_of(table), parameters)
     difference = gain_difference(pipeline.student, pipeline.config)
     if difference:
         print(f'warning: {difference}', file=sys.stderr)
@@ -92,6 +95,7 @@ def run_replay(arguments: argparse.Namespace) -> int:
             arguments.out,
             pipeline,
             image_topic=arguments.image_topic,
+            camera_info_sync=str(parameters['camera_info.sync']),
             overwrite=arguments.overwrite,
             progress=not arguments.quiet and sys.stderr.isatty(),
         )

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from tqdm import tqdm
@@ -16,10 +17,10 @@ from kd_perception.bags import IMAGE_TYPES, BagReader, BagWriter
 from kd_perception.bags.types import BagMessage, MessageFailure
 from kd_perception.encodings import frame_from_message
 from kd_perception.errors import BagError, KdPerceptionError
-from kd_perception.frames import Frame, Image
 from kd_perception.parameters.file import NODE_NAME
 from kd_perception.parameters.table import ParameterValue
-from kd_perception.pipeline import Output, Pipeline, Result, Timings
+from kd_perception.pipeline import FramePipeline, Pipeline, Timings
+from kd_perception.replay_answers import Answers, answers_of
 from kd_perception.tasks import SEGMENTATION, load_pipeline
 
 _FAILURES_KEPT = 100
@@ -60,17 +61,17 @@ class ReplayReport:
         return Timings(*(float(value) for value in np.median(self.timings, axis=0)))
 
 
-def output_topic(image_topic: str, name: str) -> str:
+def output_topic(image_topic: str, name: str, node_name: str = NODE_NAME) -> str:
     """Return the topic on which a live node beside this camera would publish.
 
     Example: `mask` for `/thermal/image_raw` is `/thermal/thermal_seg/mask`.
     """
     base = image_topic.removesuffix('/compressed').rpartition('/')[0]
-    return f'{base}/{NODE_NAME}/{name}'
+    return f'{base}/{node_name}/{name}'
 
 
 def pipeline_from_parameters(values: Mapping[str, ParameterValue]) -> Pipeline:
-    """Load the student and its backend as the node does on configure.
+    """Load a segmentation student and its backend as the node does on configure.
 
     Raises:
         KdPerceptionError: If the parameters contradict one another, or the bundle or the backend
@@ -82,9 +83,10 @@ def pipeline_from_parameters(values: Mapping[str, ParameterValue]) -> Pipeline:
 def replay_bag(
     bag: Path | str,
     out: Path | str,
-    pipeline: Pipeline,
+    pipeline: FramePipeline[Any],
     *,
     image_topic: str = '',
+    camera_info_sync: str = 'exact_or_latest',
     overwrite: bool = False,
     progress: bool = False,
 ) -> ReplayReport:
@@ -95,6 +97,7 @@ def replay_bag(
         out: Bag to make; it appears only when it is complete.
         pipeline: A fresh or reset pipeline; its state follows the frames.
         image_topic: Topic of the images; empty finds the only one.
+        camera_info_sync: The node's parameter ``camera_info.sync``; for depth.
         overwrite: Replace an existing output bag.
         progress: Show a progress bar on standard error.
 
@@ -115,6 +118,7 @@ def replay_bag(
                 f'Topic {image_topic} carries {info.message_type}, not images. '
                 f'The bag has: {source.describe_topics()}.'
             )
+        answers = answers_of(pipeline, source, image_topic, camera_info_sync)
         with (
             BagWriter(out, overwrite=overwrite) as target,
             closing(
@@ -122,7 +126,7 @@ def replay_bag(
             ) as bar,
         ):
             for message in source.messages([image_topic]):
-                _replay_message(message, pipeline, target, report)
+                _replay_message(message, answers, target, report)
                 bar.update()
         report.failures.extend(source.failures)  # the reader leaves out what is too large
         report.failed += source.failure_count
@@ -138,12 +142,13 @@ def _check_apart(bag: Path, out: Path) -> None:
 
 
 def _replay_message(
-    message: BagMessage, pipeline: Pipeline, target: BagWriter, report: ReplayReport
+    message: BagMessage, answers: Answers, target: BagWriter, report: ReplayReport
 ) -> None:
     report.received += 1
     try:
-        frame = frame_from_message(message.deserialize())
-        result = pipeline.step(frame, Output.ALL)
+        source = message.deserialize()
+        frame = frame_from_message(source)
+        result = answers.step(frame, source.header)
     except KdPerceptionError as error:
         report.count_failure(MessageFailure(message.topic, message.log_time_ns, str(error)))
         return
@@ -151,24 +156,16 @@ def _replay_message(
     if result.held:
         report.held += 1
         return
-    _write_result(target, message, frame, result)
-    report.published += 1
-
-
-def _write_result(target: BagWriter, message: BagMessage, frame: Frame, result: Result) -> None:
-    images: dict[str, Image | None] = {
-        'mask': result.mask,
-        'confidence': result.confidence,
-        'uncertainty': result.uncertainty,
-        'image_agc': result.agc_image,
-        'temperature': result.temperature,
-    }
-    for name, image in images.items():
+    for name, image in answers.images(result).items():
         if image is not None:
             target.write_image(
-                output_topic(message.topic, name),
+                output_topic(message.topic, name, answers.node_name),
                 image,
                 stamp_ns=frame.stamp_ns,
                 frame_id=frame.frame_id,
                 log_time_ns=message.log_time_ns,
             )
+    for name, other in answers.messages(result, source.header).items():
+        topic = output_topic(message.topic, name, answers.node_name)
+        target.write_message(topic, other, log_time_ns=message.log_time_ns)
+    report.published += 1

@@ -38,6 +38,11 @@ DEPTH: Task[DepthPipeline] = Task('depth', MONO_DEPTH, DepthPipeline)
 TASKS: dict[str, Task[Any]] = {task.name: task for task in (SEGMENTATION, DEPTH)}
 
 
+def task_of(table: ParameterTable[Any]) -> Task[Any]:
+    """Return the task of a node."""
+    return next(task for task in TASKS.values() if task.table is table)
+
+
 def load_pipeline(task: Task[SomePipeline], values: Mapping[str, ParameterValue]) -> SomePipeline:
     """Load, check and warm up the student that the parameters name.
 

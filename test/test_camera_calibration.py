@@ -19,7 +19,8 @@ def info(width: int = 640, height: int = 480, **changes: Any) -> Any:
     values: dict[str, Any] = {
         'header': header, 'width': width, 'height': height, 'roi': roi,
         'binning_x': 0, 'binning_y': 0, 'd': [0.0] * 5,
-        'k': [500.0, 0, 320, 0, 500, 240, 0, 0, 1], 'p': [400.0, 0, 320, 0, 0, 400, 240, 0] + [0] * 4,
+        'k': [500.0, 0, 320, 0, 500, 240, 0, 0, 1],
+        'p': [400.0, 0, 320, 0, 0, 400, 240, 0, 0, 0, 1, 0],
     }  # fmt: skip
     return SimpleNamespace(**(values | changes))
 

@@ -33,7 +33,7 @@ class DepthHandler(FrameHandler):
             self._info,
             size[1],
             topic=self.image_topic,
-            rectified=self._parameters.text('input_is_rectified'),
+            rectified=pipeline.config.input_is_rectified,
         )
         self._judge(pipeline, pipeline.scale_for(size, focal.focal_px), focal.is_distorted)
         return pipeline.step(frame, needed_outputs(names), focal_px=focal.focal_px)

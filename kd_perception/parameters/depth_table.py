@@ -12,9 +12,7 @@ from kd_perception.parameters.common import (
 )
 from kd_perception.parameters.parameter_table import ParameterTable, Typed
 from kd_perception.parameters.spec import ParameterSpec
-from kd_perception.pipeline import METHODS, SCALE_MODES, DepthPipelineConfig
-
-RECTIFIED = ('auto', 'yes', 'no')
+from kd_perception.pipeline import METHODS, RECTIFIED, SCALE_MODES, DepthPipelineConfig
 
 _DEPTH_ROWS: tuple[ParameterSpec, ...] = (
     number('min_range_m', 0.1, 1.0e-3, 1.0e5, 'Nearer depths become minus infinity, in m.'),
@@ -35,7 +33,7 @@ _DEPTH_ROWS: tuple[ParameterSpec, ...] = (
            'Depths with a larger sigma / depth become NaN; 0 is no limit.'),
     choice('input_is_rectified', 'auto', RECTIFIED,
            'Whether lens distortion is removed; auto: a topic named image_rect, or a camera_info '
-           'without distortion.'),
+           'without distortion.', 'active'),
 )  # fmt: skip
 
 
@@ -49,6 +47,7 @@ def _config(p: Typed) -> DepthPipelineConfig:
         require_calibration=p.flag('require_calibration'),
         uncertainty_method=p.text('uncertainty.method'),
         max_relative_uncertainty=p.number('uncertainty.max_relative'),
+        input_is_rectified=p.text('input_is_rectified'),
     )
 
 

@@ -5,6 +5,7 @@ from kd_perception.pipeline.base import FramePipeline
 from kd_perception.pipeline.config import (
     METHODS,
     OUTPUT_SIZES,
+    RECTIFIED,
     SCALE_MODES,
     CameraConfig,
     DepthPipelineConfig,
@@ -19,6 +20,7 @@ from kd_perception.pipeline.result import Output, Result, Timings
 __all__ = [
     'METHODS',
     'OUTPUT_SIZES',
+    'RECTIFIED',
     'SCALE_MODES',
     'CameraConfig',
     'DepthOutput',

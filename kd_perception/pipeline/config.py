@@ -64,6 +64,7 @@ class PipelineConfig(CameraConfig):
 
 
 SCALE_MODES = ('focal', 'fixed', 'none')
+RECTIFIED = ('auto', 'yes', 'no')
 METHODS = ('bundle', *UNCERTAINTY_METHODS)
 
 
@@ -83,6 +84,8 @@ class DepthPipelineConfig(CameraConfig):
         uncertainty_method: ``bundle`` for the student's own, ``predicted`` or ``tta_flip``.
         max_relative_uncertainty: Depths with a larger share of standard deviation become NaN; 0
             for no limit.
+        input_is_rectified: Whether lens distortion is removed: ``yes``, ``no``, or ``auto`` for
+            images of a topic named ``image_rect``.
     """
 
     min_range_m: float = 0.1
@@ -92,6 +95,7 @@ class DepthPipelineConfig(CameraConfig):
     require_calibration: bool = True
     uncertainty_method: str = 'bundle'
     max_relative_uncertainty: float = 0.0
+    input_is_rectified: str = 'auto'
 
     def __post_init__(self) -> None:
         """Check the values."""
@@ -101,12 +105,15 @@ class DepthPipelineConfig(CameraConfig):
                 'ranges must satisfy 0 < min_range_m < max_range_m; received '
                 f'{self.min_range_m} and {self.max_range_m}'
             )
-        if self.scale_mode not in SCALE_MODES or self.uncertainty_method not in METHODS:
-            raise ConfigError(
-                f'scale.mode must be one of {", ".join(SCALE_MODES)} and uncertainty.method one '
-                f'of {", ".join(METHODS)}; received {self.scale_mode!r} and '
-                f'{self.uncertainty_method!r}'
-            )
+        for name, value, choices in (
+            ('scale.mode', self.scale_mode, SCALE_MODES),
+            ('uncertainty.method', self.uncertainty_method, METHODS),
+            ('input_is_rectified', self.input_is_rectified, RECTIFIED),
+        ):
+            if value not in choices:
+                raise ConfigError(
+                    f'{name} must be one of {", ".join(choices)}; received {value!r}'
+                )
         if not 0.0 < self.scale_factor < math.inf or not self.max_relative_uncertainty >= 0.0:
             raise ConfigError(
                 'scale.factor must be above 0 and uncertainty.max_relative at least 0; received '

@@ -1,0 +1,169 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a replay gives for each frame, by the task of the student: as the live node would."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Protocol
+
+from kd_perception.bags import BagReader
+from kd_perception.bags.types import CAMERA_INFO_TYPE, BagMessage, header_stamp_ns
+from kd_perception.camera_info import CameraInfoPairing, focal_length
+from kd_perception.errors import BagError
+from kd_perception.frames import Frame, Image
+from kd_perception.parameters.depth_table import MONO_DEPTH
+from kd_perception.parameters.table import THERMAL_SEG
+from kd_perception.pipeline import (
+    DepthOutput,
+    DepthPipeline,
+    DepthResult,
+    FramePipeline,
+    Output,
+    Pipeline,
+    Result,
+)
+
+
+class Answers(Protocol):
+    """Runs frames and names the outputs.
+
+    Attributes:
+        node_name: Of the live node.
+    """
+
+    node_name: str
+
+    def step(self, frame: Frame, header: Any) -> Any:
+        """Run one frame; `header` is that of its message."""
+
+    def images(self, result: Any) -> dict[str, Image | None]:
+        """Return the images of a result by topic; None where there is none."""
+
+    def messages(self, result: Any, header: Any) -> dict[str, Any]:
+        """Return other messages of a result by topic."""
+
+
+def answers_of(
+    pipeline: FramePipeline[Any], bag: BagReader, image_topic: str, camera_info_sync: str
+) -> Answers:
+    """Choose what answers the frames of a recording.
+
+    Args:
+        pipeline: Of any task.
+        bag: Open recording, which is read apart for its calibration.
+        image_topic: Topic of the images.
+        camera_info_sync: The node's parameter ``camera_info.sync``.
+    """
+    if isinstance(pipeline, DepthPipeline):
+        calibration = RecordedCalibration(bag, image_topic, camera_info_sync)
+        return DepthAnswers(pipeline, calibration, image_topic)
+    assert isinstance(pipeline, Pipeline)
+    return MaskAnswers(pipeline)
+
+
+class MaskAnswers:
+    """Masks; see `Answers`."""
+
+    node_name = THERMAL_SEG.node_name
+
+    def __init__(self, pipeline: Pipeline) -> None:
+        self._pipeline = pipeline
+
+    def step(self, frame: Frame, header: Any) -> Result:
+        """Run one frame."""
+        return self._pipeline.step(frame, Output.ALL)
+
+    def images(self, result: Result) -> dict[str, Image | None]:
+        """Return the images of a result by topic."""
+        return {
+            'mask': result.mask,
+            'confidence': result.confidence,
+            'uncertainty': result.uncertainty,
+            'image_agc': result.agc_image,
+            'temperature': result.temperature,
+        }
+
+    def messages(self, result: Result, header: Any) -> dict[str, Any]:
+        """Return nothing else."""
+        return {}
+
+
+class RecordedCalibration:
+    """Gives each image the CameraInfo that a live node beside the camera had.
+
+    That is the one of its stamp, else, if allowed, the latest up to that stamp.
+
+    Args:
+        bag: Recording; its topic ``camera_info`` beside the images is read, if there.
+        image_topic: Topic of the images.
+        sync: ``exact``, ``exact_or_latest`` or ``off``.
+    """
+
+    def __init__(self, bag: BagReader, image_topic: str, sync: str) -> None:
+        self._pairing = CameraInfoPairing(sync)
+        topic = image_topic.removesuffix('/compressed').rpartition('/')[0] + '/camera_info'
+        known = bag.topics.get(topic)
+        there = known is not None and known.message_type == CAMERA_INFO_TYPE
+        self._waiting = self._recorded(bag, topic) if there else []
+
+    @staticmethod
+    def _recorded(bag: BagReader, topic: str) -> list[tuple[int, BagMessage]]:
+        """Read all messages, the latest first."""
+
+        def stamped() -> Iterator[tuple[int, BagMessage]]:
+            with BagReader(bag.path) as again:
+                for message in again.messages([topic]):
+                    try:
+                        yield header_stamp_ns(message.data), message
+                    except BagError as error:
+                        bag.count_failure(message, f'{topic}: {error}')
+
+        return sorted(stamped(), key=lambda entry: -entry[0])
+
+    def match(self, frame: Frame, header: Any) -> Any | None:
+        """Return the CameraInfo of a frame; None where there is none that fits."""
+        while self._waiting and self._waiting[-1][0] <= frame.stamp_ns:
+            self._pairing.add(self._waiting.pop()[1].deserialize())
+        return self._pairing.match(header, (frame.image.shape[0], frame.image.shape[1]))
+
+
+class DepthAnswers:
+    """Depth with what the recording knows of its camera; see `Answers`."""
+
+    node_name = MONO_DEPTH.node_name
+
+    def __init__(
+        self, pipeline: DepthPipeline, calibration: RecordedCalibration, image_topic: str
+    ) -> None:
+        self._pipeline = pipeline
+        self._calibration = calibration
+        self._topic = image_topic
+        self._info: Any = None
+
+    def step(self, frame: Frame, header: Any) -> DepthResult:
+        """Run one frame."""
+        self._info = self._calibration.match(frame, header)
+        focal = focal_length(
+            self._info,
+            frame.image.shape[1],
+            topic=self._topic,
+            rectified=self._pipeline.config.input_is_rectified,
+        )
+        return self._pipeline.step(frame, DepthOutput.ALL, focal_px=focal.focal_px)
+
+    def images(self, result: DepthResult) -> dict[str, Image | None]:
+        """Return the images of a result by topic."""
+        return {
+            'depth/image': result.depth_m,
+            'depth/uncertainty': result.sigma_m,
+            'depth/confidence': result.confidence,
+            'relative_depth/image': result.relative_depth,
+        }
+
+    def messages(self, result: DepthResult, header: Any) -> dict[str, Any]:
+        """Return the CameraInfo where depth is in meters and of the camera's size."""
+        of_the_camera = self._pipeline.config.output_size == 'input'
+        if self._info is None or not result.is_metric or not of_the_camera:
+            return {}
+        self._info.header = header
+        return {'depth/camera_info': self._info}

@@ -43,6 +43,7 @@ from kd_perception.metrics.segmentation import (
     PseudoLabelMatrix,
     SegmentationMetrics,
 )
+from kd_perception.metrics.sigma_calibration import SigmaCalibration, SigmaCalibrationMetrics
 from kd_perception.metrics.sparsification import Sparsification, SparsificationMetrics
 
 __all__ = [
@@ -71,6 +72,8 @@ __all__ = [
     'NegativeLogLikelihood',
     'PseudoLabelMatrix',
     'SegmentationMetrics',
+    'SigmaCalibration',
+    'SigmaCalibrationMetrics',
     'Sparsification',
     'SparsificationMetrics',
     'depth_from_inverse',

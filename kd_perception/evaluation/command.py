@@ -22,8 +22,9 @@ from kd_perception.evaluation.evaluator import EvaluatedFrame, evaluate_bag
 from kd_perception.evaluation.frame_strip import FrameStrip
 from kd_perception.evaluation.image_folder import evaluate_images
 from kd_perception.evaluation.labels import stamps_of
-from kd_perception.evaluation.report import count, milliseconds, percent, write_report
+from kd_perception.evaluation.report import write_report
 from kd_perception.evaluation.report_images import Painter
+from kd_perception.evaluation.report_page import NO_FILM, Film, count, milliseconds, percent
 from kd_perception.evaluation.result import Evaluation, write_atomically
 from kd_perception.evaluation.video import OverlayVideo
 from kd_perception.parameters.arguments import parameters_from_arguments
@@ -75,7 +76,7 @@ def evaluate_to_folder(
 
         def film(evaluated: EvaluatedFrame) -> None:
             panels = painter.paint(evaluated, _VIDEO_PANEL_PX, with_label=False)
-            video.write(panels, f'frame {evaluated.record.index}')
+            video.write((panels.mask, panels.uncertainty), f'frame {evaluated.record.index}')
 
         evaluation = evaluate_bag(
             bag,
@@ -89,8 +90,8 @@ def evaluate_to_folder(
             progress=progress,
         )
     write_atomically(out / METRICS_FILE, evaluation.to_json())
-    name = VIDEO_FILE if video.frame_count else ''
-    write_report(evaluation, strip, out / REPORT_FILE, video=name, codec=video.codec)
+    made = Film(VIDEO_FILE, video.codec) if video.frame_count else NO_FILM
+    write_report(evaluation, strip, out / REPORT_FILE, made)
     return evaluation
 
 

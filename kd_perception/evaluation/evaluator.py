@@ -7,25 +7,22 @@ outputs were recorded, found again by header stamp; or the pipeline runs here, o
 
 from __future__ import annotations
 
-import hashlib
 import math
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 from pathlib import Path
-
-import numpy as np
-from tqdm import tqdm
+from typing import TypeAlias
 
 from kd_perception.bags import BagReader
 from kd_perception.bundle import Student
-from kd_perception.encodings import frame_from_message
-from kd_perception.errors import BagError, KdPerceptionError, ShapeError
+from kd_perception.errors import BagError, ShapeError
 from kd_perception.evaluation.environment import environment_versions
-from kd_perception.evaluation.labels import Labeled, labeled, stamps_of
+from kd_perception.evaluation.gathering import Evaluated, Gathering
+from kd_perception.evaluation.labels import Label, labeled, stamps_of
 from kd_perception.evaluation.predictions import Prediction, Predictor, ReplayPredictor
-from kd_perception.evaluation.recorded_predictions import RecordedPredictor
+from kd_perception.evaluation.recorded_predictions import MASK_OUTPUTS, RecordedPredictor
 from kd_perception.evaluation.result import (
-    Counts,
     Evaluation,
     FrameRecord,
     Source,
@@ -33,27 +30,9 @@ from kd_perception.evaluation.result import (
     student_summary,
 )
 from kd_perception.evaluation.scoring import Scorer
-from kd_perception.frames import ByteImage, Frame
 from kd_perception.pipeline import Pipeline
 
-
-@dataclass(frozen=True)
-class EvaluatedFrame:
-    """A frame with its prediction, for those who make pictures of it.
-
-    Attributes:
-        record: Index, stamp and figures.
-        frame: The camera image.
-        label: Ground truth of the mask's size, or None.
-        prediction: What the student said.
-    """
-
-    record: FrameRecord
-    frame: Frame
-    label: ByteImage | None
-    prediction: Prediction
-
-
+EvaluatedFrame: TypeAlias = Evaluated[FrameRecord, Prediction]
 Observer = Callable[[EvaluatedFrame], None]
 
 
@@ -90,72 +69,57 @@ def evaluate_bag(
         ShapeError: Labels do not fit the masks in size or classes.
         ImageEncodingError: A label is not an image of class ids.
     """
-    with BagReader(bag) as source:
+    with BagReader(bag) as source, opened(predictions) as recording:
         image_topic = image_topic or source.image_topic()
         total = source.topic(image_topic).message_count
         pairs, labels_from = labeled(source, image_topic, label_topic, labels)
-        if (pipeline is None) == (predictions is None):
-            raise BagError('Give either a pipeline or a recording of predictions.')
-        bar = tqdm(pairs, total=total, unit='frame', disable=not progress, leave=False)
-        run = _Run(Scorer(len(student.spec.classes)), observers)
-        if pipeline is not None:
-            predictor: Predictor = ReplayPredictor(pipeline)
-            run.take_all(bar, predictor)
-        else:
-            with BagReader(predictions or '') as recording:
-                stamps = stamps_of(source, image_topic)
-                predictor = RecordedPredictor(recording, stamps)
-                run.take_all(bar, predictor)
-        run.note_left_out(source, total)
-        described = run.describe(Source(source.path.name, image_topic, labels_from))
-    return _conclude(run, predictor, described, student)
+        predictor = _predictor(pipeline, recording, stamps_of(source, image_topic))
+        gathering = _MaskGathering(Scorer(len(student.spec.classes)), observers)
+        gathering.take_all(source, pairs, predictor, total=total, progress=progress)
+        described = gathering.describe(Source(source.path.name, image_topic, labels_from))
+    counts = gathering.counts(predictor)
+    return Evaluation(
+        mode=predictor.mode,
+        source=described,
+        student=student_summary(student),
+        counts=counts,
+        scores=gathering.scorer.scores(),
+        latency=predictor.latency(),
+        frames=tuple(gathering.records),
+        environment=environment_versions() | predictor.environment(),
+        notes=tuple(gathering.notes(described, predictor, counts, student.sha256)),
+    )
 
 
-class _Run:
-    """What is gathered while the frames go by."""
+def _predictor(
+    pipeline: Pipeline | None, recording: BagReader | None, source_stamps: list[int]
+) -> Predictor[Prediction]:
+    if (pipeline is None) == (recording is None):
+        raise BagError('Give either a pipeline or a recording of predictions.')
+    if pipeline is not None:
+        return ReplayPredictor(pipeline)
+    assert recording is not None
+    return RecordedPredictor(recording, source_stamps, MASK_OUTPUTS)
+
+
+def opened(bag: Path | str | None) -> AbstractContextManager[BagReader | None]:
+    """Open a recording that may be missing."""
+    return nullcontext() if bag is None else BagReader(bag)
+
+
+class _MaskGathering(Gathering[FrameRecord, Prediction]):
+    """Gathers masks."""
 
     def __init__(self, scorer: Scorer, observers: Sequence[Observer]) -> None:
+        super().__init__(FrameRecord, observers)
         self.scorer = scorer
-        self.records: list[FrameRecord] = []
-        self.labeled = 0
-        self.first: Frame | None = None
-        self.failures: list[str] = []
-        self.left_out = 0
-        self._observers = observers
-        self._digest = hashlib.sha256()
 
-    def take_all(self, pairs: Iterable[Labeled], predictor: Predictor) -> None:
-        for pair in pairs:
-            self._digest.update(pair.message.data)
-            if pair.label is not None:
-                self.labeled += 1
-                self._digest.update(pair.label.tobytes())
-            self.records.append(self._take(pair, predictor))
-
-    def _take(self, pair: Labeled, predictor: Predictor) -> FrameRecord:
-        record = FrameRecord(len(self.records), pair.stamp_ns)
-        try:
-            frame = frame_from_message(pair.message.deserialize())
-        except KdPerceptionError as error:
-            self.failures.append(str(error))
-            return record
-        self.first = self.first or frame
-        prediction = predictor.predict(frame)
-        if prediction is None:
-            return record
-        try:
-            record = self._score(record, prediction, pair.label)
-        except ShapeError as error:
-            if not self.scorer.frames:  # probably all are like this
-                raise
-            self.failures.append(str(error))
-            return record
-        for observe in self._observers:
-            observe(EvaluatedFrame(record, frame, pair.label, prediction))
-        return record
+    @property
+    def scored(self) -> int:
+        return self.scorer.frames
 
     def _score(
-        self, record: FrameRecord, prediction: Prediction, label: ByteImage | None
+        self, record: FrameRecord, prediction: Prediction, label: Label | None
     ) -> FrameRecord:
         mask, uncertainty = prediction.mask, prediction.uncertainty
         miou = math.nan
@@ -173,75 +137,3 @@ class _Run:
             miou=miou,
             latency_ms=prediction.latency_ms,
         )
-
-    def note_left_out(self, bag: BagReader, total: int) -> None:
-        """Take over what the reader could not give: images, and labels.
-
-        Args:
-            bag: Read to the end.
-            total: Images in it.
-        """
-        self.failures += [failure.reason for failure in bag.failures]
-        self.left_out = max(0, total - len(self.records))
-
-    def describe(self, source: Source) -> Source:
-        stamps = np.array([record.stamp_ns for record in self.records])
-        steps = np.diff(stamps)
-        median_ns = float(np.median(steps)) if steps.size else math.nan
-        return replace(
-            source,
-            sha256=self._digest.hexdigest(),
-            duration_s=float(np.ptp(stamps)) * 1e-9 if stamps.size else math.nan,
-            rate_hz=1e9 / median_ns if median_ns > 0 else math.nan,
-            image_size=(0, 0) if self.first is None else self.first.image.shape[:2],
-            encoding='' if self.first is None else self.first.encoding,
-        )
-
-    def counts(self) -> Counts:
-        predicted = sum(bool(record.mask_sha256) for record in self.records)
-        frames = len(self.records) + self.left_out
-        return Counts(frames, predicted, self.labeled, self.scorer.frames)
-
-
-def _conclude(run: _Run, predictor: Predictor, source: Source, student: Student) -> Evaluation:
-    counts = predictor.complete(run.counts())
-    if counts.frames and not counts.predicted and counts.unmatched:
-        raise BagError(
-            'Predictions must have the header stamps of their images; of '
-            f'{counts.unmatched} recorded masks none does. Evaluate against the bag that was '
-            'played, without changed stamps.'
-        )
-    failures = [*run.failures, *predictor.failures]
-    if counts.failed is None and failures:  # a node's own account is left as it is
-        counts = replace(counts, failed=len(failures))
-    return Evaluation(
-        mode=predictor.mode,
-        source=source,
-        student=student_summary(student),
-        counts=counts,
-        scores=run.scorer.scores(),
-        latency=predictor.latency(),
-        frames=tuple(run.records),
-        environment=environment_versions() | predictor.environment(),
-        notes=_notes(run, predictor, counts, student, failures),
-    )
-
-
-def _notes(
-    run: _Run, predictor: Predictor, counts: Counts, student: Student, failures: list[str]
-) -> tuple[str, ...]:
-    notes = []
-    if not run.scorer.frames:
-        notes.append('No ground truth: there are hashes, times and pictures, but no metrics.')
-    if failures:
-        notes.append(
-            f'{len(failures)} messages could not be used, the first because: {failures[0]}'
-        )
-    if counts.unmatched:
-        notes.append(f'{counts.unmatched} recorded masks belong to no image of the bag.')
-    others: frozenset[str] = getattr(predictor, 'model_sha256', frozenset()) - {student.sha256}
-    if others:
-        notes.append(
-            f'The node ran another student than {student.spec.name}: {", ".join(sorted(others))}.'
-        )
-    return tuple(notes)

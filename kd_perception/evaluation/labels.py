@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict, deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -23,12 +23,32 @@ _STAMP_DIGITS = 12  # a file name with fewer digits is a counter, not nanosecond
 _SUFFIXES = ('.png', '.tif', '.tiff', '.bmp')
 
 
+Label = npt.NDArray[Any]
+"""Ground truth of an image: class ids, or depth."""
+
+
 class Labeled(NamedTuple):
     """A message with an image, and the ground truth of the same stamp, if there is one."""
 
     message: BagMessage
     stamp_ns: int
-    label: ByteImage | None
+    label: Label | None
+
+
+class LabelKind(NamedTuple):
+    """How ground truth of a kind is read.
+
+    Attributes:
+        from_message: Reads a message of a topic.
+        from_file: Reads a file of a folder.
+        suffixes: Of such files.
+        default_topic: Finds the topic for an image topic; empty if there is none.
+    """
+
+    from_message: Callable[[BagMessage], Label]
+    from_file: Callable[[Path], Label]
+    suffixes: tuple[str, ...]
+    default_topic: Callable[[BagReader, str], str]
 
 
 def default_label_topic(bag: BagReader, image_topic: str) -> str:
@@ -59,15 +79,20 @@ def stamped(bag: BagReader, topics: list[str]) -> Iterator[tuple[BagMessage, int
 
 
 def labeled(
-    bag: BagReader, image_topic: str, label_topic: str, folder: Path | None
+    bag: BagReader,
+    image_topic: str,
+    label_topic: str,
+    folder: Path | None,
+    kind: LabelKind | None = None,
 ) -> tuple[Iterator[Labeled], str]:
     """Choose where labels come from; gives the images with them, and the origin in words."""
+    kind = kind or CLASS_IDS
     if folder is not None:
-        return labeled_by_folder(bag, image_topic, folder), f'folder {folder.name}'
-    label_topic = label_topic or default_label_topic(bag, image_topic)
+        return labeled_by_folder(bag, image_topic, folder, kind), f'folder {folder.name}'
+    label_topic = label_topic or kind.default_topic(bag, image_topic)
     if label_topic:
         bag.topic(label_topic)
-        return labeled_by_topic(bag, image_topic, label_topic), label_topic
+        return labeled_by_topic(bag, image_topic, label_topic, kind), label_topic
     return unlabeled(bag, image_topic), ''
 
 
@@ -77,7 +102,9 @@ def unlabeled(bag: BagReader, image_topic: str) -> Iterator[Labeled]:
         yield Labeled(message, stamp_ns, None)
 
 
-def labeled_by_topic(bag: BagReader, image_topic: str, label_topic: str) -> Iterator[Labeled]:
+def labeled_by_topic(
+    bag: BagReader, image_topic: str, label_topic: str, kind: LabelKind | None = None
+) -> Iterator[Labeled]:
     """Join images and labels of equal header stamp; images keep their order.
 
     Labels may come before or after their image, and may be missing. The bag counts images and
@@ -87,13 +114,14 @@ def labeled_by_topic(bag: BagReader, image_topic: str, label_topic: str) -> Iter
         BagError: A topic is not in the bag.
         ImageEncodingError: A label is not an image of class ids.
     """
+    kind = kind or CLASS_IDS
     expected = set(stamps_of(bag, label_topic))
     waiting: deque[tuple[BagMessage, int]] = deque()
-    labels: OrderedDict[int, ByteImage] = OrderedDict()
+    labels: OrderedDict[int, Label] = OrderedDict()
     for message, stamp_ns in stamped(bag, [image_topic, label_topic]):
         if message.topic == label_topic:
             try:
-                labels[stamp_ns] = label_from_message(message)
+                labels[stamp_ns] = kind.from_message(message)
             except BagError as error:
                 bag.count_failure(message, str(error))
                 expected.discard(stamp_ns)
@@ -110,7 +138,9 @@ def labeled_by_topic(bag: BagReader, image_topic: str, label_topic: str) -> Iter
         yield Labeled(first, stamp_ns, labels.pop(stamp_ns, None))
 
 
-def labeled_by_folder(bag: BagReader, image_topic: str, folder: Path) -> Iterator[Labeled]:
+def labeled_by_folder(
+    bag: BagReader, image_topic: str, folder: Path, kind: LabelKind | None = None
+) -> Iterator[Labeled]:
     """Join images with the files of a folder.
 
     Files named by the header stamp in nanoseconds (``1700000000033333333.png``) belong to that
@@ -121,7 +151,8 @@ def labeled_by_folder(bag: BagReader, image_topic: str, folder: Path) -> Iterato
         BagError: The folder has no images, or not as many as the bag.
         ImageEncodingError: A file is not an image of class ids.
     """
-    files = _label_files(folder)
+    kind = kind or CLASS_IDS
+    files = _label_files(folder, kind.suffixes)
     by_stamp = {int(path.stem): path for path in files if _is_stamp(path.stem)}
     count = bag.topic(image_topic).message_count
     if len(by_stamp) not in (0, len(files)):
@@ -138,7 +169,7 @@ def labeled_by_folder(bag: BagReader, image_topic: str, folder: Path) -> Iterato
                 'name them <stamp in ns>.png.'
             )
         path = by_stamp.get(stamp_ns) if by_stamp else files[index]
-        yield Labeled(message, stamp_ns, None if path is None else read_label(path))
+        yield Labeled(message, stamp_ns, None if path is None else kind.from_file(path))
 
 
 def label_from_message(message: BagMessage) -> ByteImage:
@@ -175,14 +206,17 @@ def _class_ids(image: npt.NDArray[Any], origin: str) -> ByteImage:
     return image.astype(np.uint8)
 
 
-def _label_files(folder: Path) -> list[Path]:
+def _label_files(folder: Path, suffixes: tuple[str, ...]) -> list[Path]:
     if not folder.is_dir():
         raise BagError(f'The label folder must exist; {folder} does not.')
-    files = sorted(path for path in folder.iterdir() if path.suffix.lower() in _SUFFIXES)
+    files = sorted(path for path in folder.iterdir() if path.suffix.lower() in suffixes)
     if not files:
-        raise BagError(f'The label folder must hold {", ".join(_SUFFIXES)}: {folder}.')
+        raise BagError(f'The label folder must hold {", ".join(suffixes)}: {folder}.')
     return files
 
 
 def _is_stamp(stem: str) -> bool:
     return stem.isascii() and stem.isdigit() and len(stem) >= _STAMP_DIGITS
+
+
+CLASS_IDS = LabelKind(label_from_message, read_label, _SUFFIXES, default_label_topic)

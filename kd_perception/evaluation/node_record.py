@@ -48,7 +48,7 @@ class NodeRecord:
         """Add the node's account.
 
         The last ``/diagnostics`` is exact but up to a second old; where ``frame_status`` counts
-        more frames, its totals are used, with the recorded masks as those published.
+        more frames, its totals are used, with the recorded predictions as those published.
         """
         last = [_totals_of(values) for values in list(self.frames.values())[-1:]]
         newest = last[0] if last else {}

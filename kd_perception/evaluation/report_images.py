@@ -15,7 +15,7 @@ import numpy as np
 from kd_perception.bundle import Student
 from kd_perception.errors import BagError
 from kd_perception.evaluation.evaluator import EvaluatedFrame
-from kd_perception.evaluation.result import write_atomically
+from kd_perception.evaluation.result import FrameRecord, write_atomically
 from kd_perception.frames import ByteImage, Float32Image
 from kd_perception.overlay import display_palette, overlay
 from kd_perception.preprocessing import Agc, AgcConfig, gray_from_color
@@ -51,6 +51,8 @@ class Painter:
         student: For its colors.
     """
 
+    largest_is_worst = False
+
     def __init__(self, student: Student) -> None:
         self._palette = student.palette
         self._agc = Agc(AgcConfig())
@@ -67,6 +69,14 @@ class Painter:
             palette=self._palette,
             width=width,
         )
+
+    def pictures(self, evaluated: EvaluatedFrame, width: int) -> Panels:
+        """Draw a frame for the strip of the report."""
+        return self.paint(evaluated, width)
+
+    def figure(self, record: FrameRecord) -> float:
+        """Return how good the mask is."""
+        return record.miou
 
     def _gray(self, evaluated: EvaluatedFrame) -> ByteImage:
         """Make the gray image that a recording of masks does not bring."""

@@ -63,14 +63,14 @@ class Counts:
 
     Attributes:
         frames: Images in the source bag.
-        predicted: Of these, with a mask.
+        predicted: Of these, with a prediction.
         labeled: Of these, with ground truth.
         scored: Frames with both, which the metrics are about.
         received: By the node.
         published: By the node.
         dropped: By the node, because a newer frame was there or the frame was too old.
         failed: By the node, or frames that could not be read or run.
-        unmatched: Masks whose stamp is not that of an image of the source bag.
+        unmatched: Predictions whose stamp is not that of an image of the source bag.
     """
 
     frames: int = 0
@@ -103,6 +103,11 @@ class FrameRecord:
     uncertainty_sha256: str = ''
     miou: float = math.nan
     latency_ms: float = math.nan
+
+    @property
+    def is_predicted(self) -> bool:
+        """Whether there is a mask."""
+        return bool(self.mask_sha256)
 
 
 @dataclass(frozen=True)
@@ -181,7 +186,7 @@ class Evaluation:
 
     def to_json(self) -> str:
         """Return the JSON form; NaN becomes null, as JSON has none."""
-        document = {'format_version': FORMAT_VERSION, **_plain(asdict(self))}
+        document = {'format_version': FORMAT_VERSION, **plain(asdict(self))}
         return json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False) + '\n'
 
 
@@ -200,6 +205,7 @@ def student_summary(student: Student) -> dict[str, Any]:
         'sha256': student.sha256,
         'architecture': dict(spec.architecture),
         'image_size': list(spec.image_size),
+        'modality': spec.input.modality,
         'classes': [asdict(info) for info in spec.classes],
         'calibration': asdict(spec.calibration),
         'provenance': dict(spec.provenance),
@@ -222,13 +228,14 @@ def write_atomically(path: Path, content: str | bytes) -> None:
         raise BagError(f'The result must be written to {path}: {error}') from error
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
+    """Turn a finding into what JSON knows; what is not finite becomes None."""
     if isinstance(value, dict):
-        return {str(key): _plain(item) for key, item in value.items()}
+        return {str(key): plain(item) for key, item in value.items()}
     if hasattr(value, '_asdict'):
-        return _plain(value._asdict())
+        return plain(value._asdict())
     if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
+        return [plain(item) for item in value]
     if isinstance(value, np.generic):
         value = value.item()
     if isinstance(value, float) and not math.isfinite(value):

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Write a video of masks and uncertainty with the encoder that OpenCV brings."""
+"""Write a video of predictions with the encoder that OpenCV brings."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 
@@ -11,7 +12,7 @@ import cv2
 import numpy as np
 
 from kd_perception.errors import BagError
-from kd_perception.evaluation.report_images import Panels
+from kd_perception.frames import ByteImage
 
 # H.264 plays in every browser, but OpenCV's wheels bring no encoder for it; builds of Linux
 # distributions do. MPEG-4 part 2 is always there and plays in VLC, mpv and most desktop players.
@@ -23,7 +24,7 @@ _FONT = cv2.FONT_HERSHEY_SIMPLEX
 
 
 class OverlayVideo:
-    """Writes mask over gray and uncertainty side by side.
+    """Writes pictures side by side.
 
     Use it as a context manager. The file appears under its name when it is complete.
 
@@ -63,18 +64,17 @@ class OverlayVideo:
             self._partial.replace(self.path)
         self._partial.unlink(missing_ok=True)
 
-    def write(self, panels: Panels, caption: str) -> None:
+    def write(self, pictures: Sequence[ByteImage], caption: str) -> None:
         """Add a frame; one of another size is scaled to that of the first.
 
         Args:
-            panels: Pictures of the frame.
+            pictures: Of the frame, HxWx3 uint8 RGB of one height.
             caption: Plain ASCII text at the bottom left.
 
         Raises:
             BagError: No encoder works, or the folder cannot be written.
         """
-        side_by_side = np.concatenate([panels.mask, panels.uncertainty], axis=1)
-        picture = cv2.cvtColor(side_by_side, cv2.COLOR_RGB2BGR)
+        picture = cv2.cvtColor(np.concatenate(pictures, axis=1), cv2.COLOR_RGB2BGR)
         if self._writer is None:
             self._size = (picture.shape[1], picture.shape[0])
             self._writer = self._open()

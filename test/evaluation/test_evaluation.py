@@ -139,5 +139,5 @@ def test_exactly_one_origin_of_predictions(tmp_path, student, pipeline):
     bag = drives.write_drive(tmp_path / 'drive', 1)
     with pytest.raises(BagError, match='either a pipeline or'):
         evaluate_bag(bag, student)
-    with pytest.raises(BagError, match='one topic that ends in /mask'):
+    with pytest.raises(BagError, match='of one node, with a topic that ends in /mask'):
         evaluate_bag(bag, student, predictions=bag)

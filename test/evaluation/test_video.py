@@ -4,13 +4,14 @@ import numpy as np
 import pytest
 
 from kd_perception.errors import BagError
-from kd_perception.evaluation.report_images import Panels
 from kd_perception.evaluation.video import CODECS, OverlayVideo
 
 
-def panels(level, size=(72, 96)):
-    mask = np.full((*size, 3), level, np.uint8)
-    return Panels(mask, None, mask, np.full((*size, 3), (255, 0, 0), np.uint8))
+def pictures(level, size=(72, 96)):
+    return (
+        np.full((*size, 3), level, np.uint8),
+        np.full((*size, 3), (255, 0, 0), np.uint8),
+    )
 
 
 def frames_of(path):
@@ -27,7 +28,7 @@ def test_video_reads_back_frame_by_frame(tmp_path):
     path = tmp_path / 'made' / 'overlay.mp4'
     with OverlayVideo(path, 12.5) as video:
         for index in range(20):
-            video.write(panels(10 * index), f'frame {index}')
+            video.write(pictures(10 * index), f'frame {index}')
         assert not path.exists()
     frames, rate_hz = frames_of(path)
     assert len(frames) == video.frame_count == 20
@@ -36,7 +37,7 @@ def test_video_reads_back_frame_by_frame(tmp_path):
     assert video.codec in CODECS.values()
     for index in (3, 17):
         assert frames[index][:40, :90].mean() == pytest.approx(10 * index, abs=8)
-    # Uncertainty is on the right, and red and blue are not swapped on the way to the file.
+    # The second picture is on the right, and red and blue are not swapped on the way to the file.
     blue, green, red = frames[5][:60, 110:180].reshape(-1, 3).mean(axis=0)
     assert red > 200 and blue < 60 and green < 60
     assert [entry.name for entry in path.parent.iterdir()] == ['overlay.mp4']
@@ -44,8 +45,8 @@ def test_video_reads_back_frame_by_frame(tmp_path):
 
 def test_frames_of_another_size_are_fitted(tmp_path):
     with OverlayVideo(tmp_path / 'overlay.mp4', 10.0) as video:
-        video.write(panels(50), '')
-        video.write(panels(50, (48, 64)), '')
+        video.write(pictures(50), '')
+        video.write(pictures(50, (48, 64)), '')
     frames, _ = frames_of(tmp_path / 'overlay.mp4')
     assert [frame.shape for frame in frames] == [(72, 192, 3)] * 2
 
@@ -53,7 +54,7 @@ def test_frames_of_another_size_are_fitted(tmp_path):
 @pytest.mark.parametrize('rate_hz', [float('nan'), 0.0, 1e6])
 def test_strange_rates_still_give_a_video(tmp_path, rate_hz):
     with OverlayVideo(tmp_path / 'overlay.mp4', rate_hz) as video:
-        video.write(panels(50), '')
+        video.write(pictures(50), '')
     frames, found_hz = frames_of(tmp_path / 'overlay.mp4')
     assert len(frames) == 1 and 1.0 <= found_hz <= 120.0
 
@@ -65,7 +66,7 @@ def test_nothing_is_left_behind_without_frames_or_after_an_error(tmp_path):
         pytest.raises(RuntimeError, match='in between'),
         OverlayVideo(tmp_path / 'broken.mp4', 10.0) as video,
     ):
-        video.write(panels(50), '')
+        video.write(pictures(50), '')
         raise RuntimeError('in between')
     assert list(tmp_path.iterdir()) == []
 
@@ -76,4 +77,4 @@ def test_folder_that_cannot_be_made(tmp_path):
         pytest.raises(BagError, match='cannot be written'),
         OverlayVideo(tmp_path / 'file' / 'overlay.mp4', 10.0) as video,
     ):
-        video.write(panels(50), '')
+        video.write(pictures(50), '')

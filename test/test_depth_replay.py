@@ -9,9 +9,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from color_drives import write_color_drive
 from hand_made_depth import color_ramp, expected_depth
 
-from kd_perception.bags import BagReader, BagWriter
+from kd_perception.bags import BagReader
 from kd_perception.cli import main
 from kd_perception.errors import ConfigError
 from kd_perception.parameters.arguments import table_from_arguments
@@ -20,29 +21,7 @@ from kd_perception.parameters.table import THERMAL_SEG
 from kd_perception.replay import replay_bag
 from kd_perception.tasks import DEPTH, load_pipeline
 
-TOPIC, INFO = '/camera/image_raw', '/camera/camera_info'
 OUTPUT = '/camera/mono_depth'
-
-
-def camera_matrix(focal: float) -> list[float]:
-    return [focal, 0.0, 63.5, 0.0, focal, 47.5, 0.0, 0.0, 1.0]
-
-
-def write_color_drive(path: Path, focals: list[float | None]) -> Path:
-    """One frame per focal length; None for a frame without camera_info."""
-    with BagWriter(path) as bag:
-        for index, focal in enumerate(focals):
-            stamp_ns = (index + 1) * 100_000_000
-            bag.write_image(TOPIC, color_ramp(index), stamp_ns=stamp_ns, frame_id='optical')
-            if focal is not None:  # after the image: the stamp pairs them, not the order
-                bag.write_camera_info(
-                    INFO,
-                    stamp_ns=stamp_ns,
-                    image_size=(96, 128),
-                    camera_matrix=camera_matrix(focal),
-                    frame_id='optical',
-                )
-    return path
 
 
 @pytest.fixture

@@ -71,6 +71,9 @@ class RecordedPredictor(Generic[SomePrediction]):
         outputs: What to look for.
         ignored_topic: Of the recording, that is no output of a node, e.g. ground truth.
 
+    Attributes:
+        there: Outputs that were recorded.
+
     Raises:
         BagError: There is no node with such outputs, or more than one.
     """
@@ -85,7 +88,8 @@ class RecordedPredictor(Generic[SomePrediction]):
         ignored_topic: str = '',
     ) -> None:
         prefix = _output_prefix(bag, outputs.mains, ignored_topic)
-        mains = [prefix + name for name in outputs.mains if prefix + name in bag.topics]
+        self.there = {name for name in outputs.types if prefix + name in bag.topics}
+        mains = [prefix + name for name in outputs.mains if name in self.there]
         recorded = Counter(stamp_ns for topic in mains for stamp_ns in stamps_of(bag, topic))
         wanted = Counter(source_stamps)
         self._unmatched = (recorded - wanted).total()
@@ -129,7 +133,7 @@ class RecordedPredictor(Generic[SomePrediction]):
 
     def _grouped(self, bag: BagReader, prefix: str) -> Iterator[_Recorded]:
         """Yield once all outputs of a stamp are there."""
-        there = {name for name in self._outputs.types if prefix + name in bag.topics}
+        there = self.there
         whole = [there & set(group) for group in self._outputs.groups if group[0] in there]
         groups: OrderedDict[int, dict[str, BagMessage]] = OrderedDict()
         for message, stamp_ns in stamped(bag, [prefix + name for name in sorted(there)]):

@@ -77,6 +77,12 @@ class DepthPipeline(FramePipeline[DepthPipelineConfig]):
         return self._spec.metric
 
     @property
+    def is_unscaled(self) -> bool:
+        """Whether no camera could make the depth metric: there is relative depth only."""
+        mode = self.config.scale_mode
+        return mode == 'none' or (mode == 'focal' and not self.is_metric)
+
+    @property
     def uncertainty_method(self) -> str:
         """Where sigma comes from."""
         chosen = self.config.uncertainty_method

@@ -91,7 +91,7 @@ def _run(arguments: argparse.Namespace) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog='kd-perception',
-        description='Live thermal segmentation: demo, recordings, evaluation, diagnosis.',
+        description='Live segmentation and depth: demo, recordings, evaluation, diagnosis.',
         epilog='exit codes: 0 done, 1 failed, 2 wrong usage or settings, 130 interrupted',
     )
     parser.add_argument('--debug', action='store_true', help='show where an error came from')
@@ -163,11 +163,12 @@ def _declare_evaluate(parser: argparse.ArgumentParser) -> None:
     add('--out', type=Path, required=True, metavar='FOLDER', help='folder of the results')
     add('--predictions', type=Path, metavar='BAG',
         help='recorded outputs of a live node, instead of running the student here')  # fmt: skip
-    add(
-        '--label-topic', default='', metavar='TOPIC', help='ground truth (label beside the images)'
-    )
+    add('--label-topic', default='', metavar='TOPIC',
+        help='ground truth (label, for depth students depth, beside the images)')  # fmt: skip
     add('--labels', type=Path, metavar='FOLDER',
         help='ground truth: <stamp in ns>.png, or as many files as images in order')  # fmt: skip
+    add('--depth-scale', type=float, default=0.001, metavar='M',
+        help='meters per count of 16 bit depth files in --labels (%(default)s)')  # fmt: skip
     _declare_pipeline(parser)
     _declare_quiet(parser)
 

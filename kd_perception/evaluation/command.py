@@ -1,33 +1,31 @@
 # SPDX-License-Identifier: Apache-2.0
 """The evaluation as a user runs it: a recording or a folder of images in, a folder of results out.
 
-For recordings: ``metrics.json``, ``report.html`` and ``overlay.mp4``. For images:
+For recordings: ``metrics.json``, ``report.html`` and ``overlay.mp4`` (``depth.mp4``). For images:
 ``contact_sheet.jpg`` and ``images.json``.
 """
 
 from __future__ import annotations
 
 import argparse
-import math
 import sys
 from contextlib import closing
 from pathlib import Path
 
-import numpy as np
-
-from kd_perception.bags import BagReader
 from kd_perception.bundle import Student, load_student
 from kd_perception.errors import ConfigError
+from kd_perception.evaluation import depth_command
 from kd_perception.evaluation.evaluator import EvaluatedFrame, evaluate_bag
 from kd_perception.evaluation.frame_strip import FrameStrip
 from kd_perception.evaluation.image_folder import evaluate_images
-from kd_perception.evaluation.labels import stamps_of
+from kd_perception.evaluation.outline import outline
 from kd_perception.evaluation.report import write_report
 from kd_perception.evaluation.report_images import Painter
-from kd_perception.evaluation.report_page import NO_FILM, Film, count, milliseconds, percent
+from kd_perception.evaluation.report_page import NO_FILM, Film, counts_line, latency_line, percent
 from kd_perception.evaluation.result import Evaluation, write_atomically
 from kd_perception.evaluation.video import OverlayVideo
-from kd_perception.parameters.arguments import parameters_from_arguments
+from kd_perception.parameters.arguments import parameters_from_arguments, table_from_arguments
+from kd_perception.parameters.depth_table import MONO_DEPTH
 from kd_perception.pipeline import Pipeline
 from kd_perception.replay import pipeline_from_parameters
 from kd_perception.resources import student_folder
@@ -69,7 +67,7 @@ def evaluate_to_folder(
         ShapeError: As :func:`evaluate_bag`.
         ImageEncodingError: As :func:`evaluate_bag`.
     """
-    image_topic, frame_count, rate_hz = _outline(bag, image_topic)
+    image_topic, frame_count, rate_hz = outline(bag, image_topic)
     painter = Painter(student)
     strip = FrameStrip(painter, frame_count)
     with OverlayVideo(out / VIDEO_FILE, rate_hz) as video:
@@ -95,15 +93,6 @@ def evaluate_to_folder(
     return evaluation
 
 
-def _outline(bag: Path | str, image_topic: str) -> tuple[str, int, float]:
-    """Return image topic, number of images and their median rate [Hz], NaN if not known."""
-    with BagReader(bag) as source:
-        image_topic = image_topic or source.image_topic()
-        stamps = stamps_of(source, image_topic)
-    median_ns = float(np.median(np.diff(stamps))) if len(stamps) > 1 else 0.0
-    return image_topic, len(stamps), 1e9 / median_ns if median_ns > 0 else math.nan
-
-
 def run(arguments: argparse.Namespace) -> int:
     """Run the command ``kd-perception evaluate``.
 
@@ -118,8 +107,10 @@ def run(arguments: argparse.Namespace) -> int:
         raise ConfigError('Give either a recording or --images FOLDER.')
     if images is not None and (arguments.predictions or arguments.labels):
         raise ConfigError('--images goes without --predictions and --labels.')
-    parameters = parameters_from_arguments(arguments)
     progress = not arguments.quiet and sys.stderr.isatty()
+    if table_from_arguments(arguments) is MONO_DEPTH:
+        return depth_command.run(arguments, progress)
+    parameters = parameters_from_arguments(arguments)
     if arguments.predictions is not None:
         folder = student_folder(str(parameters['model.path']))
         student = load_student(folder, sha256=str(parameters['model.sha256']))
@@ -154,14 +145,7 @@ def _run_bag(
 
 def summary(evaluation: Evaluation) -> str:
     """Return the headline figures as lines of text."""
-    counts, total = evaluation.counts, evaluation.latency.total
-    lines = [
-        f'frames: {counts.frames}, with a mask {counts.predicted}; received '
-        f'{count(counts.received)}, published {count(counts.published)}, '
-        f'dropped {count(counts.dropped)}, failed {count(counts.failed)}',
-        f'latency: p50 {milliseconds(total.p50_ms)}, p90 {milliseconds(total.p90_ms)}, '
-        f'p99 {milliseconds(total.p99_ms)} ({evaluation.latency.definition})',
-    ]
+    lines = [counts_line(evaluation.counts), latency_line(evaluation.latency)]
     scores = evaluation.scores
     if scores is not None:
         segmentation = scores.segmentation

@@ -9,7 +9,11 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from kd_perception.metrics import CalibrationBin, SparsificationMetrics
+from kd_perception.metrics import (
+    CalibrationBin,
+    SigmaCalibrationMetrics,
+    SparsificationMetrics,
+)
 
 WIDTH, HEIGHT = 340, 250
 _LEFT, _RIGHT, _TOP, _BOTTOM = 54, 18, 12, 40
@@ -46,6 +50,7 @@ class Axes:
         width: Of the whole drawing [px].
         height: Of the whole drawing [px].
         percent: Whether values are shares.
+        x_percent: Whether what runs to the right is one.
         legend_px: Place of the first line of the legend, and its side: ``start`` or ``end``.
     """
 
@@ -56,6 +61,7 @@ class Axes:
     width: int = WIDTH
     height: int = HEIGHT
     percent: bool = True
+    x_percent: bool = True
     legend_px: tuple[int, int, str] = (WIDTH - 24, 110, 'end')
 
     def x_px(self, x: float) -> float:
@@ -68,10 +74,17 @@ class Axes:
         return bottom - (bottom - _TOP) * min(y / self.y_end, 1.0)
 
 
-def sparsification_chart(metrics: SparsificationMetrics) -> Markup:
-    """Draw the error rate of the pixels that are left when the most uncertain are removed."""
+def sparsification_chart(
+    metrics: SparsificationMetrics, error: str = 'wrong pixels among the rest'
+) -> Markup:
+    """Draw the error of the pixels that are left when the most uncertain are removed.
+
+    Args:
+        metrics: The curves.
+        error: What they are of; a share.
+    """
     end = nice_end(max(metrics.curve + metrics.oracle) or 0.01)
-    axes = Axes('most uncertain pixels removed', 'wrong pixels among the rest', 1.0, end)
+    axes = Axes('most uncertain pixels removed', error, 1.0, end)
     random = [(share, metrics.error_rate) for share in metrics.removed]
     return line_chart(
         axes,
@@ -83,10 +96,31 @@ def sparsification_chart(metrics: SparsificationMetrics) -> Markup:
     )
 
 
-def reliability_chart(bins: Sequence[CalibrationBin]) -> Markup:
-    """Draw accuracy over confidence; bars are faint where few pixels are."""
+def sigma_chart(metrics: SigmaCalibrationMetrics) -> Markup:
+    """Draw how many errors lie inside the interval that should hold a share of them."""
     legend = (_LEFT + 10, _TOP + 14, 'start')
-    axes = Axes('stated confidence', 'share of correct pixels', 1.0, 1.0, legend_px=legend)
+    axes = Axes('stated probability', 'errors inside the interval', 1.0, 1.0, legend_px=legend)
+    measured = list(zip(metrics.level, metrics.coverage, strict=True))
+    return line_chart(
+        axes,
+        [
+            Line('perfectly calibrated', [(0.0, 0.0), (1.0, 1.0)], _GRAY, '4 3'),
+            Line('sigma as published', measured, _BLUE),
+        ],
+    )
+
+
+def reliability_chart(
+    bins: Sequence[CalibrationBin], right: str = 'share of correct pixels'
+) -> Markup:
+    """Draw accuracy over confidence; bars are faint where few pixels are.
+
+    Args:
+        bins: The bars.
+        right: What the confidence is the probability of.
+    """
+    legend = (_LEFT + 10, _TOP + 14, 'start')
+    axes = Axes('stated confidence', right, 1.0, 1.0, legend_px=legend)
     most = max((entry.pixels for entry in bins), default=0)
     bars = [_bar(axes, entry, most) for entry in bins if entry.pixels]
     ideal = Line('perfectly calibrated', [(0.0, 0.0), (1.0, 1.0)], _GRAY, '4 3')
@@ -121,7 +155,7 @@ def drive_chart(
     """
     percent = end <= 1.0
     last = max(max(seconds, default=0.0), 1e-9)
-    axes = Axes('time of the drive [s]', name, last, end, width=1080, height=190, percent=percent)
+    axes = Axes('time of the drive [s]', name, last, end, 1080, 190, percent, x_percent=False)
     return line_chart(axes, [Line('', list(zip(seconds, values, strict=True)), _BLUE)])
 
 
@@ -159,8 +193,7 @@ def _grid(axes: Axes) -> str:
         text = _tick(y, axes.y_end, axes.percent)
         parts.append(f'<text x="{_LEFT - 5}" y="{place + 3.5:.1f}" class="end">{text}</text>')
         x = axes.x_end * step / 4
-        share = axes.x_end <= 1.0 and axes.percent
-        text = _tick(x, axes.x_end, share)
+        text = _tick(x, axes.x_end, axes.x_percent)
         parts.append(
             f'<text x="{axes.x_px(x):.1f}" y="{bottom + 14}" class="middle">{text}</text>'
         )

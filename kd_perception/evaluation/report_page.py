@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import jinja2
 import numpy as np
 
+from kd_perception.evaluation.depth_result import DepthEvaluation
 from kd_perception.evaluation.frame_strip import FrameStrip
 from kd_perception.evaluation.report_charts import drive_chart, nice_end
 from kd_perception.evaluation.result import Counts, Evaluation, Latency, write_atomically
@@ -31,7 +32,7 @@ NO_FILM = Film()
 
 def write_page(
     template: str,
-    evaluation: Evaluation,
+    evaluation: Evaluation | DepthEvaluation,
     strip: FrameStrip[Any, Any],
     path: Path,
     film: Film,
@@ -95,6 +96,24 @@ def count(value: float | None) -> str:
     return '–' if value is None else f'{value:,}'.replace(',', '\u202f')
 
 
+def counts_line(counts: Counts) -> str:
+    """Say what became of the frames, for a terminal."""
+    return (
+        f'frames: {counts.frames}, with a prediction {counts.predicted}; received '
+        f'{count(counts.received)}, published {count(counts.published)}, '
+        f'dropped {count(counts.dropped)}, failed {count(counts.failed)}'
+    )
+
+
+def latency_line(latency: Latency) -> str:
+    """Say how long it took, for a terminal."""
+    total = latency.total
+    return (
+        f'latency: p50 {milliseconds(total.p50_ms)}, p90 {milliseconds(total.p90_ms)}, '
+        f'p99 {milliseconds(total.p99_ms)} ({latency.definition})'
+    )
+
+
 def common_cards(counts: Counts, latency: Latency) -> list[Card]:
     """Return the headline figures that do not depend on the task."""
     cards = []
@@ -107,7 +126,7 @@ def common_cards(counts: Counts, latency: Latency) -> list[Card]:
 
 
 def drive_charts(
-    evaluation: Evaluation, figures: Sequence[float], name: str, end: float
+    evaluation: Evaluation | DepthEvaluation, figures: Sequence[float], name: str, end: float
 ) -> dict[str, Any]:
     """Draw figures over time, where there are at least two frames in order of time.
 

@@ -43,7 +43,11 @@ from kd_perception.metrics.segmentation import (
     PseudoLabelMatrix,
     SegmentationMetrics,
 )
-from kd_perception.metrics.sigma_calibration import SigmaCalibration, SigmaCalibrationMetrics
+from kd_perception.metrics.sigma_calibration import (
+    WITHIN_SIGMA,
+    SigmaCalibration,
+    SigmaCalibrationMetrics,
+)
 from kd_perception.metrics.sparsification import Sparsification, SparsificationMetrics
 
 __all__ = [
@@ -53,6 +57,7 @@ __all__ = [
     'EIGEN_CROP',
     'GARG_CROP',
     'NYU_CROP',
+    'WITHIN_SIGMA',
     'Accumulator',
     'BoundaryF',
     'BoundaryMetrics',

@@ -34,7 +34,7 @@ def arguments(**changes):
     texts = ('image_topic', 'label_topic', 'student', 'device', 'precision')
     paths = ('bag', 'images', 'out', 'predictions', 'labels', 'params')
     values = dict.fromkeys(texts, '') | dict.fromkeys(paths)
-    values |= {'backend': 'onnxruntime', 'threads': 1, 'quiet': True}
+    values |= {'backend': 'onnxruntime', 'threads': 1, 'quiet': True, 'depth_scale': 0.001}
     return argparse.Namespace(**{**values, **changes})
 
 

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 import dataclasses
-import html.parser
 import math
 import re
 
 import numpy as np
 import pytest
 import recorded_drives as drives
+from report_text import Page
 
 from kd_perception.bundle import load_student, save_student
 from kd_perception.evaluation.command import evaluate_to_folder
@@ -24,38 +24,6 @@ from kd_perception.evaluation.report_images import Painter, color_from_uncertain
 from kd_perception.evaluation.result import FrameRecord
 from kd_perception.frames import Frame
 from kd_perception.metrics import CalibrationBins, Sparsification
-
-VOID = {'img', 'meta', 'br', 'link', 'input'}
-
-
-class Page(html.parser.HTMLParser):
-    """Checks that elements are closed in order, and collects sources, links and texts."""
-
-    def __init__(self, text):
-        super().__init__()
-        self.open, self.sources, self.links, self.words = [], [], [], []
-        self.feed(text)
-        assert self.open == []
-
-    def handle_starttag(self, tag, attributes):
-        values = dict(attributes)
-        self.sources.append(values.get('src') or '')
-        self.links.append(values.get('href') or '')
-        if tag not in VOID:
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag, attributes):
-        pass
-
-    def handle_endtag(self, tag):
-        assert self.open.pop() == tag
-
-    def handle_data(self, data):
-        self.words.append(data)
-
-    @property
-    def text(self):
-        return re.sub(r'\s+', ' ', ' '.join(self.words))
 
 
 @pytest.fixture(scope='module')

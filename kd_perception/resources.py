@@ -44,7 +44,9 @@ def student_folder(name_or_path: str) -> Path:
         BundleError: The name is empty or neither a shipped student nor a folder.
     """
     if not name_or_path:
-        raise BundleError('a student must be named; received an empty name: set model.path')
+        raise BundleError(
+            f'a student must be named; received an empty name: set model.path, {_remedy()}'
+        )
     path = Path(name_or_path).expanduser()
     if path.name == name_or_path:
         shipped = share_directory() / 'students' / name_or_path
@@ -54,5 +56,14 @@ def student_folder(name_or_path: str) -> Path:
         return path
     raise BundleError(
         f'a student must be the name of a shipped one or a bundle folder; received '
-        f'{name_or_path!r}: check model.path'
+        f'{name_or_path!r}: check model.path, {_remedy()}'
+    )
+
+
+def _remedy() -> str:
+    folder = share_directory() / 'students'
+    shipped = sorted(path.name for path in folder.iterdir() if path.is_dir())
+    return (
+        f'shipped are {", ".join(shipped)}; `python -m training.export --help` says how to make a '
+        'bundle of a training'
     )

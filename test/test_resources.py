@@ -19,5 +19,7 @@ def test_a_path_is_taken_as_it_is(tiny_student_folder: Path) -> None:
 
 @pytest.mark.parametrize('name', ['', 'no_such_student', '/no/such/folder', '../no_such_student'])
 def test_unknown_students_are_refused(name: str) -> None:
-    with pytest.raises(BundleError, match=r'model\.path'):
+    with pytest.raises(BundleError, match=r'model\.path') as raised:
         student_folder(name)
+    assert 'shipped are thermal_seg_s' in str(raised.value)
+    assert '`python -m training.export --help`' in str(raised.value)

@@ -84,7 +84,7 @@ def run_benchmark(config: BenchConfig) -> Iterator[Row]:
     Raises:
         KdPerceptionError: A student or its default backend cannot be used.
     """
-    students = [load_student(student_folder(name)) for name in config.students]
+    students = [_thermal_student(name) for name in config.students]
     threads = config.threads or usable_cores()
     yield {'row': 'machine', **_machine(threads)}
     before = measure_peaks(threads)
@@ -96,6 +96,17 @@ def run_benchmark(config: BenchConfig) -> Iterator[Row]:
     changed = drift(before, after)
     if changed:
         yield {'row': 'drift', 'changed': changed}
+
+
+def _thermal_student(name: str) -> Student:
+    student = load_student(student_folder(name))
+    spec = student.spec
+    if (spec.task, spec.input.modality) != ('segmentation', 'thermal'):
+        raise ConfigError(
+            f'the benchmark must have thermal segmentation students; {spec.name} is for '
+            f'{spec.task} of {spec.input.modality} images: `kd-perception replay` tells its times'
+        )
+    return student
 
 
 def _machine(threads: int) -> Row:

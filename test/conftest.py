@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -73,6 +74,23 @@ def tiny_student_folder(
 
 
 @pytest.fixture(scope='session')
+def tiny_color_folder(
+    tmp_path_factory: pytest.TempPathFactory, tiny_student_spec: StudentSpec
+) -> Path:
+    """The same of color images; their green takes the place of the gray level."""
+    folder = tmp_path_factory.mktemp('color_students') / 'tiny_color'
+    spec = replace(tiny_student_spec, name='tiny_color', input=InputSpec(96, 128, 3, 'rgb'))
+    save_student(
+        folder,
+        spec,
+        onnx=_level_network(spec),
+        weights=b'no torch form',
+        model_card='# tiny color\n',
+    )
+    return folder
+
+
+@pytest.fixture(scope='session')
 def tiny_depth_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A bundle whose depth and sigma are linear in color; see `hand_made_depth`."""
     return save_depth_student(tmp_path_factory.mktemp('depth_students') / 'tiny_depth')
@@ -83,7 +101,9 @@ def _level_network(spec: StudentSpec) -> bytes:
     helper, numpy_helper = onnx.helper, onnx.numpy_helper
     count = len(spec.classes)
     levels = np.arange(count, dtype=np.float32)
-    weight = np.repeat(levels * (count - 1) / 16.0, 16).reshape(count, 1, 4, 4)
+    channels = spec.input.channels
+    weight = np.zeros((count, channels, 4, 4))
+    weight[:, channels // 2] = (levels * (count - 1) / 16.0)[:, None, None]
     tensors = [
         numpy_helper.from_array(weight.astype(np.float32), 'weight'),
         numpy_helper.from_array(-0.5 * levels**2, 'bias'),
@@ -95,7 +115,7 @@ def _level_network(spec: StudentSpec) -> bytes:
     graph = helper.make_graph(
         [node],
         'level',
-        [helper.make_tensor_value_info('image', kind, [1, 1, *spec.image_size])],
+        [helper.make_tensor_value_info('image', kind, [1, channels, *spec.image_size])],
         [helper.make_tensor_value_info('logits', kind, list(spec.output_shape))],
         tensors,
     )

@@ -15,7 +15,7 @@ from kd_perception.encodings import MAX_IMAGE_BYTES
 from kd_perception.errors import BagError, ImageEncodingError, KdPerceptionError
 from kd_perception.evaluation.report_images import SheetRow, contact_sheet, paint_panels
 from kd_perception.evaluation.result import array_sha256, write_atomically
-from kd_perception.frames import Frame
+from kd_perception.frames import Frame, Image
 from kd_perception.pipeline import Output, Pipeline, Result
 from kd_perception.uncertainty import IGNORE_INDEX
 
@@ -23,6 +23,7 @@ SHEET_FILE, RESULT_FILE = 'contact_sheet.jpg', 'images.json'
 
 _SUFFIXES = ('.png', '.tif', '.tiff', '.jpg', '.jpeg', '.bmp', '.pgm')
 _ENCODINGS = {'uint8': 'mono8', 'uint16': 'mono16', 'float32': '32FC1'}
+_COLOR_ENCODINGS = {1: 'mono8', 3: 'bgr8', 4: 'bgra8'}
 _PANEL_PX = 300
 _SHARES_SHOWN = 4  # as many as fit above the panels
 _SHEET_FRAMES = 120  # a JPEG has at most 65535 rows
@@ -36,7 +37,7 @@ def evaluate_images(folder: Path, out: Path, pipeline: Pipeline, *, progress: bo
 
     Args:
         folder: PNG, TIFF, JPEG, BMP or PGM files of 8, 16 or 32 bits and one channel; three equal
-            channels are taken as one.
+            channels are taken as one. For students of color images, files of 8 bits.
         out: Folder of the results; made if needed.
         pipeline: Runs on each image.
         progress: Show a progress bar on standard error.
@@ -48,6 +49,7 @@ def evaluate_images(folder: Path, out: Path, pipeline: Pipeline, *, progress: bo
         BagError: There is no such folder or no image file in it, or the result cannot be written.
     """
     files = _image_files(folder)
+    read = read_color_frame if pipeline.student.spec.input.modality == 'rgb' else read_frame
     for stale in out.glob(SHEET_FILE.replace('.', '*.')):
         stale.unlink()
     sheets, rows = 0, list[SheetRow]()
@@ -55,7 +57,7 @@ def evaluate_images(folder: Path, out: Path, pipeline: Pipeline, *, progress: bo
     for path in tqdm(files, unit='image', disable=not progress, leave=False):
         name = path.relative_to(folder).as_posix()
         try:
-            frame = read_frame(path)
+            frame = read(path)
             pipeline.reset()
             result = pipeline.step(frame, Output.PREDICTION | Output.AGC_IMAGE)
         except KdPerceptionError as error:
@@ -80,14 +82,12 @@ def _write_sheet(rows: list[SheetRow], out: Path, number: int, pipeline: Pipelin
 
 
 def read_frame(path: Path) -> Frame:
-    """Read an image file with all its bits.
+    """Read a thermal image file with all its bits.
 
     Raises:
         ImageEncodingError: It is damaged, too large, in color, or of a type that cameras lack.
     """
-    image = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
-    if image is None or image.nbytes > MAX_IMAGE_BYTES:
-        raise ImageEncodingError(f'An image file of at most {MAX_IMAGE_BYTES} bytes: {path.name}.')
+    image = _read(path)
     if image.ndim == 3 and image.shape[2] >= 3 and _is_gray(image):
         image = image[:, :, 0]
     encoding = _ENCODINGS.get(image.dtype.name, '')
@@ -97,6 +97,29 @@ def read_frame(path: Path) -> Frame:
             f'{image.shape} and type {image.dtype}.'
         )
     return Frame(np.ascontiguousarray(image), encoding, 0)
+
+
+def read_color_frame(path: Path) -> Frame:
+    """Read an image file for a student of color images.
+
+    Raises:
+        ImageEncodingError: It is damaged, too large, or not of 8 bits.
+    """
+    image = _read(path)
+    encoding = _COLOR_ENCODINGS.get(image.shape[2] if image.ndim == 3 else 1, '')
+    if image.dtype != np.uint8 or not encoding:
+        raise ImageEncodingError(
+            f'A color image has 8 bits and 1, 3 or 4 channels; {path.name} has shape '
+            f'{image.shape} and type {image.dtype}.'
+        )
+    return Frame(np.ascontiguousarray(image), encoding, 0)
+
+
+def _read(path: Path) -> Image:
+    image = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+    if image is None or image.nbytes > MAX_IMAGE_BYTES:
+        raise ImageEncodingError(f'An image file of at most {MAX_IMAGE_BYTES} bytes: {path.name}.')
+    return image
 
 
 def _is_gray(image: np.ndarray[Any, Any]) -> bool:
@@ -118,7 +141,7 @@ def _entry(name: str, frame: Frame, result: Result, pipeline: Pipeline) -> dict[
     shares = {info.name: float(pixels[info.id]) for info in pipeline.student.spec.classes}
     return {
         'file': name,
-        'size': list(frame.image.shape),
+        'size': list(frame.image.shape[:2]),
         'type': frame.image.dtype.name,
         'lowest': float(frame.image.min()),
         'highest': float(frame.image.max()),

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Mapping
 
 import numpy as np
 from diagnostic_msgs.msg import DiagnosticStatus
 
 from kd_perception.nodes.depth_diagnostics import judge_depth
 from kd_perception.nodes.messages import diagnostic_status
-from kd_perception.nodes.monitor import NoteKind
+from kd_perception.nodes.monitor import NoteKind, ThermalState
 from kd_perception.nodes.node_view import (
     ERROR,
     HOLD_S,
@@ -51,7 +52,7 @@ def statuses(view: NodeView) -> list[DiagnosticStatus]:
         'input': _judge_input(view),
         'latency': _judge_latency(view),
         'model': _judge_model(view),
-        view.scene: judge_depth(view) if view.scene == 'depth' else _judge_thermal(view),
+        view.scene: _SCENES[view.scene](view),
         'calibration': _judge_calibration(view),
         'resources': (OK, '', resources()),
     }
@@ -167,11 +168,31 @@ def _judge_thermal(view: NodeView) -> Judgment:
         values |= {'low_c': thermal.low_c, 'high_c': thermal.high_c}
         text = f'{thermal.low_c:.1f} to {thermal.high_c:.1f} deg C'
     if thermal.frozen:
-        level = ERROR if thermal.frozen_s > _FROZEN_ERROR_S else WARN
-        return level, f'frozen for {thermal.frozen_s:.1f} s', values
+        return _frozen(thermal, values)
     if thermal.saturated_share > _SATURATED_SHARE:
         return WARN, f'{thermal.saturated_share:.0%} of the pixels are saturated', values
     return OK, text, values
+
+
+def _judge_color(view: NodeView) -> Judgment:
+    """Judge what a color camera shows; a white sky is no fault of it."""
+    seen = view.monitor.thermal
+    if view.state != 'active' or seen is None:
+        return OK, nothing_lately(view), {}
+    values: dict[str, object] = {
+        'encoding': seen.encoding,
+        'frozen': seen.frozen,
+        'saturated_share': seen.saturated_share,
+    }
+    return _frozen(seen, values) if seen.frozen else (OK, seen.encoding, values)
+
+
+def _frozen(seen: ThermalState, values: Mapping[str, object]) -> Judgment:
+    level = ERROR if seen.frozen_s > _FROZEN_ERROR_S else WARN
+    return level, f'frozen for {seen.frozen_s:.1f} s', values
+
+
+_SCENES = {'thermal': _judge_thermal, 'color': _judge_color, 'depth': judge_depth}
 
 
 def _judge_calibration(view: NodeView) -> Judgment:

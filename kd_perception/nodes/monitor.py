@@ -51,7 +51,7 @@ STAGES = ('queue_ms', 'convert_ms', 'preprocess_ms', 'infer_ms', 'postprocess_ms
 
 @dataclass(frozen=True)
 class ThermalState:
-    """What the last frame looked like, published or not.
+    """What the last frame of a segmentation node looked like, published or not.
 
     Attributes:
         encoding: Encoding of the input.

@@ -58,7 +58,7 @@ class NodeView:
         silence_s: Seconds without an image; None while the node is not active.
         model: Facts about the model in use; empty without one.
         calibration: What was found for the last image.
-        scene: The entry that says what the camera shows: ``thermal`` or ``depth``.
+        scene: The entry that says what the camera shows: ``thermal``, ``color`` or ``depth``.
     """
 
     name: str

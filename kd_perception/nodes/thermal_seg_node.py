@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Lifecycle node `thermal_seg`: thermal images in; mask, confidence and uncertainty out."""
+"""Lifecycle node `thermal_seg`: thermal or color images in; mask, confidence, uncertainty out."""
 
 from __future__ import annotations
 
@@ -37,6 +37,9 @@ class ThermalSegNode(PerceptionNode):
         return MaskHandler(*arguments)
 
     def _announce(self) -> None:
+        engine = self.slot.engine
+        if engine is not None:
+            self.scene = 'color' if engine.student.spec.input.modality == 'rgb' else 'thermal'
         self._publish_labels(self.parameters.number('min_confidence'))
 
     def _on_changed(self, values: Mapping[str, ParameterValue], changed: frozenset[str]) -> None:

@@ -27,6 +27,7 @@ class NodeKind:
 
     Attributes:
         name: Node name.
+        program: Node that runs under it.
         student: Fixture that gives a bundle folder.
         parameters: Beside that.
         scene: A good image of a size, with noise of a seed.
@@ -39,6 +40,7 @@ class NodeKind:
     """
 
     name: str
+    program: str
     student: str
     parameters: dict[str, Any]
     scene: Callable[..., np.ndarray]
@@ -51,7 +53,7 @@ class NodeKind:
 
     @property
     def module(self) -> str:
-        return f'kd_perception.nodes.{self.name}_node'
+        return f'kd_perception.nodes.{self.program}_node'
 
     @property
     def node(self) -> str:
@@ -70,6 +72,11 @@ def _check_mask(mask: np.ndarray) -> None:
     assert np.unique(mask).tolist() == list(range(9))
 
 
+def _check_color_mask(mask: np.ndarray) -> None:
+    """Green rises to 235, which is 7.4 of the eight steps."""
+    assert np.unique(mask).tolist() == list(range(8))
+
+
 def _check_depth(depth: np.ndarray) -> None:
     rows = np.nanmedian(np.where(np.isfinite(depth), depth, np.nan), axis=0)
     assert np.isfinite(depth).mean() > 0.8 and rows[0] < 4.0 < 10.0 < rows[90]
@@ -77,6 +84,7 @@ def _check_depth(depth: np.ndarray) -> None:
 
 THERMAL_SEG = NodeKind(
     name='thermal_seg',
+    program='thermal_seg',
     student='tiny_student_folder',
     parameters={'radiometry.preset': 'lepton_10mk', 'ffc.source': 'none'},
     scene=ramp,
@@ -103,8 +111,21 @@ THERMAL_SEG = NodeKind(
     check=_check_mask,
 )
 
+_COLOR_UNUSABLE: dict[str, tuple[Make, str]] = {
+    '16 bit': (lambda s: image(ramp(), s), 'color image'),
+    'float': (lambda s: image(ramp().astype(np.float32), s), 'color image'),
+}
+_COLOR_USABLE: dict[str, Make] = {
+    'bgr8': lambda s: image(np.ascontiguousarray(color_ramp()[..., ::-1]), s, encoding='bgr8'),
+    'bgra8': lambda s: image(np.dstack([color_ramp()] * 2)[..., :4].copy(), s, encoding='bgra8'),
+    'mono8': lambda s: image(color_ramp()[..., 1].copy(), s),
+    '8UC1': lambda s: image(color_ramp()[..., 1].copy(), s, encoding='8UC1'),
+    'big-endian': lambda s: image(color_ramp(), s, is_bigendian=1),
+}
+
 MONO_DEPTH = NodeKind(
     name='mono_depth',
+    program='mono_depth',
     student='tiny_depth_folder',
     # Images of every size come without camera_info here.
     parameters={'scale.mode': 'fixed'},
@@ -112,30 +133,32 @@ MONO_DEPTH = NodeKind(
     answer='depth/image',
     sureness='depth/uncertainty',
     encoding='32FC1',
-    unusable={
-        '16 bit': (lambda s: image(ramp(), s), 'color image'),
-        'float': (lambda s: image(ramp().astype(np.float32), s), 'color image'),
-    },
-    usable={
-        'bgr8': lambda s: image(
-            np.ascontiguousarray(color_ramp()[..., ::-1]), s, encoding='bgr8'
-        ),
-        'bgra8': lambda s: image(np.dstack([color_ramp()] * 2)[..., :4].copy(), s,
-                                 encoding='bgra8'),
-        'mono8': lambda s: image(color_ramp()[..., 1].copy(), s),
-        '8UC1': lambda s: image(color_ramp()[..., 1].copy(), s, encoding='8UC1'),
-        'big-endian': lambda s: image(color_ramp(), s, is_bigendian=1),
-    },
+    unusable=_COLOR_UNUSABLE,
+    usable=_COLOR_USABLE,
     check=_check_depth,
-)  # fmt: skip
+)
 
-NODE_KINDS = {kind.name: kind for kind in (THERMAL_SEG, MONO_DEPTH)}
+RGB_SEG = NodeKind(
+    name='rgb_seg',
+    program='thermal_seg',
+    student='tiny_color_folder',
+    parameters={'ffc.source': 'none'},
+    scene=color_ramp,
+    answer='mask',
+    sureness='uncertainty',
+    encoding='mono8',
+    unusable=_COLOR_UNUSABLE,
+    usable=_COLOR_USABLE,
+    check=_check_color_mask,
+)
+
+NODE_KINDS = {kind.name: kind for kind in (THERMAL_SEG, RGB_SEG, MONO_DEPTH)}
 
 
 def check_sureness(kind: NodeKind, answer: Any, sureness: Any) -> None:
     """Uncertainty is in range wherever there is a prediction, and NaN elsewhere."""
     found, values = pixels_of(answer), pixels_of(sureness)
-    if kind is THERMAL_SEG:
+    if kind.answer == 'mask':
         assert np.isfinite(values).all()
         assert 0.0 <= values.min() <= values.max() <= 1.0
         return

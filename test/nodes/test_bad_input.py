@@ -51,7 +51,7 @@ def camera(
         'latency_budget_ms': 5000.0,
         **kind.parameters,
     }
-    live = start_node(parameters, command=('-m', kind.module))
+    live = start_node(parameters, command=('-m', kind.module), remappings={'__node': kind.name})
     client = Client(f'client_of_{kind.name}', target=kind.node)
     client.wait_for_input()
     client.listen(kind.answer, kind.sureness, 'frame_status')

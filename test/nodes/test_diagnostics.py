@@ -21,7 +21,15 @@ from kd_perception.nodes.diagnostics import (
     statuses,
 )
 from kd_perception.nodes.mailbox import DropReason, FrameCounts
-from kd_perception.nodes.monitor import Fault, FrameTimes, Monitor, MonitorView, Note, ThermalState
+from kd_perception.nodes.monitor import (
+    DepthState,
+    Fault,
+    FrameTimes,
+    Monitor,
+    MonitorView,
+    Note,
+    ThermalState,
+)
 from kd_perception.parameters.table import default_parameters
 
 MODEL = {'model': 'tiny', 'backend': 'openvino', 'precision': 'bf16', 'device': 'cpu'}
@@ -139,6 +147,42 @@ def test_what_the_monitor_saw_becomes_levels(name: str) -> None:
     which, level, text, changes = MONITORED[name]
     status = entry(monitored(**changes), which)
     assert (status.level, text in status.message) == (level, True), status.message
+
+
+COLOR = {
+    'white sky': (OK, 'bgr8', ThermalState('bgr8', saturated_share=0.4)),
+    'frozen': (WARN, '2.0 s', ThermalState('bgr8', frozen=True, frozen_s=2.0)),
+    'frozen long': (ERROR, '6.0 s', ThermalState('bgr8', frozen=True, frozen_s=6.0)),
+    'nothing': (OK, 'no frame lately', None),
+}
+DEPTH = {
+    'whole': (OK, '93% of the pixels', DepthState(valid_ratio=0.93)),
+    'holes': (WARN, 'only 4% of the pixels', DepthState(valid_ratio=0.04)),
+    'not asked': (OK, '0% of the pixels', DepthState(is_answered=False)),
+    'other sigma': (
+        WARN,
+        'not calibrated for tta_flip',
+        DepthState(valid_ratio=1.0, uncertainty_method='tta_flip', is_calibrated=False),
+    ),
+    'frozen': (WARN, '2.0 s', DepthState(frozen=True, frozen_s=2.0)),
+    'frozen long': (ERROR, '6.0 s', DepthState(frozen=True, frozen_s=6.0)),
+    'nothing': (OK, 'no frame lately', None),
+}
+
+
+@pytest.mark.parametrize(
+    ('scene', 'key', 'case'),
+    [('color', 'thermal', case) for case in COLOR.values()]
+    + [('depth', 'depth', case) for case in DEPTH.values()],
+)
+def test_a_color_or_depth_node_has_an_entry_of_its_own(scene: str, key: str, case: Any) -> None:
+    level, text, seen = case
+    node = dataclasses.replace(monitored(**{key: seen}), scene=scene)
+    assert not any(s.name.endswith(': thermal') for s in statuses(node))
+    status = entry(node, scene)
+    assert (status.level, text in status.message) == (level, True), status.message
+    idle = dataclasses.replace(node, state='inactive')
+    assert entry(idle, scene).message == 'the node is inactive'
 
 
 def times(latency_ms: float | None) -> FrameTimes:

@@ -15,7 +15,11 @@ LAUNCH = PathJoinSubstitution([FindPackageShare('kd_perception'), 'launch'])
 # launch file, prefix of its own arguments, their defaults
 PARTS = (
     ('thermal_seg.launch.py', 'thermal', {'namespace': 'thermal', 'image_topic': ''}),
-    ('mono_depth.launch.py', 'depth', {'namespace': 'camera', 'image_topic': ''}),
+    (
+        'mono_depth.launch.py',
+        'depth',
+        {'namespace': 'camera', 'image_topic': '', 'point_cloud': 'false'},
+    ),
 )
 OWN = {'student': '', 'camera_info_topic': '', 'image_transport': ''}
 SHARED = {'autostart': '', 'use_sim_time': '', 'log_level': 'info', 'respawn': 'false'}

@@ -3,43 +3,28 @@
 
 from launch import LaunchContext, LaunchDescription
 from launch.actions import OpaqueFunction
-from launch.conditions import IfCondition
-from launch.substitutions import PathJoinSubstitution
 from launch_ros.actions import Node
 
 from kd_perception.nodes.launching import (
-    CONFIG,
-    base_topic,
+    RVIZ_ARGUMENT,
     declared,
     given,
     node_arguments,
     perception_node,
+    rviz,
+    rviz_remappings,
 )
 
-ARGUMENTS = (
-    *node_arguments('thermal', 'thermal_seg', 'thermal_seg.yaml'),
-    ('rviz', 'false', 'true: show the outputs in RViz.'),
-)
+ARGUMENTS = (*node_arguments('thermal', 'thermal_seg', 'thermal_seg.yaml'), RVIZ_ARGUMENT)
 SHOWN_TOPICS = ('image_agc', 'mask', 'overlay', 'uncertainty')
-
-
-def rviz_remappings(values: dict[str, str]) -> list[tuple[str, str]]:
-    """Moves the layout's topics, which are those of /thermal/thermal_seg, to this node's."""
-    base = base_topic(values)
-    return [(f'/thermal/thermal_seg/{topic}', f'{base}/{topic}') for topic in SHOWN_TOPICS]
 
 
 def start_nodes(context: LaunchContext) -> list[Node]:
     """Makes the node actions once the arguments have values."""
     values = given(context, ARGUMENTS)
-    rviz = Node(
-        package='rviz2',
-        executable='rviz2',
-        arguments=['-d', PathJoinSubstitution([CONFIG, 'thermal_seg.rviz'])],
-        remappings=rviz_remappings(values),
-        condition=IfCondition(values['rviz']),
-    )
-    return [perception_node(values, 'thermal_seg_node'), rviz]
+    remappings = rviz_remappings(values, '/thermal/thermal_seg', SHOWN_TOPICS)
+    layout = rviz(values, 'thermal_seg.rviz', remappings)
+    return [perception_node(values, 'thermal_seg_node'), layout]
 
 
 def generate_launch_description() -> LaunchDescription:

@@ -276,6 +276,19 @@ def test_parameter_file_marks_what_may_change_live(table: ParameterTable[Any]) -
         assert (found.group() if found else '') == marks[spec.applied], spec.name
 
 
+def test_the_layout_of_depth_shows_topics_that_there_are() -> None:
+    outputs = pytest.importorskip(
+        'kd_perception.nodes.depth_outputs', reason='rclpy is not installed'
+    )
+    rviz = yaml.safe_load((REPOSITORY / 'config/mono_depth.rviz').read_text(encoding='utf-8'))
+    displays = rviz['Visualization Manager']['Displays']
+    shown = {display['Topic']['Value'].removeprefix('/camera/mono_depth/') for display in displays}
+    assert shown == {'depth/colored', 'depth/uncertainty', 'depth/confidence', 'points'}
+    assert shown - {'points'} <= set(outputs._NEEDS)  # those are of depth_image_proc
+    docked = set(rviz['Window Geometry'])
+    assert {d['Name'] for d in displays if d['Class'].endswith('/Image')} <= docked
+
+
 def test_layouts_show_topics_that_the_node_publishes() -> None:
     outputs = pytest.importorskip('kd_perception.nodes.outputs', reason='rclpy is not installed')
     published = {f'{NODE}/{name}' for name in outputs._NEEDS}

@@ -13,8 +13,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from launch.actions import DeclareLaunchArgument
+from launch.conditions import IfCondition
 from launch.substitutions import LaunchConfiguration, PathJoinSubstitution
-from launch_ros.actions import LifecycleNode
+from launch_ros.actions import LifecycleNode, Node
 from launch_ros.parameter_descriptions import ParameterValue
 from launch_ros.substitutions import FindPackageShare
 
@@ -30,6 +31,7 @@ TEXT_PARAMETERS = {
     'device': 'device',
     'precision': 'precision',
 }
+RVIZ_ARGUMENT: Argument = ('rviz', 'false', 'true: show the outputs in RViz.')
 FLAG_PARAMETERS = ('autostart', 'use_sim_time')
 
 
@@ -126,3 +128,28 @@ def perception_node(values: Mapping[str, str], executable: str) -> Any:
 def base_topic(values: Mapping[str, str]) -> str:
     """Return the full name of the node, which its outputs start with."""
     return f'/{values["namespace"].strip("/")}/{values["name"]}'.replace('//', '/')
+
+
+def rviz_remappings(
+    values: Mapping[str, str], drawn_for: str, topics: Sequence[str]
+) -> list[tuple[str, str]]:
+    """Move the topics of a layout to those of this node.
+
+    Args:
+        values: Launch arguments.
+        drawn_for: Full name of the node that the layout is of.
+        topics: Outputs that it shows.
+    """
+    base = base_topic(values)
+    return [(f'{drawn_for}/{topic}', f'{base}/{topic}') for topic in topics]
+
+
+def rviz(values: Mapping[str, str], layout: str, remappings: list[tuple[str, str]]) -> Any:
+    """Return the action that starts RViz if asked for, with a layout of the folder config."""
+    return Node(
+        package='rviz2',
+        executable='rviz2',
+        arguments=['-d', PathJoinSubstitution([CONFIG, layout])],
+        remappings=remappings,
+        condition=IfCondition(values['rviz']),
+    )

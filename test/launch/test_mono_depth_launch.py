@@ -43,8 +43,8 @@ def actions_with(module: ModuleType, **changes: str) -> list[Any]:
 
 def test_a_point_cloud_is_made_only_when_asked_for() -> None:
     module = loaded('mono_depth')
-    assert len(actions_with(module)) == 1
-    assert len(actions_with(module, point_cloud='true')) == 2
+    assert len(actions_with(module)) == 2  # RViz is the other, under a condition
+    assert len(actions_with(module, point_cloud='true')) == 3
     with pytest.raises(ValueError, match='point_cloud must be true or false'):
         actions_with(module, point_cloud='maybe')
 
@@ -102,6 +102,46 @@ def test_launch_brings_the_depth_node_to_active_and_it_answers(
     assert (depths[0].height, depths[0].width, depths[0].encoding) == (96, 128, '32FC1')
     assert launched.end() == 0
     assert 'Traceback' not in launched.output
+
+
+@pytest.mark.slow
+def test_a_color_student_segments_under_its_own_name(
+    launch: Callable[..., Launched], tiny_color_folder: Path
+) -> None:
+    from sensor_msgs.msg import Image
+
+    launched = launch(
+        'rgb_seg.launch.py', f'student:={tiny_color_folder}', node_name='/camera/rgb_seg'
+    )
+    launched.wait_for_state('active')
+    camera = launched.node.create_publisher(Image, '/camera/image_raw', 10)
+    masks: list[Any] = []
+    launched.node.create_subscription(Image, '/camera/rgb_seg/mask', masks.append, 10)
+    launched.wait_until(camera.get_subscription_count, 'subscription to the image')
+    image = Image(height=96, width=128, encoding='rgb8', step=384)
+    image.data = array.array('B', color_ramp().tobytes())
+
+    def answered() -> bool:
+        image.header.stamp = launched.node.get_clock().now().to_msg()
+        camera.publish(image)
+        return bool(masks)
+
+    launched.wait_until(answered, 'a mask')
+    assert (masks[0].height, masks[0].width, masks[0].encoding) == (96, 128, 'mono8')
+    assert launched.end() == 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('name', ['mono_depth', 'rgb_seg'])
+def test_without_a_student_the_log_says_how_to_make_one(
+    launch: Callable[..., Launched], name: str
+) -> None:
+    launched = launch(f'{name}.launch.py', node_name=f'/camera/{name}')
+    said = 'Configure refused: a student must be named'
+    launched.wait_until(lambda: said in launched.output, 'refusal')
+    assert 'python -m training.export' in launched.output
+    assert launched.state() == 'unconfigured'
+    assert launched.end() == 0
 
 
 @pytest.mark.slow

@@ -82,7 +82,9 @@ def test_a_flag_that_is_neither_true_nor_false_is_refused() -> None:
 def test_rviz_follows_the_namespace(
     launch_file: ModuleType, namespace: str, expected: str
 ) -> None:
-    remappings = dict(launch_file.rviz_remappings({'namespace': namespace, 'name': 'seg'}))
+    values = {'namespace': namespace, 'name': 'seg'}
+    topics = launch_file.SHOWN_TOPICS
+    remappings = dict(launching.rviz_remappings(values, '/thermal/thermal_seg', topics))
     assert remappings['/thermal/thermal_seg/mask'] == expected
 
 

@@ -65,3 +65,9 @@ def test_bad_settings_are_refused(values):
 def test_unknown_student_is_refused_before_anything_is_measured(capsys):
     assert main(['bench', '--students', 'no_such_student']) == 1
     assert 'no_such_student' in capsys.readouterr().err
+
+
+def test_students_of_other_tasks_are_refused(tiny_depth_folder, tiny_color_folder, capsys):
+    for folder in (tiny_depth_folder, tiny_color_folder):
+        assert main(['bench', '--students', str(folder), '--rounds', '2']) in (1, 2)
+        assert 'must have thermal segmentation students' in capsys.readouterr().err

@@ -4,10 +4,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any, Protocol
 
 from kd_perception.bags import BagReader
-from kd_perception.bags.types import CAMERA_INFO_TYPE, BagMessage, header_stamp_ns
+from kd_perception.bags.types import (
+    CAMERA_INFO_TYPE,
+    BagMessage,
+    header_stamp_ns,
+    with_header_stamp,
+)
 from kd_perception.camera_info import CameraInfoPairing, focal_length
 from kd_perception.errors import BagError
 from kd_perception.frames import Frame, Image
@@ -108,13 +114,17 @@ class RecordedCalibration:
 
     @staticmethod
     def _recorded(bag: BagReader, topic: str) -> list[tuple[int, BagMessage]]:
-        """Read all messages, the latest first."""
+        """Read all messages, the latest first; those of equal content share it."""
+        contents: dict[bytes, BagMessage] = {}
 
         def stamped() -> Iterator[tuple[int, BagMessage]]:
             with BagReader(bag.path) as again:
                 for message in again.messages([topic]):
                     try:
-                        yield header_stamp_ns(message.data), message
+                        stamp_ns = header_stamp_ns(message.data)
+                        content = with_header_stamp(message.data, 0)
+                        shared = replace(message, data=content)
+                        yield stamp_ns, contents.setdefault(content, shared)
                     except BagError as error:
                         bag.count_failure(message, f'{topic}: {error}')
 
@@ -123,7 +133,9 @@ class RecordedCalibration:
     def match(self, frame: Frame, header: Any) -> Any | None:
         """Return the CameraInfo of a frame; None where there is none that fits."""
         while self._waiting and self._waiting[-1][0] <= frame.stamp_ns:
-            self._pairing.add(self._waiting.pop()[1].deserialize())
+            stamp_ns, message = self._waiting.pop()
+            data = with_header_stamp(message.data, stamp_ns)
+            self._pairing.add(replace(message, data=data).deserialize())
         return self._pairing.match(header, (frame.image.shape[0], frame.image.shape[1]))
 
 

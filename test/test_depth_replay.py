@@ -5,11 +5,12 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
-from color_drives import write_color_drive
+from color_drives import TOPIC, write_color_drive
 from hand_made_depth import color_ramp, expected_depth
 
 from kd_perception.bags import BagReader
@@ -19,6 +20,7 @@ from kd_perception.parameters.arguments import table_from_arguments
 from kd_perception.parameters.depth_table import MONO_DEPTH
 from kd_perception.parameters.table import THERMAL_SEG
 from kd_perception.replay import replay_bag
+from kd_perception.replay_answers import RecordedCalibration
 from kd_perception.tasks import DEPTH, load_pipeline
 
 OUTPUT = '/camera/mono_depth'
@@ -71,6 +73,20 @@ def test_exact_pairing_and_none(tmp_path: Path, parameters: dict[str, Any]) -> N
         found = topics.get(f'{OUTPUT}/depth/image')
         assert (found.message_count if found else 0) == metric
         assert topics[f'{OUTPUT}/relative_depth/image'].message_count == 2 - metric
+
+
+def test_calibration_of_a_long_recording_takes_little_memory(tmp_path: Path) -> None:
+    focals = [100.0] * 20 + [150.0] * 20
+    drive = write_color_drive(tmp_path / 'drive', focals)
+    with BagReader(drive) as bag:
+        calibration = RecordedCalibration(bag, TOPIC, 'exact')
+        assert len({id(message) for _, message in calibration._waiting}) == 2
+        for frame, focal in zip(bag.frames(TOPIC), focals, strict=True):
+            sec, nanosec = divmod(frame.stamp_ns, 10**9)
+            stamp = SimpleNamespace(sec=sec, nanosec=nanosec)
+            found = calibration.match(frame, SimpleNamespace(stamp=stamp, frame_id='optical'))
+            assert found is not None
+            assert (found.k[0], found.header.stamp.nanosec) == (focal, nanosec)
 
 
 def test_two_replays_are_equal_bit_for_bit(tmp_path: Path, parameters: dict[str, Any]) -> None:

@@ -81,7 +81,7 @@ EXTRAS_REQUIRE = {
 setup(
     name=PACKAGE,
     version='0.1.0',
-    description='Live thermal segmentation for ROS 2 robots with calibrated uncertainty',
+    description='Live thermal segmentation and depth for ROS 2 robots with calibrated uncertainty',
     long_description='See README.md.',
     author='kd_perception maintainers',
     author_email='maintainers@kd-perception.example.org',

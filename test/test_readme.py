@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from kd_perception.parameters.table import PARAMETERS
+from kd_perception.parameters.depth_table import MONO_DEPTH
+from kd_perception.parameters.table import PARAMETERS, THERMAL_SEG
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = sorted([ROOT / 'README.md', *ROOT.glob('docs/*.md'), ROOT / 'training' / 'README.md'])
@@ -21,7 +22,10 @@ def default_text(default: object) -> str:
     return f'`{str(default).lower() if isinstance(default, bool) else default}`'
 
 
-@pytest.mark.parametrize('spec', PARAMETERS, ids=lambda spec: spec.name)
+OF_DEPTH = [spec for spec in MONO_DEPTH.rows if spec.name not in THERMAL_SEG.by_name]
+
+
+@pytest.mark.parametrize('spec', [*PARAMETERS, *OF_DEPTH], ids=lambda spec: spec.name)
 def test_every_parameter_has_its_row(spec) -> None:
     text = (ROOT / 'README.md').read_text()
     start = f'| `{spec.name}`{MARKS[spec.applied]} | {default_text(spec.default)} |'
@@ -30,6 +34,26 @@ def test_every_parameter_has_its_row(spec) -> None:
     assert rows[0].endswith(f'| {spec.description} |')
     for choice in spec.choices:
         assert f'`{choice}`' in rows[0]
+
+
+def test_what_differs_between_the_nodes_is_told() -> None:
+    text = ' '.join((ROOT / 'README.md').read_text().split())
+    shared = [spec for spec in MONO_DEPTH.rows if spec.name in THERMAL_SEG.by_name]
+    others = [s.name for s in shared if s.default != THERMAL_SEG.by_name[s.name].default]
+    assert others == ['model.path', 'ffc.source']
+    assert '`model.path` is empty and `ffc.source` is `none`' in text
+    absent = [spec.name for spec in PARAMETERS if spec.name not in MONO_DEPTH.by_name]
+    assert absent == ['min_confidence']
+    assert 'All parameters of `thermal_seg` but `min_confidence` hold here' in text
+
+
+def test_topics_of_depth_are_those_that_the_node_makes() -> None:
+    outputs = pytest.importorskip(
+        'kd_perception.nodes.depth_outputs', reason='rclpy is not installed'
+    )
+    text = (ROOT / 'README.md').read_text()
+    told = set(re.findall(r'`/camera/mono_depth/([a-z_/]+)`', text))
+    assert told == {*outputs._NEEDS, 'points'}
 
 
 @pytest.mark.parametrize('page', PAGES, ids=lambda page: page.name)

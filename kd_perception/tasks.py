@@ -9,6 +9,7 @@ from typing import Any, Generic, TypeVar
 
 from kd_perception.backends import Backend, create_backend
 from kd_perception.bundle import Student, load_student
+from kd_perception.errors import ConfigError
 from kd_perception.parameters.depth_table import MONO_DEPTH
 from kd_perception.parameters.spec import ParameterValue
 from kd_perception.parameters.table import THERMAL_SEG, ParameterTable
@@ -41,6 +42,25 @@ TASKS: dict[str, Task[Any]] = {task.name: task for task in (SEGMENTATION, DEPTH)
 def task_of(table: ParameterTable[Any]) -> Task[Any]:
     """Return the task of a node."""
     return next(task for task in TASKS.values() if task.table is table)
+
+
+def require_thermal_segmentation(student: Student, purpose: str) -> None:
+    """Refuse other students.
+
+    Args:
+        student: Any.
+        purpose: What needs them, for the message.
+
+    Raises:
+        ConfigError: The student is for another task or for color images.
+    """
+    spec = student.spec
+    if (spec.task, spec.input.modality) != (SEGMENTATION.name, 'thermal'):
+        raise ConfigError(
+            f'{purpose} must have a student for segmentation of thermal images; {spec.name} is '
+            f'for {spec.task} of {spec.input.modality} ones: `kd-perception replay` and '
+            '`evaluate` take it'
+        )
 
 
 def load_pipeline(task: Task[SomePipeline], values: Mapping[str, ParameterValue]) -> SomePipeline:

@@ -87,6 +87,15 @@ def test_wrong_arguments_are_a_usage_error(arguments, capsys):
     assert 'usage: kd-perception' in capsys.readouterr().err
 
 
+@pytest.mark.ros
+def test_the_demo_refuses_students_of_other_tasks(tmp_path, tiny_depth_folder, capsys):
+    pytest.importorskip('rclpy')
+    out = tmp_path / 'demo'
+    assert main(['demo', '--student', str(tiny_depth_folder), '--out', str(out)]) == 2
+    assert 'the demo must have a student for segmentation of thermal' in capsys.readouterr().err
+    assert not out.exists()
+
+
 @pytest.mark.parametrize(
     ('arguments', 'code', 'text'),
     [

@@ -34,6 +34,7 @@ from kd_perception.errors import BackendError, ConfigError
 from kd_perception.frames import Image
 from kd_perception.machine import cpu_flags, usable_cores
 from kd_perception.resources import student_folder
+from kd_perception.tasks import require_thermal_segmentation
 
 Row = dict[str, Any]
 
@@ -100,12 +101,7 @@ def run_benchmark(config: BenchConfig) -> Iterator[Row]:
 
 def _thermal_student(name: str) -> Student:
     student = load_student(student_folder(name))
-    spec = student.spec
-    if (spec.task, spec.input.modality) != ('segmentation', 'thermal'):
-        raise ConfigError(
-            f'the benchmark must have thermal segmentation students; {spec.name} is for '
-            f'{spec.task} of {spec.input.modality} images: `kd-perception replay` tells its times'
-        )
+    require_thermal_segmentation(student, 'the benchmark')
     return student
 
 

@@ -24,6 +24,7 @@ from kd_perception.errors import ConfigError
 from kd_perception.evaluation.command import evaluate_to_folder, summary
 from kd_perception.evaluation.result import Counts
 from kd_perception.resources import student_folder
+from kd_perception.tasks import require_thermal_segmentation
 from kd_perception.world import WorldConfig, preset
 
 ALL_WEATHER = ('day', 'night', 'glare', 'rain', 'fog')
@@ -89,6 +90,7 @@ def show(config: DemoConfig) -> int:
     wait_until_active = _import_ros()
     folder = student_folder(config.student)
     student = load_student(folder)
+    require_thermal_segmentation(student, 'the demo')
     config.out.mkdir(parents=True, exist_ok=True)
     use_private_ros()
 

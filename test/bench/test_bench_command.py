@@ -70,4 +70,7 @@ def test_unknown_student_is_refused_before_anything_is_measured(capsys):
 def test_students_of_other_tasks_are_refused(tiny_depth_folder, tiny_color_folder, capsys):
     for folder in (tiny_depth_folder, tiny_color_folder):
         assert main(['bench', '--students', str(folder), '--rounds', '2']) in (1, 2)
-        assert 'must have thermal segmentation students' in capsys.readouterr().err
+        assert (
+            'the benchmark must have a student for segmentation of thermal images'
+            in capsys.readouterr().err
+        )

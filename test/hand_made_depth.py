@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -49,12 +50,25 @@ def save_depth_student(folder: Path, **depth: Any) -> Path:
     return folder
 
 
+def save_thermal_depth_student(folder: Path) -> Path:
+    """Save a student of thermal images: of the gray, log depth is 4, log (sigma / 0.02) 2.1."""
+    spec = replace(depth_student_spec(folder.name), input=InputSpec(96, 128))
+    graph = _linear_network(spec)
+    save_student(folder, spec, onnx=graph, weights=b'no torch form', model_card='# depth\n')
+    return folder
+
+
 def _linear_network(spec: StudentSpec) -> bytes:
     onnx = pytest.importorskip('onnx')
     helper, numpy_helper = onnx.helper, onnx.numpy_helper
     rows = np.stack([LOG_DEPTH_WEIGHTS, LOG_SIGMA_WEIGHTS])
-    weight = np.repeat(rows * np.array(DEVIATION) / 16.0, 16, axis=1).reshape(2, 3, 4, 4)
-    bias = rows @ np.array(MEAN) + np.array([0.0, LOG_SIGMA_BIAS])
+    channels = spec.input.channels
+    if channels == 1:
+        rows = rows.sum(axis=1, keepdims=True)
+    deviation = np.array(spec.input.standard_deviation or [1.0] * channels)
+    mean = np.array(spec.input.mean or [0.0] * channels)
+    weight = np.repeat(rows * deviation / 16.0, 16, axis=1).reshape(2, channels, 4, 4)
+    bias = rows @ mean + np.array([0.0, LOG_SIGMA_BIAS])
     tensors = [
         numpy_helper.from_array(weight.astype(np.float32), 'weight'),
         numpy_helper.from_array(bias.astype(np.float32), 'bias'),
@@ -66,7 +80,7 @@ def _linear_network(spec: StudentSpec) -> bytes:
     graph = helper.make_graph(
         [node],
         'linear',
-        [helper.make_tensor_value_info('image', kind, [1, 3, *spec.image_size])],
+        [helper.make_tensor_value_info('image', kind, [1, channels, *spec.image_size])],
         [helper.make_tensor_value_info('maps', kind, list(spec.output_shape))],
         tensors,
     )

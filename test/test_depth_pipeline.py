@@ -11,7 +11,13 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-from hand_made_depth import FOCAL_PX, color_ramp, expected_depth, save_depth_student
+from hand_made_depth import (
+    FOCAL_PX,
+    color_ramp,
+    expected_depth,
+    save_depth_student,
+    save_thermal_depth_student,
+)
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -28,6 +34,7 @@ from kd_perception.errors import (
 from kd_perception.frames import Frame
 from kd_perception.freeze import FreezeConfig
 from kd_perception.pipeline import DepthOutput, DepthPipeline, DepthPipelineConfig, Pipeline
+from kd_perception.preprocessing import AgcConfig
 
 SECOND = 10**9
 STEADY = DepthPipelineConfig(freeze=FreezeConfig('none'))
@@ -171,6 +178,26 @@ def test_thermal_images_are_refused(pipeline: DepthPipeline, encoding: str) -> N
     kind = np.float32 if encoding == '32FC1' else np.uint16
     with pytest.raises(ImageEncodingError, match='color image'):
         pipeline.step(frame(np.zeros((96, 128), kind), encoding), focal_px=100.0)
+
+
+def test_a_thermal_student_sees_images_after_gain_control(tmp_path: Path) -> None:
+    student = load_student(save_thermal_depth_student(tmp_path / 'thermal_depth'))
+    backend = create_backend(student, backend='onnxruntime', threads=1)
+    gain = AgcConfig(low_percentile=0.0, high_percentile=100.0)
+    made = DepthPipeline(student, backend, DepthPipelineConfig(agc=gain))
+    blocks = np.random.default_rng(0).integers(29_000, 31_000, (24, 32)).astype(np.uint16)
+    blocks[0, :2] = 29_000, 31_000
+    raw = np.kron(blocks, np.ones((4, 4), np.uint16))
+    result = made.step(frame(raw, 'mono16'), focal_px=150.0)
+    gray = (blocks.astype(float) - 29_000) / 2000.0
+    log_depth = cv2.resize(4.0 * gray, (128, 96), interpolation=cv2.INTER_LINEAR)
+    expected = 1.5 * np.exp(log_depth)
+    near = expected < 70.0
+    assert result.depth_m is not None
+    np.testing.assert_allclose(result.depth_m[near], expected[near], rtol=1e-3)
+    with pytest.raises(ImageEncodingError, match='thermal'):
+        made.step(frame(color_ramp()), focal_px=150.0)
+    backend.close()
 
 
 def test_without_focal_length_depth_is_relative(pipeline: DepthPipeline) -> None:

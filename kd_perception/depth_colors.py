@@ -18,7 +18,7 @@ _LEVELS = 253
 
 
 def colored_depth(depth_m: npt.NDArray[Any], low_m: float, high_m: float) -> ByteImage:
-    """Color depth by its logarithm over a fixed range: near is yellow, far is blue.
+    """Color depth by its logarithm over a fixed range: near is yellow, far is violet.
 
     Args:
         depth_m: HxW; infinity is dark, minus infinity white, NaN gray.
@@ -44,6 +44,6 @@ def _indices(depth_m: npt.NDArray[Any], low_m: float, high_m: float) -> ByteImag
 @lru_cache(maxsize=1)
 def _palette() -> ByteImage:
     ramp = np.linspace(255, 0, _LEVELS).round().astype(np.uint8)[:, None]
-    colors = cv2.applyColorMap(ramp, cv2.COLORMAP_CIVIDIS)[:, 0, ::-1]
+    colors = cv2.applyColorMap(ramp, cv2.COLORMAP_VIRIDIS)[:, 0, ::-1]
     special = np.array([FAR_COLOR, NEAR_COLOR, UNKNOWN_COLOR], np.uint8)
     return np.concatenate([colors, special])

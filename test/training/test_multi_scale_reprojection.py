@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 from photometric_oracle import photometric_by_windows
@@ -167,3 +168,20 @@ def test_wrong_arguments_are_named():
             multi_scale_reprojection(scales(), image, [], MATRIX, auto_mask=auto_mask)
     with pytest.raises(ConfigError, match='min < max'):
         multi_scale_reprojection(scales(), image, sources, MATRIX, min_depth_m=200.0)
+
+
+@pytest.mark.parametrize('auto_mask', [False, True])
+def test_the_weight_of_structure_is_that_of_every_error(auto_mask):
+    image, sources = scene()
+    (found,) = multi_scale_reprojection(
+        scales(7.0, 1), image, sources, MATRIX, ssim_weight=0.3, auto_mask=auto_mask
+    )
+    warped = [
+        warp(view.image, plane(7.0), view.source_from_target, MATRIX).image for view in sources
+    ]
+    errors = [photometric_by_windows(image, view, weight=0.3) for view in warped]
+    unmoved = [photometric_by_windows(image, view.image, weight=0.3) for view in sources]
+    expected = np.minimum(*errors)
+    if auto_mask:
+        expected = np.minimum(expected, np.minimum(*unmoved))
+    np.testing.assert_allclose(found.error.numpy(), expected, atol=2e-4)

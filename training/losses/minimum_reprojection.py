@@ -34,7 +34,11 @@ class Reprojection(NamedTuple):
 
 
 def identity_error(
-    image: Tensor, sources: Sequence[Tensor], *, generator: torch.Generator | None = None
+    image: Tensor,
+    sources: Sequence[Tensor],
+    *,
+    generator: torch.Generator | None = None,
+    ssim_weight: float = 0.85,
 ) -> Tensor:
     """The least photometric error of the sources as they are, unmoved: for the auto-mask.
 
@@ -46,6 +50,7 @@ def identity_error(
         generator: of the noise of 1e-5 that breaks ties as in the authors' code: one draw of
             [batch, sources, height, width] standard normal numbers, on the generator's device.
             None: no noise; a tie then counts as standing still.
+        ssim_weight: see `photometric_error`.
 
     Returns:
         [batch, 1, height, width], without gradient.
@@ -55,7 +60,7 @@ def identity_error(
     """
     _check_some('sources', sources)
     with torch.no_grad():
-        errors = torch.cat([photometric_error(image, source) for source in sources], dim=1)
+        errors = _errors(image, sources, ssim_weight)
         if generator is not None:
             noise = torch.randn(errors.shape, generator=generator, device=generator.device)
             errors = errors + _TIE_NOISE * noise.to(errors)
@@ -68,6 +73,7 @@ def minimum_reprojection(
     *,
     unmoved: Tensor | None = None,
     seen: Sequence[Tensor] | None = None,
+    ssim_weight: float = 0.85,
 ) -> Reprojection:
     """Per pixel the least photometric error of all warped sources.
 
@@ -82,6 +88,7 @@ def minimum_reprojection(
         seen: per warped source a bool [batch, 1, height, width], where it shows the point
             (`Warped.valid`): elsewhere its error does not count. None: all count, with the border
             of the source repeated, as in Monodepth2.
+        ssim_weight: see `photometric_error`; that of `unmoved`, too.
 
     Returns:
         Error and masks. Of several sources that are equally good one gets the gradient.
@@ -94,7 +101,7 @@ def minimum_reprojection(
         Depth Estimation" (Monodepth2), ICCV 2019.
     """
     _check_some('warped', warped)
-    errors = torch.cat([photometric_error(image, view) for view in warped], dim=1)
+    errors = _errors(image, warped, ssim_weight)
     covered = torch.ones_like(errors[:, :1], dtype=torch.bool)
     if seen is not None:
         shows = _stack_masks(seen, errors)
@@ -124,6 +131,12 @@ def photometric_loss(error: Tensor, covered: Tensor) -> Tensor:
     """
     check_maps(covered, error=error)
     return covered_mean(error, covered)
+
+
+def _errors(image: Tensor, views: Sequence[Tensor], ssim_weight: float) -> Tensor:
+    """Photometric errors of all views, [batch, views, height, width]."""
+    errors = [photometric_error(image, view, ssim_weight=ssim_weight) for view in views]
+    return torch.cat(errors, dim=1)
 
 
 def _check_some(name: str, views: Sequence[Tensor]) -> None:

@@ -44,6 +44,7 @@ def multi_scale_reprojection(
     auto_mask: bool = True,
     ignore_unseen: bool = False,
     generator: torch.Generator | None = None,
+    ssim_weight: float = 0.85,
     min_depth_m: float = 0.1,
     max_depth_m: float = 100.0,
 ) -> list[Reprojection]:
@@ -63,6 +64,7 @@ def multi_scale_reprojection(
         ignore_unseen: whether points outside a source, or behind it, do not count for it.
             Monodepth2 compares them with the source's border.
         generator: of the noise of the auto-mask, see `identity_error`.
+        ssim_weight: see `photometric_error`.
         min_depth_m: of the sigmoid's 1.
         max_depth_m: of the sigmoid's 0.
 
@@ -80,7 +82,12 @@ def multi_scale_reprojection(
     check_shape('image', image, (None, None, None, None))
     unmoved = None
     if auto_mask:
-        unmoved = identity_error(image, [view.image for view in sources], generator=generator)
+        unmoved = identity_error(
+            image,
+            [view.image for view in sources],
+            generator=generator,
+            ssim_weight=ssim_weight,
+        )
     found = []
     for sigmoid in at_full_size(sigmoids, (image.shape[-2], image.shape[-1])):
         depth_m = depth_from_sigmoid(sigmoid, min_depth_m=min_depth_m, max_depth_m=max_depth_m)
@@ -90,7 +97,11 @@ def multi_scale_reprojection(
         ]
         seen = [view.valid for view in views] if ignore_unseen else None
         warped = [view.image for view in views]
-        found.append(minimum_reprojection(image, warped, unmoved=unmoved, seen=seen))
+        found.append(
+            minimum_reprojection(
+                image, warped, unmoved=unmoved, seen=seen, ssim_weight=ssim_weight
+            )
+        )
     return found
 
 

@@ -19,7 +19,11 @@ def update_average(average: nn.Module, network: nn.Module, *, step: int, decay: 
     """
     kept = min(decay, (step + 1) / (step + 20))
     current = network.state_dict()
+    done: set[int] = set()  # a part that two others share stands there under both names
     for name, value in average.state_dict().items():
+        if value.data_ptr() in done:
+            continue
+        done.add(value.data_ptr())
         if value.is_floating_point():
             value.lerp_(current[name], 1.0 - kept)
         else:

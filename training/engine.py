@@ -103,6 +103,7 @@ def fit(
     folder: Path,
     fingerprint: str,
     pictures: Pictures | None = None,
+    scalars: Callable[[], Mapping[str, float]] | None = None,
     seed: int = 0,
     workers: int = 0,
     title: str = '',
@@ -124,6 +125,8 @@ def fit(
         fingerprint: of the configuration.
         pictures: `pictures(network)` gives uint8 [height, width, 3] by name, from the average
             where there is one, in evaluation mode and without gradients; first process only.
+        scalars: `scalars()` gives numbers by name that are written beside the losses; first
+            process only.
         seed: of what the network draws itself, such as dropout, >= 0.
         workers: processes that draw samples ahead, for each training process.
         title: of the progress bar.
@@ -152,7 +155,8 @@ def fit(
             run.seconds += time.monotonic() - start
             tracker.advance(values)
             if run.step % loop.log_steps == 0:
-                tracker.write_scalars(learning_rate=rate)
+                others = scalars() if scalars and first else {}
+                tracker.write_scalars(learning_rate=rate, **others)
             if pictures and first and run.step % loop.picture_steps == 0:
                 tracker.write_pictures(_seen_by(pictures, run))
             if run.step % loop.checkpoint_steps == 0 or run.step == loop.steps:

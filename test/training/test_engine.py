@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 import torch
 from engine_runs import CPU, LOOP, OPTIMIZER, build, draw, fitted, losses, state_of
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from torch import nn
 
 from kd_perception.errors import ConfigError, ShapeError
 from training.averaging import update_average
@@ -132,6 +134,20 @@ def test_weights_that_are_not_finite_are_never_kept(tmp_path, fabric):
     assert load_checkpoint(tmp_path, fingerprint='tiny')['step'] == 3
 
 
+def test_scalars_of_the_recipe_are_written_beside_the_losses(tmp_path, fabric):
+    asked = []
+
+    def scalars():
+        asked.append(1)
+        return {'watched/ratio': float(len(asked))}
+
+    fitted(tmp_path, fabric, scalars=scalars)
+    events = EventAccumulator(str(tmp_path / 'tensorboard')).Reload()
+    found = [(event.step, event.value) for event in events.Scalars('watched/ratio')]
+    expected = range(LOOP.log_steps, LOOP.steps + 1, LOOP.log_steps)
+    assert found == [(step, float(k)) for k, step in enumerate(expected, 1)]
+
+
 def test_steps_are_those_of_plain_torch(tmp_path, fabric):
     """The loop by hand, without Fabric: the same weights, average and learning rates."""
     run = fitted(tmp_path, fabric)
@@ -146,6 +162,18 @@ def test_steps_are_those_of_plain_torch(tmp_path, fabric):
         update_average(plain.average, plain.network, step=step, decay=LOOP.average_decay)
     assert_same_bits(state_of(plain), state_of(run))
     assert not torch.equal(run.average.head.weight, run.network.head.weight)
+
+
+def test_what_parts_share_is_averaged_once():
+    network = nn.ModuleList([nn.Linear(2, 3), nn.Linear(2, 3)])
+    network[1].weight = network[0].weight
+    average = copy.deepcopy(network)
+    assert average[1].weight is average[0].weight
+    before = average[0].weight.detach().clone()
+    with torch.no_grad():
+        network[0].weight += 1.0
+    update_average(average, network, step=0, decay=0.9)
+    torch.testing.assert_close(average[1].weight - before, torch.full((3, 2), 0.95))
 
 
 def test_run_without_average(tmp_path, fabric):

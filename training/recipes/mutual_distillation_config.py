@@ -1,0 +1,213 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What may be set of a run; `training.recipes.mutual_distillation` runs it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from kd_perception.errors import ConfigError
+from kd_perception.metrics import DEPTH_PROTOCOLS, DepthProtocol
+from training.data.augmentation import JointConfig
+from training.data.world import WorldSplit, preset_splits
+from training.distributed import LaunchConfig
+from training.engine import LoopConfig
+from training.optimization import OptimizerConfig
+from training.recipes.mutual_distillation_networks import NetworkConfig
+from training.recipes.mutual_distillation_sets import CityscapesConfig, KittiConfig
+from training.recipes.mutual_distillation_terms import (
+    SOURCES,
+    BranchConfig,
+    CorruptionConfig,
+    DistillationConfig,
+    NoiseConfig,
+    PhotometricLossConfig,
+    SupervisedLossConfig,
+    flips_only,
+)
+from training.settings import plain
+
+SPLIT_NAMES = ('train', 'validation', 'test')
+
+_SCORED_FIELDS = ('rgb', 'depth_m', 'instance', 'glass', 'sky', 'camera_matrix', 'camera_pose')
+_SOURCE_FIELDS = {
+    'right': ('right', 'baseline_m'),
+    'previous': ('previous', 'previous_from_camera'),
+    'next': ('next', 'next_from_camera'),
+}
+
+
+@dataclass(frozen=True)
+class MutualConfig:
+    """One run: one branch, or two that teach each other.
+
+    Args:
+        name: of the configuration.
+        seed: of initialization, batches and augmentation.
+        image_size: (height, width) of the networks, multiples of 32, at least 64.
+        first: branch that is deployed by default; the supervised one in the paper.
+        second: the other branch; `kind: none` for one network alone.
+        network: see `NetworkConfig`.
+        supervised: see `SupervisedLossConfig`.
+        photometric: see `PhotometricLossConfig`.
+        distillation: see `DistillationConfig`; without meaning for one branch.
+        noise: see `NoiseConfig`.
+        corruption: see `CorruptionConfig`.
+        view: random part of the frame that all branches share; its size follows from
+            `image_size`. Flips alone by default.
+        measured_share: of the training frames, the first ones, that have lidar; 0 to 1.
+        train: frames of the world.
+        validation: frames that choose settings.
+        test: frames that choose nothing.
+        presets: worlds that the run is also scored on.
+        preset_count: frames of each of them.
+        kitti: see `KittiConfig`.
+        cityscapes: see `CityscapesConfig`.
+        loop: how long, how often.
+        optimizer: of all networks.
+        launch: processes, device, number format.
+        cache: folder of rendered frames.
+        output: folder of checkpoints.
+        results: folder of records.
+    """
+
+    name: str = 'mutual_distillation'
+    seed: int = 0
+    image_size: tuple[int, int] = (96, 128)
+    first: BranchConfig = field(default_factory=BranchConfig)
+    second: BranchConfig = field(default_factory=lambda: BranchConfig('unsupervised'))
+    network: NetworkConfig = field(default_factory=NetworkConfig)
+    supervised: SupervisedLossConfig = field(default_factory=SupervisedLossConfig)
+    photometric: PhotometricLossConfig = field(default_factory=PhotometricLossConfig)
+    distillation: DistillationConfig = field(default_factory=DistillationConfig)
+    noise: NoiseConfig = field(default_factory=NoiseConfig)
+    corruption: CorruptionConfig = field(default_factory=CorruptionConfig)
+    view: JointConfig = field(default_factory=flips_only)
+    measured_share: float = 1.0
+    train: WorldSplit = field(default_factory=lambda: WorldSplit('train', 0, 400))
+    validation: WorldSplit = field(default_factory=lambda: WorldSplit('val', 0, 100))
+    test: WorldSplit = field(default_factory=lambda: WorldSplit('test', 0, 100))
+    presets: tuple[str, ...] = ()
+    preset_count: int = 100
+    kitti: KittiConfig = field(default_factory=KittiConfig)
+    cityscapes: CityscapesConfig = field(default_factory=CityscapesConfig)
+    loop: LoopConfig = field(default_factory=LoopConfig)
+    optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
+    launch: LaunchConfig = field(default_factory=LaunchConfig)
+    cache: Path = Path('runs/world')
+    output: Path = Path('runs/mutual_distillation')
+    results: Path = Path('results/mutual_distillation')
+
+    def __post_init__(self) -> None:
+        """Check what settings mean together, and let splits and views be of one kind and size."""
+        if self.first.kind == 'none':
+            raise ConfigError("first must be a branch: kind 'none' is for second only")
+        if not 0.0 <= self.measured_share <= 1.0:
+            raise ConfigError(f'measured_share must be 0 to 1, got {self.measured_share}')
+        if self.kitti.root and self.cityscapes.root:
+            raise ConfigError('a run learns from one data set: kitti or cityscapes must be empty')
+        self._check_poses()
+        self._check_uncertainty()
+        train = tuple(dict.fromkeys((*self._train_fields(),)))
+        for name, wanted in (('train', train), ('validation', _SCORED_FIELDS),
+                             ('test', _SCORED_FIELDS)):  # fmt: skip
+            object.__setattr__(self, name, replace(getattr(self, name), fields=wanted))
+        height, width = self.image_size
+        object.__setattr__(self, 'image_size', (height, width))
+        object.__setattr__(self, 'view', replace(self.view, height=height, width=width))
+
+    def _check_poses(self) -> None:
+        if self.uses_video and self.network.poses == 'known' and not self.rendered:
+            raise ConfigError(
+                'network.poses must be learned: motions of the car are not read from KITTI and '
+                'Cityscapes'
+            )
+
+    def _check_uncertainty(self) -> None:
+        if self.distillation.use == 'none':
+            return
+        for weight, teacher in zip(self.taught_weights, (self.second, self.first), strict=False):
+            if weight and teacher.uncertainty == 'none':
+                raise ConfigError(
+                    f'a teaching branch must learn its uncertainty for use '
+                    f'{self.distillation.use!r}: set uncertainty to joint or detached, or use to '
+                    'none'
+                )
+
+    def _train_fields(self) -> tuple[str, ...]:
+        own = ['rgb', 'camera_matrix', 'lidar_m', 'instance']
+        return (*own, *(name for source in self.sources for name in _SOURCE_FIELDS[source]))
+
+    @property
+    def branches(self) -> tuple[BranchConfig, ...]:
+        """The branches that there are."""
+        return tuple(branch for branch in (self.first, self.second) if branch.kind != 'none')
+
+    @property
+    def branch_names(self) -> tuple[str, ...]:
+        """Names of the branches in losses and records: their kinds, with numbers for twins."""
+        kinds = [branch.kind for branch in self.branches]
+        if len(kinds) == 2 and kinds[0] == kinds[1]:
+            return tuple(f'{kind}_{number}' for number, kind in enumerate(kinds, 1))
+        return tuple(kinds)
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """All views that some branch is compared with, in one order."""
+        wanted = {source for branch in self.branches for source in branch.sources}
+        return tuple(source for source in SOURCES['both'] if source in wanted)
+
+    @property
+    def uses_video(self) -> bool:
+        """Whether a branch is compared with other frames of the video."""
+        return 'previous' in self.sources
+
+    @property
+    def learns_poses(self) -> bool:
+        """Whether there is a pose network."""
+        return self.uses_video and self.network.poses == 'learned'
+
+    @property
+    def taught_weights(self) -> tuple[float, ...]:
+        """a and b where there are two branches; none else."""
+        own = self.distillation
+        return (own.to_first_weight, own.to_second_weight) if len(self.branches) == 2 else ()
+
+    @property
+    def rendered(self) -> bool:
+        """Whether frames are those of the world, not of a data set on disk."""
+        return not (self.kitti.root or self.cityscapes.root)
+
+    @property
+    def protocol(self) -> DepthProtocol:
+        """Which pixels are scored."""
+        return DEPTH_PROTOCOLS['kitti_eigen' if self.kitti.root else 'world']
+
+    def splits(self) -> dict[str, WorldSplit]:
+        """All rendered frames that the run learns from or is scored on, by name."""
+        own = {name: getattr(self, name) for name in SPLIT_NAMES}
+        return {**own, **preset_splits(self.test, self.presets, self.preset_count)}
+
+    def fingerprint(self) -> str:
+        """Of everything that changes the weights."""
+        values = {k: v for k, v in plain(self).items() if k not in _TEACHES_NOTHING}
+        values['launch'] = self.launch.bfloat16
+        return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
+
+    @property
+    def folder(self) -> Path:
+        """Where the checkpoints are."""
+        return self.output / self.name / f'seed{self.seed}'
+
+    @property
+    def record_path(self) -> Path:
+        """Where the record of this run is."""
+        return self.results / f'{self.name}_seed{self.seed}.json'
+
+
+_TEACHES_NOTHING = (
+    *('cache', 'output', 'results', 'launch'),
+    *('validation', 'test', 'presets', 'preset_count'),
+)

@@ -1,0 +1,170 @@
+# SPDX-License-Identifier: Apache-2.0
+"""KITTI and Cityscapes for mutual distillation."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from kd_perception.errors import ConfigError
+from training.data.augmentation import Sample
+from training.data.cityscapes import Cityscapes
+from training.data.kitti import KittiRaw
+from training.data.kitti_splits import read_split
+from training.recipes.mutual_distillation_frames import (
+    VIEW_NAMES,
+    DepthFrame,
+    ScoredFrame,
+    shift_along_x,
+)
+
+MEASUREMENTS = ('lidar', 'sparse', 'target')
+_KITTI_LISTS = {'train': 'eigen_zhou/train_files.txt', 'validation': 'eigen_zhou/val_files.txt',
+                'test': 'eigen/test_files.txt'}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class KittiConfig:
+    """KITTI raw in the place of the world.
+
+    Args:
+        root: folder of the raw drives; empty: not KITTI.
+        lists: folder of Monodepth2's splits: eigen_zhou/{train,val}_files.txt,
+            eigen/test_files.txt.
+        depth_root: of the depth benchmark, where it is apart; else empty.
+        measurement: what supervises: `lidar` of one scan, or `sparse` or `target` of the depth
+            benchmark.
+    """
+
+    root: str = ''
+    lists: str = ''
+    depth_root: str = ''
+    measurement: str = 'lidar'
+
+    def __post_init__(self) -> None:
+        """Check the measurement."""
+        if self.measurement not in MEASUREMENTS:
+            raise ConfigError(
+                f'measurement must be one of {list(MEASUREMENTS)}, got {self.measurement!r}'
+            )
+
+
+@dataclass(frozen=True)
+class CityscapesConfig:
+    """Cityscapes in the place of the world; depth of its disparities supervises.
+
+    Args:
+        root: folder of the set; empty: not Cityscapes.
+        step: between frames of the video, >= 1.
+        kept_share: of the rows from the top, above 0 to 1: the rest shows the car's hood.
+    """
+
+    root: str = ''
+    step: int = 2
+    kept_share: float = 0.75
+
+    def __post_init__(self) -> None:
+        """Check ranges."""
+        if not 0.0 < self.kept_share <= 1.0:
+            raise ConfigError(f'kept_share must be above 0 to 1, got {self.kept_share}')
+
+
+class KittiDepthFrames(Sequence[DepthFrame]):
+    """Frames of the Eigen-Zhou split to learn from.
+
+    Args:
+        config: where the set is.
+        name: `train` or `validation`.
+        sources: other views that are needed.
+    """
+
+    def __init__(self, config: KittiConfig, name: str, sources: Sequence[str]) -> None:
+        self._measurement = f'{config.measurement}_m'
+        self._data = _kitti(config, name, (*sources, config.measurement))
+
+    def __len__(self) -> int:
+        return len(self._data)
+
+    def __getitem__(self, index: int) -> DepthFrame:  # type: ignore[override]
+        frame = self._data[index]
+        sample = Sample(
+            rgb=frame.rgb,
+            lidar_m=getattr(frame, self._measurement),
+            camera_matrix=frame.camera_matrix,
+            **{name: getattr(frame, name) for name in VIEW_NAMES},
+        )
+        return DepthFrame(sample, {'right': frame.right_from_camera})
+
+
+class KittiScoredFrames(Sequence[ScoredFrame]):
+    """Frames with the ground truth of the Eigen protocol.
+
+    Args:
+        config: where the set is.
+        name: `validation` or `test`.
+    """
+
+    def __init__(self, config: KittiConfig, name: str) -> None:
+        self._data = _kitti(config, name, ('eigen_target',))
+
+    def __len__(self) -> int:
+        return len(self._data)
+
+    def __getitem__(self, index: int) -> ScoredFrame:  # type: ignore[override]
+        frame = self._data[index]
+        assert frame.eigen_target_m is not None
+        return ScoredFrame(frame.rgb, frame.eigen_target_m, {})
+
+
+class CityscapesDepthFrames(Sequence[DepthFrame]):
+    """Images of the train split to learn from; depth of the disparities stands for lidar.
+
+    Args:
+        config: where the set is.
+        sources: other views that are needed.
+    """
+
+    def __init__(self, config: CityscapesConfig, sources: Sequence[str]) -> None:
+        self._kept_share = config.kept_share
+        views = ('camera', 'disparity', 'instance', *sources)
+        self._data = Cityscapes(config.root, 'train', views=views, step=config.step)
+
+    def __len__(self) -> int:
+        return len(self._data)
+
+    def __getitem__(self, index: int) -> DepthFrame:  # type: ignore[override]
+        frame = self._data[index]
+        assert frame.camera is not None
+        views = {name: getattr(frame, name) for name in VIEW_NAMES}
+        views |= {'rgb': frame.rgb, 'lidar_m': frame.target_m, 'instance': frame.instance}
+        rows = round(self._kept_share * len(frame.rgb))
+        kept = {name: view[:rows] for name, view in views.items() if view is not None}
+        sample = Sample(camera_matrix=frame.camera.matrix, **kept)
+        return DepthFrame(sample, {'right': shift_along_x(-frame.camera.baseline_m)})
+
+
+class CityscapesScoredFrames(Sequence[ScoredFrame]):
+    """Images of the val split with the depth of their disparities.
+
+    Args:
+        config: where the set is.
+    """
+
+    def __init__(self, config: CityscapesConfig) -> None:
+        self._kept_share = config.kept_share
+        self._data = Cityscapes(config.root, 'val', views=('camera', 'disparity'))
+
+    def __len__(self) -> int:
+        return len(self._data)
+
+    def __getitem__(self, index: int) -> ScoredFrame:  # type: ignore[override]
+        frame = self._data[index]
+        assert frame.target_m is not None
+        rows = round(self._kept_share * len(frame.rgb))
+        return ScoredFrame(frame.rgb[:rows], frame.target_m[:rows], {})
+
+
+def _kitti(config: KittiConfig, name: str, views: Iterable[str]) -> KittiRaw:
+    frames = read_split(Path(config.lists) / _KITTI_LISTS[name])
+    return KittiRaw(config.root, frames, views=tuple(views), depth_root=config.depth_root or None)

@@ -199,6 +199,7 @@ class BagWriter:
         image_size: tuple[int, int],
         camera_matrix: Sequence[float],
         frame_id: str = '',
+        right_shift: float = 0.0,
         log_time_ns: int | None = None,
     ) -> None:
         """Write a `sensor_msgs/msg/CameraInfo` of a pinhole camera without distortion.
@@ -209,6 +210,8 @@ class BagWriter:
             image_size: (height, width).
             camera_matrix: The nine entries of K row by row, in px; all 0 means uncalibrated.
             frame_id: Header frame.
+            right_shift: P[3] of the right camera of a pair: minus focal length times baseline, in
+                px m.
             log_time_ns: Recording time; the stamp if left out.
         """
         types = common_types().types
@@ -221,7 +224,7 @@ class BagWriter:
             d=np.zeros(5),
             k=k,
             r=np.eye(3).ravel(),
-            p=np.hstack([k.reshape(3, 3), np.zeros((3, 1))]).ravel(),
+            p=np.hstack([k.reshape(3, 3), [[right_shift], [0.0], [0.0]]]).ravel(),
             binning_x=0,
             binning_y=0,
             roi=types['sensor_msgs/msg/RegionOfInterest'](0, 0, 0, 0, False),

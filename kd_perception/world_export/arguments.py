@@ -6,7 +6,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-LAYOUT_NAMES = ('mfnet', 'kitti', 'cityscapes', 'nyu', 'voc', 'bag')
+LAYOUT_NAMES = ('mfnet', 'kitti', 'cityscapes', 'nyu', 'voc', 'bag', 'stereo_bag')
 
 
 def declare_world(parser: argparse.ArgumentParser) -> None:
@@ -23,7 +23,7 @@ def declare_world(parser: argparse.ArgumentParser) -> None:
     add('--preset', default='default',
         help='default, day, night, glare, rain, fog, hard or shifted (%(default)s)')  # fmt: skip
     add('--size', default='480x640', metavar='HxW', help='of the images (%(default)s)')
-    add('--rate', type=float, default=10.0, metavar='HZ', help='of kitti and bag (%(default)s)')
+    add('--rate', type=float, default=10.0, metavar='HZ', help='of kitti and bags (%(default)s)')
     add('--paired', action='store_true', help='let things co-occur that tags cannot tell apart')
     add('--encoding', default='mono16', help='thermal images of bag: mono16 or 16UC1')
     add('--workers', type=int, default=0, help='processes; 0 chooses (%(default)s)')

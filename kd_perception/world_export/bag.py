@@ -102,17 +102,17 @@ def transforms(camera_pose: Array, stamp_ns: int) -> Any:
     mounting[:3, :3] = BODY_FROM_OPTICAL
     return common_types().types['tf2_msgs/msg/TFMessage'](
         transforms=[
-            _transform(MAP_FRAME, BODY_FRAME, body, stamp_ns),
-            _transform(BODY_FRAME, CAMERA_FRAME, mounting, stamp_ns),
+            transform(MAP_FRAME, BODY_FRAME, body, stamp_ns),
+            transform(BODY_FRAME, CAMERA_FRAME, mounting, stamp_ns),
         ]
     )
 
 
-def _transform(parent: str, child: str, pose: Array, stamp_ns: int) -> Any:
+def transform(parent: str, child: str, pose: Array, stamp_ns: int) -> Any:
+    """Return a `geometry_msgs/msg/TransformStamped`: child to parent, float [4, 4]."""
     types = common_types().types
-    stamp = types['builtin_interfaces/msg/Time'](*divmod(stamp_ns, _NS_PER_S))
     return types['geometry_msgs/msg/TransformStamped'](
-        header=types['std_msgs/msg/Header'](stamp=stamp, frame_id=parent),
+        header=header(stamp_ns, parent),
         child_frame_id=child,
         transform=types['geometry_msgs/msg/Transform'](
             translation=types['geometry_msgs/msg/Vector3'](*map(float, pose[:3, 3])),
@@ -121,7 +121,15 @@ def _transform(parent: str, child: str, pose: Array, stamp_ns: int) -> Any:
     )
 
 
-def _jobs(plan: ExportPlan) -> list[Job]:
+def header(stamp_ns: int, frame_id: str) -> Any:
+    """Return a `std_msgs/msg/Header`."""
+    types = common_types().types
+    stamp = types['builtin_interfaces/msg/Time'](*divmod(stamp_ns, _NS_PER_S))
+    return types['std_msgs/msg/Header'](stamp=stamp, frame_id=frame_id)
+
+
+def jobs(plan: ExportPlan) -> list[Job]:
+    """Return the frames of the drive of a plan."""
     return [
         Job(
             split=split,
@@ -140,7 +148,7 @@ def _jobs(plan: ExportPlan) -> list[Job]:
 LAYOUT = Layout(
     title='rosbag2',
     splits=('test',),
-    jobs=_jobs,
+    jobs=jobs,
     write=keep,
     finish=finish,
     notes=f"""\

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
-from kd_perception.world_export import bag, cityscapes, kitti, mfnet, nyu, voc
+from kd_perception.world_export import bag, cityscapes, kitti, mfnet, nyu, stereo_bag, voc
 from kd_perception.world_export.layout import Layout
 
 LAYOUTS: Final[Mapping[str, Layout]] = MappingProxyType(
@@ -18,5 +18,6 @@ LAYOUTS: Final[Mapping[str, Layout]] = MappingProxyType(
         'nyu': nyu.LAYOUT,
         'voc': voc.LAYOUT,
         'bag': bag.LAYOUT,
+        'stereo_bag': stereo_bag.LAYOUT,
     }
 )

@@ -64,7 +64,7 @@ def test_each_layout_says_that_it_is_synthetic_and_how_to_make_it_again(
     Path('first').rename('kept')
     assert main([*again[1:], '--workers', '2', '--quiet']) == 0
     first, second = digests(Path('kept')), digests(Path('first'))
-    if layout == 'bag':  # the container notes its own writer's statistics
+    if layout.endswith('bag'):  # the container notes its own writer's statistics
         first = _messages(Path('kept') / 'first.mcap')
         second = _messages(Path('first') / 'first.mcap')
     assert first == second

@@ -56,7 +56,7 @@ class Views:
         self._matrix = None
         if len(rgb_to_thermal):
             homography = np.reshape(np.asarray(rgb_to_thermal, np.float64), (3, 3))
-            self._matrix = _scaling(thermal.image_size, self.image_size) @ homography
+            self._matrix = scaling(thermal.image_size, self.image_size) @ homography
         self.covered = self._covered()
         """Share of the view that the color image fills."""
 
@@ -85,7 +85,7 @@ class Views:
         zoom = _zoom(self._matrix, size)
         # A warp looks at four pixels of its source: shrink first, or fine patterns alias.
         small = tuple(max(1, round(side * min(zoom, 1.0))) for side in size)
-        matrix = self._matrix @ _scaling((small[0], small[1]), (size[0], size[1]))
+        matrix = self._matrix @ scaling((small[0], small[1]), (size[0], size[1]))
         rgb = _resized(rgb, (small[0], small[1]))
         return np.asarray(cv2.warpPerspective(rgb, matrix, self.image_size[::-1]))
 
@@ -126,7 +126,7 @@ def _resized(image: Array, size: tuple[int, int]) -> Array:
     return np.asarray(cv2.resize(image, size[::-1], interpolation=method))
 
 
-def _scaling(size: tuple[int, int], target: tuple[int, int]) -> Array:
+def scaling(size: tuple[int, int], target: tuple[int, int]) -> Array:
     """Pixels of an image to those of the resized one; both count from the first pixel's center."""
     y, x = (there / here for here, there in zip(size, target, strict=True))
     return np.array([[x, 0.0, (x - 1.0) / 2.0], [0.0, y, (y - 1.0) / 2.0], [0.0, 0.0, 1.0]])

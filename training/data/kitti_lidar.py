@@ -64,7 +64,7 @@ def lidar_depth_m(
     """
     pixels, depth = _project(points_m, calibration, camera)
     front = depth > 0
-    return _depth_image(np.rint(pixels[front]), depth[front], size)
+    return depth_image(np.rint(pixels[front]), depth[front], size)
 
 
 def eigen_depth_m(
@@ -84,7 +84,7 @@ def eigen_depth_m(
     """
     points_m = points_m[points_m[:, 0] >= 0]
     pixels, _ = _project(points_m, calibration, camera)
-    return _depth_image(np.rint(pixels) - 1, points_m[:, 0], size)
+    return depth_image(np.rint(pixels) - 1, points_m[:, 0], size)
 
 
 def _project(points_m: Array, calibration: KittiCalibration, camera: int) -> tuple[Array, Array]:
@@ -97,7 +97,17 @@ def _project(points_m: Array, calibration: KittiCalibration, camera: int) -> tup
         return projected[:, :2] / projected[:, 2:], projected[:, 2]
 
 
-def _depth_image(pixels: Array, depth_m: Array, size: tuple[int, int]) -> Array:
+def depth_image(pixels: Array, depth_m: Array, size: tuple[int, int]) -> Array:
+    """Depths at their pixels, the nearest where several meet.
+
+    Args:
+        pixels: whole columns and rows [n, 2], also such beyond the image.
+        depth_m: [n].
+        size: (height, width).
+
+    Returns:
+        float32 [height, width], 0 where there is none.
+    """
     height, width = size
     # Compared as floats: a point near the camera's plane may lie beyond any integer.
     inside = ((pixels >= 0) & (pixels < (width, height))).all(axis=1)

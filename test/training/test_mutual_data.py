@@ -11,7 +11,10 @@ import torch
 from mutual_runs import NONE, SUPERVISED, batch_of, tiny_run
 
 from kd_perception.cli import main as kd_perception
+from kd_perception.errors import ConfigError
+from kd_perception.world_export.stereo_bag import LEFT_TOPIC, RIGHT_TOPIC
 from training.data.augmentation import Sample
+from training.data.depth_bag_config import DepthBagConfig
 from training.data.miscalibration import rotation_matrix
 from training.geometry import warp
 from training.recipes.mutual_distillation_config import MutualConfig
@@ -240,3 +243,43 @@ def test_cityscapes_gives_the_same_kind_of_samples(cityscapes_root):
     splits = scored_frames(config)
     assert set(splits) == {'test'}
     assert splits['test'][0].rgb.shape == (48, 96, 3) == (*splits['test'][0].target_m.shape, 3)
+
+
+@pytest.fixture(scope='module')
+def drive(tmp_path_factory):
+    out = tmp_path_factory.mktemp('bag') / 'drive'
+    kd_perception(['world', 'stereo_bag', str(out), '--count', '12', '--size', '64x96'])
+    return str(out)
+
+
+@pytest.fixture
+def recorded(drive, tmp_path):
+    return MutualConfig(
+        image_size=(64, 96),
+        second=BranchConfig('unsupervised', views='both'),
+        bag=DepthBagConfig(
+            drive, LEFT_TOPIC, RIGHT_TOPIC, pose_frame='map', image_size=(64, 96),
+            interval_s=0.1, held_out_share=0.7,
+        ),
+        cache=tmp_path,
+    )  # fmt: skip
+
+
+def test_a_recording_gives_the_same_kind_of_samples(recorded):
+    sample = Drawing(recorded)(0, 0)
+    assert sample.sources.shape == (3, 3, 64, 96) and (sample.lidar_m > 0).any()
+    assert float(sample.poses[0, 0, 3]) < -0.3
+    assert abs(float(sample.poses[1, 2, 3])) > 0.01  # the car moves
+    splits = scored_frames(recorded)
+    assert set(splits) == {'validation', 'test'}
+    assert splits['test'][0].rgb.shape == (64, 96, 3) and (splits['test'][0].target_m > 0).any()
+    assert splits['test'][0].regions == {}
+
+
+def test_a_recording_without_known_motions_or_second_camera_is_refused(recorded):
+    with pytest.raises(ConfigError, match=r'bag\.pose_frame'):
+        replace(recorded, bag=replace(recorded.bag, pose_frame=''))
+    with pytest.raises(ConfigError, match=r'bag\.right_topic'):
+        replace(recorded, bag=replace(recorded.bag, right_topic=''))
+    learned = replace(recorded.network, poses='learned')
+    replace(recorded, bag=replace(recorded.bag, pose_frame=''), network=learned)

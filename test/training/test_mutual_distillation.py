@@ -17,12 +17,18 @@ import torch
 from mutual_runs import NONE, SUPERVISED, UNSUPERVISED, batch_of, shareable, tiny_run
 
 from kd_perception.errors import ConfigError
+from training.data.depth_bag_config import DepthBagConfig
 from training.distributed import launch
 from training.recipes import mutual_distillation
 from training.recipes.mutual_distillation import new_network, parameters, trained
 from training.recipes.mutual_distillation_config import MutualConfig
 from training.recipes.mutual_distillation_data import Drawing
-from training.recipes.mutual_distillation_losses import branch_maps, mutual_losses
+from training.recipes.mutual_distillation_losses import (
+    branch_maps,
+    mutual_losses,
+    reprojections,
+)
+from training.recipes.mutual_distillation_motion import source_views
 from training.recipes.mutual_distillation_report import table_row
 from training.recipes.mutual_distillation_sets import CityscapesConfig, KittiConfig
 from training.recipes.mutual_distillation_terms import BranchConfig, DistillationConfig
@@ -254,6 +260,41 @@ def test_watched_numbers_are_means_since_the_last_look():
     assert watched.means() == {}
 
 
+def test_fewer_scales_are_the_finest_ones(config):
+    config = replace(config, first=plain(UNSUPERVISED), second=NONE)
+    network, batch = new_network(config).eval(), batch_of(config)
+    scaled = replace(config, photometric=replace(config.photometric, scales=1))
+    found = mutual_losses(network, batch, scaled)
+    maps = branch_maps(network(batch.seen).branches[0], config)
+    views = source_views(batch, None, config)
+    (finest,) = reprojections(maps, batch, list(views.values()), scaled)
+    torch.testing.assert_close(
+        found['unsupervised_photometric'],
+        torch.stack(
+            [e[c].mean() for e, c in zip(finest.error, finest.covered, strict=True)]
+        ).mean(),
+    )
+    others = reprojections(maps, batch, list(views.values()), config)
+    assert len(others) == 4 and torch.equal(others[0].error, finest.error)
+
+
+def test_decoders_may_start_with_weights_that_keep_signals(config):
+    """An untrained network then tells places apart; its heads say the initial depth as before."""
+    spreads = {}
+    for start in ('default', 'kaiming'):
+        own = replace(config, network=replace(config.network, decoder_start=start))
+        network = new_network(own).eval()
+        output = network(batch_of(own).seen).branches[0]
+        spreads[start] = float(output.disparities[0].detach().std())
+        assert 5.0 < float(branch_maps(output, own).depth_m.median()) < 20.0
+    assert spreads['kaiming'] > 5.0 * spreads['default']
+    for layer in network.branches[0].sigma_decoder.merge.modules():
+        if isinstance(layer, torch.nn.Conv2d):
+            deviation = (2.0 / (9 * layer.in_channels)) ** 0.5
+            assert float(layer.weight.std()) == pytest.approx(deviation, rel=0.25)
+            assert not layer.bias.any()
+
+
 def test_learning_needs_a_frame_without_lidar_to_cost_nothing(config):
     config = replace(config, first=plain(SUPERVISED), second=NONE)
     batch = batch_of(config)
@@ -380,8 +421,18 @@ def test_table_row_of_hand_made_metrics():
         {'second': plain(UNSUPERVISED)},
         {'kitti': KittiConfig('one'), 'cityscapes': CityscapesConfig('other')},
         {'kitti': KittiConfig('one'), 'second': UNSUPERVISED},
+        {'kitti': KittiConfig('one'), 'bag': DepthBagConfig('other')},
     ],
-    ids=['no branch', 'share', 'size', 'unsure first', 'unsure second', 'two sets', 'kitti poses'],
+    ids=[
+        'no branch',
+        'share',
+        'size',
+        'unsure first',
+        'unsure second',
+        'two sets',
+        'kitti poses',
+        'set and bag',
+    ],
 )
 def test_settings_that_contradict_each_other_are_refused(values):
     with pytest.raises(ConfigError):

@@ -11,6 +11,7 @@ from pathlib import Path
 from kd_perception.errors import ConfigError
 from kd_perception.metrics import DEPTH_PROTOCOLS, DepthProtocol
 from training.data.augmentation import JointConfig
+from training.data.depth_bag_config import DepthBagConfig
 from training.data.world import WorldSplit, preset_splits
 from training.distributed import LaunchConfig
 from training.engine import LoopConfig
@@ -65,6 +66,7 @@ class MutualConfig:
         preset_count: frames of each of them.
         kitti: see `KittiConfig`.
         cityscapes: see `CityscapesConfig`.
+        bag: a recording in the place of the world, see `DepthBagConfig`.
         loop: how long, how often.
         optimizer: of all networks.
         launch: processes, device, number format.
@@ -93,6 +95,7 @@ class MutualConfig:
     preset_count: int = 100
     kitti: KittiConfig = field(default_factory=KittiConfig)
     cityscapes: CityscapesConfig = field(default_factory=CityscapesConfig)
+    bag: DepthBagConfig = field(default_factory=DepthBagConfig)
     loop: LoopConfig = field(default_factory=LoopConfig)
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     launch: LaunchConfig = field(default_factory=LaunchConfig)
@@ -106,8 +109,11 @@ class MutualConfig:
             raise ConfigError("first must be a branch: kind 'none' is for second only")
         if not 0.0 <= self.measured_share <= 1.0:
             raise ConfigError(f'measured_share must be 0 to 1, got {self.measured_share}')
-        if self.kitti.root and self.cityscapes.root:
-            raise ConfigError('a run learns from one data set: kitti or cityscapes must be empty')
+        if sum(map(bool, self._real_sets)) > 1:
+            raise ConfigError(
+                'a run learns from one data set: all but one of kitti.root, cityscapes.root and '
+                'bag.bag must be empty'
+            )
         self._check_poses()
         self._check_uncertainty()
         train = tuple(dict.fromkeys((*self._train_fields(),)))
@@ -119,11 +125,14 @@ class MutualConfig:
         object.__setattr__(self, 'view', replace(self.view, height=height, width=width))
 
     def _check_poses(self) -> None:
-        if self.uses_video and self.network.poses == 'known' and not self.rendered:
+        known = self.rendered or self.bag.pose_frame
+        if self.uses_video and self.network.poses == 'known' and not known:
             raise ConfigError(
                 'network.poses must be learned: motions of the car are not read from KITTI and '
-                'Cityscapes'
+                'Cityscapes, and from a recording where bag.pose_frame is set'
             )
+        if self.bag.bag and 'right' in self.sources and not self.bag.right_topic:
+            raise ConfigError('a branch with views of a pair needs bag.right_topic')
 
     def _check_uncertainty(self) -> None:
         if self.distillation.use == 'none':
@@ -178,7 +187,11 @@ class MutualConfig:
     @property
     def rendered(self) -> bool:
         """Whether frames are those of the world, not of a data set on disk."""
-        return not (self.kitti.root or self.cityscapes.root)
+        return not any(self._real_sets)
+
+    @property
+    def _real_sets(self) -> tuple[str, ...]:
+        return self.kitti.root, self.cityscapes.root, self.bag.bag
 
     @property
     def protocol(self) -> DepthProtocol:

@@ -20,6 +20,7 @@ from training.data.augmentation import (
     draw_view,
     view_sample,
 )
+from training.data.depth_bag import load_depth_bag
 from training.data.miscalibration import miscalibrated_lidar, perturbed_pose
 from training.data.world import load_world
 from training.recipes.mutual_distillation_config import MutualConfig
@@ -30,6 +31,8 @@ from training.recipes.mutual_distillation_frames import (
     WorldScoredFrames,
 )
 from training.recipes.mutual_distillation_sets import (
+    BagDepthFrames,
+    BagScoredFrames,
     CityscapesDepthFrames,
     CityscapesScoredFrames,
     KittiDepthFrames,
@@ -71,6 +74,10 @@ def training_frames(config: MutualConfig) -> Sequence[DepthFrame]:
         return KittiDepthFrames(config.kitti, 'train', config.sources)
     if config.cityscapes.root:
         return CityscapesDepthFrames(config.cityscapes, config.sources)
+    if config.bag.bag:
+        measured = any(branch.measured for branch in config.branches)
+        data = load_depth_bag(config.bag, config.cache, sources=config.sources, measured=measured)
+        return BagDepthFrames(data)
     return WorldDepthFrames(load_world(config.train, config.cache))
 
 
@@ -80,6 +87,11 @@ def scored_frames(config: MutualConfig) -> dict[str, Sequence[ScoredFrame]]:
         return {name: KittiScoredFrames(config.kitti, name) for name in ('validation', 'test')}
     if config.cityscapes.root:
         return {'test': CityscapesScoredFrames(config.cityscapes)}
+    if config.bag.bag:
+        return {
+            name: BagScoredFrames(load_depth_bag(config.bag, config.cache, name, measured=True))
+            for name in ('validation', 'test')
+        }
     return {
         name: WorldScoredFrames(load_world(split, config.cache))
         for name, split in config.splits().items()

@@ -149,7 +149,9 @@ def unsupervised_losses(
             ).mean()
         )
     if uncertain:
-        sigmas = at_full_size(maps.log_sigmas, (batch.image.shape[-2], batch.image.shape[-1]))
+        sigmas = at_full_size(
+            maps.log_sigmas[: own.scales], (batch.image.shape[-2], batch.image.shape[-1])
+        )
         terms['photometric_nll'] = (
             own.weight
             * torch.stack(
@@ -164,7 +166,7 @@ def unsupervised_losses(
         )
     if own.smoothness_weight:
         terms['smoothness'] = multi_scale_smoothness_loss(
-            maps.disparities, batch.image, weight=own.smoothness_weight
+            maps.disparities[: own.scales], batch.image, weight=own.smoothness_weight
         )
     return terms
 
@@ -175,7 +177,7 @@ def reprojections(
     """How well the depth of every scale explains the image by some views."""
     own, network = config.photometric, config.network
     return multi_scale_reprojection(
-        maps.disparities,
+        maps.disparities[: own.scales],
         batch.image,
         views,
         batch.camera_matrix,

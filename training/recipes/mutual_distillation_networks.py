@@ -14,13 +14,16 @@ from torch import Tensor, nn
 from kd_perception.errors import ConfigError
 from kd_perception.models import Motion, PoseNetwork, PoseNetworkConfig
 from kd_perception.models.monodepth_unet import (
+    Decoder,
     MonodepthOutput,
     MonodepthUNet,
     MonodepthUNetConfig,
 )
 from training.disparity import sigmoid_from_depth
+from training.tensor_checks import check_option
 
 POSES = ('known', 'learned')
+DECODER_STARTS = ('default', 'kaiming')
 
 
 @dataclass(frozen=True)
@@ -36,6 +39,9 @@ class NetworkConfig:
         max_depth_m: depth of the disparity 0.
         initial_depth_m: what untrained branches say about everywhere; 0: the depth of half the
             disparity, which is below a meter for Monodepth2's 0.1 to 100 m.
+        decoder_start: first weights of the decoders: `default`, those of PyTorch as in Monodepth2,
+            by which signals shrink in each of ten layers, or `kaiming`, by which they do not, for
+            short runs.
         poses: of video: `known`, or `learned` by a pose network.
         weights_file: ImageNet weights that all encoders start from; none if empty.
 
@@ -50,13 +56,14 @@ class NetworkConfig:
     min_depth_m: float = 0.1
     max_depth_m: float = 100.0
     initial_depth_m: float = 0.0
+    decoder_start: str = 'default'
     poses: str = 'known'
     weights_file: str = ''
 
     def __post_init__(self) -> None:
         """Check names and ranges."""
-        if self.poses not in POSES:
-            raise ConfigError(f'poses must be one of {list(POSES)}, got {self.poses!r}')
+        check_option('poses', self.poses, POSES)
+        check_option('decoder_start', self.decoder_start, DECODER_STARTS)
         if self.initial_depth_m and not self.min_depth_m < self.initial_depth_m < self.max_depth_m:
             raise ConfigError(
                 'initial_depth_m must be between min_depth_m and max_depth_m, or 0, got '
@@ -135,6 +142,9 @@ def new_branch(config: NetworkConfig) -> MonodepthUNet:
     """An untrained branch that says `initial_depth_m` where its features say nothing."""
     own = config.branch()
     branch = MonodepthUNet(own)
+    if config.decoder_start == 'kaiming':
+        for decoder in (branch.disparity_decoder, branch.sigma_decoder):
+            _keep_signals(decoder)
     if config.initial_depth_m:
         sigmoid = sigmoid_from_depth(
             torch.tensor(config.initial_depth_m, dtype=torch.float64),
@@ -145,3 +155,16 @@ def new_branch(config: NetworkConfig) -> MonodepthUNet:
             assert isinstance(head, nn.Conv2d) and head.bias is not None
             nn.init.constant_(head.bias, math.log(float(sigmoid / (1.0 - sigmoid))))
     return branch
+
+
+def _keep_signals(decoder: Decoder) -> None:
+    """First weights by which the stages of a decoder keep the size of a signal.
+
+    Reference:
+        K. He et al., "Delving Deep into Rectifiers", ICCV 2015.
+    """
+    for layer in (*decoder.narrow.modules(), *decoder.merge.modules()):
+        if isinstance(layer, nn.Conv2d):
+            nn.init.kaiming_normal_(layer.weight, nonlinearity='relu')
+            assert layer.bias is not None
+            nn.init.zeros_(layer.bias)

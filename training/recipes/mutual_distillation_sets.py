@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""KITTI and Cityscapes for mutual distillation."""
+"""KITTI, Cityscapes and recordings for mutual distillation."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pathlib import Path
 from kd_perception.errors import ConfigError
 from training.data.augmentation import Sample
 from training.data.cityscapes import Cityscapes
+from training.data.depth_bag import DepthBag
 from training.data.kitti import KittiRaw
 from training.data.kitti_splits import read_split
 from training.recipes.mutual_distillation_frames import (
@@ -163,6 +164,49 @@ class CityscapesScoredFrames(Sequence[ScoredFrame]):
         assert frame.target_m is not None
         rows = round(self._kept_share * len(frame.rgb))
         return ScoredFrame(frame.rgb[:rows], frame.target_m[:rows], {})
+
+
+class BagDepthFrames(Sequence[DepthFrame]):
+    """Frames of a recording to learn from; objects are not known.
+
+    Args:
+        data: of the recording, with the views that are needed.
+    """
+
+    def __init__(self, data: DepthBag) -> None:
+        self._data = data
+
+    def __len__(self) -> int:
+        return len(self._data)
+
+    def __getitem__(self, index: int) -> DepthFrame:  # type: ignore[override]
+        frame = self._data[index]
+        sample = Sample(
+            rgb=frame.rgb,
+            lidar_m=frame.lidar_m,
+            camera_matrix=frame.camera_matrix,
+            **{name: getattr(frame, name) for name in VIEW_NAMES},
+        )
+        return DepthFrame(sample, frame.poses)
+
+
+class BagScoredFrames(Sequence[ScoredFrame]):
+    """Frames of a recording with its lidar, the only truth that there is.
+
+    Args:
+        data: of the recording, with lidar.
+    """
+
+    def __init__(self, data: DepthBag) -> None:
+        self._data = data
+
+    def __len__(self) -> int:
+        return len(self._data)
+
+    def __getitem__(self, index: int) -> ScoredFrame:  # type: ignore[override]
+        frame = self._data[index]
+        assert frame.lidar_m is not None
+        return ScoredFrame(frame.rgb, frame.lidar_m, {})
 
 
 def _kitti(config: KittiConfig, name: str, views: Iterable[str]) -> KittiRaw:

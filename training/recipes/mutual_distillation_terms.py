@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import get_args
 
 from kd_perception.errors import ConfigError
+from kd_perception.models.monodepth_unet import SCALES
 from training.data.augmentation import JointConfig, PhotometricConfig
 from training.losses.scale_alignment import Alignment
 from training.losses.uncertainty_distillation import Normalization, UncertaintyUse
@@ -93,6 +94,7 @@ class PhotometricLossConfig:
         auto_mask: pixels that no view explains better than itself unmoved teach nothing.
         tie_noise: ties of the auto-mask are broken by noise, as in the authors' code.
         ignore_unseen: points outside of a view do not count for it. Monodepth2 repeats the border.
+        scales: how many of the four maps are compared, the finest ones, 1 to 4.
         smoothness_weight: c, of the finest scale, >= 0.
     """
 
@@ -102,12 +104,15 @@ class PhotometricLossConfig:
     auto_mask: bool = True
     tie_noise: bool = False
     ignore_unseen: bool = True
+    scales: int = SCALES
     smoothness_weight: float = 1.0e-3
 
     def __post_init__(self) -> None:
         """Check ranges."""
         check_positive('weight', self.weight)
         _check_share('ssim_weight', self.ssim_weight)
+        if not 1 <= self.scales <= SCALES:
+            raise ConfigError(f'scales must be 1 to {SCALES}, got {self.scales}')
         _check_not_negative('smoothness_weight', self.smoothness_weight)
 
 

@@ -56,7 +56,32 @@ class Scored(Protocol):
         """Parts of the frame by name, bool [height, width]."""
 
 
-Predict = Callable[[Array], Prediction]
+Predict = Callable[[Any], Prediction]
+"""What a network says about a frame, from its image and what is known of its camera."""
+
+
+class SigmaErrors:
+    """Depth, truth and standard deviation of some pixels, to judge the size of sigma.
+
+    Args:
+        protocol: which pixels count.
+        stride: every how many-th of them is kept, by rows and columns.
+    """
+
+    def __init__(self, protocol: DepthProtocol, stride: int = 3) -> None:
+        self._protocol, self._stride = protocol, stride
+        self._parts: list[Array] = []
+
+    def update(self, depth_m: Array, target_m: Array, sigma_m: Array) -> None:
+        """Add a frame, all [height, width]."""
+        maps = np.stack([depth_m, target_m, sigma_m])[:, :: self._stride, :: self._stride]
+        self._parts.append(
+            maps[:, self._protocol.valid(target_m)[:: self._stride, :: self._stride]]
+        )
+
+    def pixels(self) -> Array:
+        """Depth, truth and standard deviation [m], [3, pixels]."""
+        return np.concatenate(self._parts, axis=1) if self._parts else np.zeros((3, 0))
 
 
 def score_depth(
@@ -65,14 +90,17 @@ def score_depth(
     protocol: DepthProtocol,
     *,
     with_sigma: bool = True,
+    sigma_errors: SigmaErrors | None = None,
 ) -> dict[str, Any]:
     """Scores of a network; means over images, as all metrics of depth are.
 
     Args:
-        predict: of a color image of any size.
+        predict: of a frame with an image of any size.
         frames: with ground truth; all with the same regions.
         protocol: which pixels count; sky has no depth and never does.
         with_sigma: whether the network has learnt an uncertainty.
+        sigma_errors: is given all frames; for networks whose sigma is a standard deviation in
+            meters.
 
     Returns:
         `all` and one entry per region with some pixel of known depth: `DepthMetrics`;
@@ -85,7 +113,7 @@ def score_depth(
     sparsification = DepthSparsification(protocol)
     means: dict[str, list[float]] = {}
     for frame in frames:
-        found = predict(frame.rgb)
+        found = predict(frame)
         size = frame.target_m.shape
         depth_m = depth_from_inverse(found.inverse_depth, size)
         sigma = resized(found.sigma, size)
@@ -93,6 +121,8 @@ def score_depth(
         scaled.update(depth_m, frame.target_m)
         if with_sigma:
             sparsification.update(depth_m, frame.target_m, sigma)
+        if sigma_errors is not None:
+            sigma_errors.update(depth_m, frame.target_m, sigma)
         _add_mean(means, 'scale_ratio', _ratio(depth_m, frame.target_m, protocol))
         for name, region in frame.regions.items():
             inside_m = np.where(region, frame.target_m, np.float32(0.0))

@@ -11,7 +11,12 @@ import pytest
 from kd_perception.metrics import DepthProtocol
 from kd_perception.world import preset, render_frame
 from training.data.lidar_footprint import lidar_footprint
-from training.depth_evaluation import Prediction, network_size_image, score_depth
+from training.depth_evaluation import (
+    Prediction,
+    SigmaErrors,
+    network_size_image,
+    score_depth,
+)
 from training.depth_pictures import depth_picture, error_picture, sigma_picture
 
 
@@ -38,7 +43,7 @@ def predict_of(frames, factor):
         true_m = np.where(known.target_m > 0, known.target_m, 50.0)
         depth_m = (true_m * factor(true_m)).astype(np.float32)
         answers[known.rgb.tobytes()] = Prediction(1.0 / depth_m, np.abs(depth_m - true_m) / true_m)
-    return lambda rgb: answers[rgb.tobytes()]
+    return lambda frame: answers[frame.rgb.tobytes()]
 
 
 def test_errors_by_region_are_means_over_images():
@@ -73,6 +78,19 @@ def test_uncertainty_that_is_the_error_sorts_perfectly():
     without = score_depth(predict, frames, DepthProtocol(), with_sigma=False)
     assert 'sparsification' not in without and 'sigma_inside' not in without
     assert without['all'] == found['all']
+
+
+def test_pixels_are_kept_for_the_calibration_of_sigma():
+    frames = [frame(0), frame(1)]
+    predict = predict_of(frames, lambda true_m: 1.0 + 0.004 * true_m)
+    kept = SigmaErrors(DepthProtocol(), stride=2)
+    assert kept.pixels().shape == (3, 0)
+    score_depth(predict, frames, DepthProtocol(), sigma_errors=kept)
+    depth_m, target_m, sigma = kept.pixels()
+    expected = np.concatenate([one.target_m[2::2, ::2].ravel() for one in frames])
+    np.testing.assert_array_equal(target_m, expected)  # the first rows are sky
+    np.testing.assert_allclose(depth_m, expected * (1 + 0.004 * expected), rtol=1e-5)
+    np.testing.assert_allclose(sigma, 0.004 * expected, rtol=1e-2)
 
 
 def test_scale_is_told_and_taken_out():

@@ -32,7 +32,7 @@ from training.settings import plain
 
 SPLIT_NAMES = ('train', 'validation', 'test')
 
-_SCORED_FIELDS = ('rgb', 'depth_m', 'instance', 'glass', 'sky', 'camera_matrix', 'camera_pose')
+SCORED_FIELDS = ('rgb', 'depth_m', 'instance', 'glass', 'sky', 'camera_matrix', 'camera_pose')
 _SOURCE_FIELDS = {
     'right': ('right', 'baseline_m'),
     'previous': ('previous', 'previous_from_camera'),
@@ -117,8 +117,8 @@ class MutualConfig:
         self._check_poses()
         self._check_uncertainty()
         train = tuple(dict.fromkeys((*self._train_fields(),)))
-        for name, wanted in (('train', train), ('validation', _SCORED_FIELDS),
-                             ('test', _SCORED_FIELDS)):  # fmt: skip
+        for name, wanted in (('train', train), ('validation', SCORED_FIELDS),
+                             ('test', SCORED_FIELDS)):  # fmt: skip
             object.__setattr__(self, name, replace(getattr(self, name), fields=wanted))
         height, width = self.image_size
         object.__setattr__(self, 'image_size', (height, width))

@@ -40,11 +40,13 @@ class ScoredFrame(NamedTuple):
         rgb: uint8 [height, width, 3].
         target_m: float32 [height, width], 0 where depth is not known.
         regions: bool [height, width] by name; none but in the world.
+        camera_matrix: of the image, float64 [3, 3], where it is known.
     """
 
     rgb: Array
     target_m: Array
     regions: dict[str, Array]
+    camera_matrix: Array | None = None
 
 
 class WorldDepthFrames(Sequence[DepthFrame]):
@@ -95,7 +97,7 @@ class WorldScoredFrames(Sequence[ScoredFrame]):
         inside = beams & ~glass
         regions = {'inside': inside, 'outside': ~inside, 'glass': glass}
         regions |= {'objects': frame.instance > 0, 'sky': np.asarray(frame.sky)}
-        return ScoredFrame(frame.rgb, frame.depth_m, regions)
+        return ScoredFrame(frame.rgb, frame.depth_m, regions, frame.camera_matrix)
 
 
 def shift_along_x(shift_m: float) -> Array:

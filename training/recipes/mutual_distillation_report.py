@@ -35,7 +35,7 @@ _SHOWN = 4
 
 
 def predictor(branch: MonodepthUNet, image_size: tuple[int, int]) -> Predict:
-    """What a branch in evaluation mode says about a color image of any size.
+    """What a branch in evaluation mode says about a frame with an image of any size.
 
     Args:
         branch: of a trained network.
@@ -45,8 +45,8 @@ def predictor(branch: MonodepthUNet, image_size: tuple[int, int]) -> Predict:
     far, near = 1.0 / branch.config.max_depth_m, 1.0 / branch.config.min_depth_m
 
     @torch.no_grad()
-    def predict(rgb: Array) -> Prediction:
-        image = torch.from_numpy(network_size_image(rgb, image_size)).to(device)
+    def predict(frame: Scored) -> Prediction:
+        image = torch.from_numpy(network_size_image(frame.rgb, image_size)).to(device)
         output = branch(image)
         disparity, log_sigma = (
             maps[0][0, 0].float().cpu() for maps in (output.disparities, output.log_sigmas)
@@ -107,7 +107,7 @@ def show(
         empty = np.zeros_like(frame.rgb)
         rows = [[frame.rgb, depth_picture(frame.target_m), empty, empty]]
         for predict in predicts:
-            found, size = predict(frame.rgb), frame.target_m.shape
+            found, size = predict(frame), frame.target_m.shape
             depth_m = depth_from_inverse(found.inverse_depth, size)
             rows.append(
                 [

@@ -206,7 +206,7 @@ class BagScoredFrames(Sequence[ScoredFrame]):
     def __getitem__(self, index: int) -> ScoredFrame:  # type: ignore[override]
         frame = self._data[index]
         assert frame.lidar_m is not None
-        return ScoredFrame(frame.rgb, frame.lidar_m, {})
+        return ScoredFrame(frame.rgb, frame.lidar_m, {}, frame.camera_matrix)
 
 
 def _kitti(config: KittiConfig, name: str, views: Iterable[str]) -> KittiRaw:

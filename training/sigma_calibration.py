@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The factor that makes a predicted sigma mean what it says, and how well that goes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from kd_perception.errors import ConfigError
+from kd_perception.metrics import SigmaCalibration
+
+Array = npt.NDArray[Any]
+
+COVERAGES = {1: 0.68, 2: 0.95}
+"""What share of the errors shall lie within one and within two standard deviations."""
+
+_LOWEST, _HIGHEST, _STEPS = 0.02, 50.0, 1566  # 0.5 % apart
+
+
+def fit_sigma_scale(pixels: Array) -> float:
+    """The factor of sigma by which both shares of `COVERAGES` are nearest to what they shall be.
+
+    The larger of both deviations is made as small as it can be by one factor. The likelihood of a
+    Laplace distribution would be led by the few largest errors instead.
+
+    Args:
+        pixels: depth, truth and standard deviation [m], [3, pixels].
+
+    Returns:
+        A factor of 0.02 to 50; of equally good ones the smallest.
+
+    Raises:
+        ConfigError: there are no pixels.
+    """
+    ratios = np.sort(_errors_in_sigma(pixels))
+    if not len(ratios):
+        raise ConfigError('sigma must be calibrated on pixels of known depth; there are none')
+    scales = np.geomspace(_LOWEST, _HIGHEST, _STEPS)
+    worst = np.max(
+        [
+            np.abs(np.searchsorted(ratios, count * scales, 'right') / len(ratios) - share)
+            for count, share in COVERAGES.items()
+        ],
+        axis=0,
+    )
+    return float(scales[int(np.argmin(worst))])
+
+
+def sigma_quality(pixels: Array, scale: float = 1.0) -> dict[str, float]:
+    """How well sigma times a factor tells the size of errors.
+
+    Args:
+        pixels: depth, truth and standard deviation [m], [3, pixels], at least one.
+        scale: factor of sigma.
+
+    Returns:
+        `coverage_1_sigma` and `coverage_2_sigma`: share of the errors within one and two standard
+        deviations; of the Laplace distribution of that deviation `coverage_68`, the share within
+        its interval of 68 %, `nll` [nat, of a density per meter] and `calibration_error`.
+    """
+    depth_m, target_m, sigma_m = pixels
+    ratios = _errors_in_sigma(pixels) / scale
+    laplace = SigmaCalibration()
+    laplace.update(depth_m, target_m, scale * sigma_m)
+    found = laplace.compute()
+    assert found is not None
+    values = {f'coverage_{k}_sigma': float((ratios <= k).mean()) for k in COVERAGES}
+    values |= {name: getattr(found, name) for name in ('coverage_68', 'nll', 'calibration_error')}
+    return {name: round(value, 5) for name, value in values.items()}
+
+
+def before_and_after(pixels: Array, scale: float) -> dict[str, Mapping[str, float]]:
+    """`sigma_quality` without and with a factor; nothing without pixels."""
+    if not pixels.shape[1]:
+        return {}
+    return {'before': sigma_quality(pixels), 'after': sigma_quality(pixels, scale)}
+
+
+def _errors_in_sigma(pixels: Array) -> Array:
+    depth_m, target_m, sigma_m = pixels.astype(np.float64)
+    errors: Array = np.abs(depth_m - target_m) / sigma_m
+    return errors

@@ -1,0 +1,377 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A fast depth student: samples, terms, teacher, resuming, scores and calibration."""
+
+from __future__ import annotations
+
+import pickle
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from compress_depth_runs import FOCAL_PX, tiny_run, write_teacher
+from mutual_runs import NONE, SUPERVISED, UNSUPERVISED
+
+from kd_perception.cli import main as kd_perception
+from kd_perception.errors import ConfigError
+from training.batches import stacked
+from training.data.augmentation import PhotometricConfig, Sample
+from training.distributed import launch
+from training.recipes import compress_depth, compress_depth_teacher
+from training.recipes.compress_depth import build, deployable_network, depth_losses, train
+from training.recipes.compress_depth_config import CompressDepthConfig, DepthTeacherConfig
+from training.recipes.compress_depth_data import Drawing, draw, focal_length_px, training_frames
+from training.recipes.compress_depth_report import is_metric, predictor
+from training.recipes.compress_depth_teacher import Taught, load_teacher
+from training.recipes.mutual_distillation_frames import ScoredFrame
+from training.records import read_record
+from training.settings import load_config
+
+CONFIGS = sorted(
+    (Path(compress_depth.__file__).parents[1] / 'configs' / 'compress_depth').glob('*.yaml')
+)
+UNSURE = replace(SUPERVISED, uncertainty='none')
+QUIET = PhotometricConfig(color_share=0.0, noise_share=0.0, blur_share=0.0)
+
+
+@pytest.fixture(scope='module')
+def shared(tmp_path_factory):
+    """A folder, the cache of the world, and the file of a trained run of mutual distillation."""
+    folder = tmp_path_factory.mktemp('depth')
+    return folder, folder / 'world', write_teacher(folder, folder / 'world')
+
+
+@pytest.fixture
+def config(shared, tmp_path):
+    return tiny_run(tmp_path, shared[1], shared[2])
+
+
+@pytest.fixture(scope='module')
+def fabric(shared):
+    return launch(tiny_run(*shared[:2]).launch)
+
+
+def batch_of(config, size=2):
+    drawing = Drawing(config)
+    return stacked([drawing(0, k) for k in range(size)])
+
+
+def still(config, scale):
+    view = replace(config.view, scale_low=scale, scale_high=scale, flip_share=0.0, angle_deg=0.0)
+    return replace(config, view=view, colors=QUIET)
+
+
+def flat_frame(focal_px=80.0):
+    matrix = np.array([[focal_px, 0.0, 47.5], [0.0, focal_px, 31.5], [0.0, 0.0, 1.0]])
+    sky = np.zeros((64, 96), bool)
+    sky[:20] = True
+    depth_m = np.where(sky, np.float32(0.0), np.float32(12.0))
+    depth_m[60:] = 80.0  # where the world cuts it
+    rgb = np.full((64, 96, 3), 51, np.uint8)
+    return Sample(rgb=rgb, depth_m=depth_m, sky=sky, camera_matrix=matrix)
+
+
+@pytest.mark.parametrize('scale', [0.5, 1.0, 2.0])
+def test_labels_are_those_of_the_camera_that_depth_is_told_for(config, scale):
+    """A zoomed view shows a scene that is nearer by the zoom, and that of a longer lens is."""
+    sample = draw(flat_frame(), np.random.default_rng(0), still(config, scale))
+    expected = {np.float32(12.0 * FOCAL_PX / (80.0 * scale)), np.float32(100.0), np.float32(0.0)}
+    assert {np.float32(value) for value in sample.target_m.unique().tolist()} <= expected
+    assert np.float32(sample.target_m[0, 32, 48]) == np.float32(12.0 * FOCAL_PX / (80.0 * scale))
+    assert torch.equal(sample.seen, sample.image) and float(
+        sample.image[0, 32, 48]
+    ) == pytest.approx(0.2)
+
+
+def test_the_sky_is_far_and_where_the_world_ends_is_not_known(config):
+    sample = draw(flat_frame(), np.random.default_rng(0), still(config, 1.0))
+    assert (sample.target_m[0, :20] == 100.0).all() and (sample.target_m[0, 60:] == 0.0).all()
+    config = replace(config, sky_depth_m=0.0)
+    sample = draw(flat_frame(), np.random.default_rng(0), still(config, 1.0))
+    assert (sample.target_m[0, :20] == 0.0).all()
+
+
+def test_without_a_weight_labels_are_not_looked_at(config):
+    config = replace(config, label_weight=0.0)
+    sample = draw(flat_frame(), np.random.default_rng(0), still(config, 1.0))
+    assert not sample.target_m.any()
+
+
+def test_what_is_beyond_the_range_is_no_label(config):
+    config = still(replace(config, max_depth_m=14.0), 1.0)  # 12 m are 15 m of its camera
+    sample = draw(flat_frame(), np.random.default_rng(0), config)
+    assert set(sample.target_m.unique().tolist()) == {0.0, 100.0}
+
+
+def test_the_focal_length_survives_mirrors_and_turns():
+    turn = np.array([[-0.8, -0.6, 5.0], [-0.6, 0.8, 1.0], [0.0, 0.0, 1.0]])
+    matrix = np.diag([70.0, 70.0, 1.0])
+    assert focal_length_px(turn @ matrix) == pytest.approx(70.0)
+
+
+def test_samples_follow_from_seed_step_and_index(config):
+    own = Drawing(config)
+    expected = own(3, 1)
+    sent = pickle.dumps(own)
+    assert len(sent) < 10_000
+    for part, other in zip(expected, pickle.loads(sent)(3, 1), strict=True):
+        assert torch.equal(part, other)
+    assert not torch.equal(expected.seen, own(3, 2).seen)
+    assert not torch.equal(expected.seen, expected.image)
+
+
+def laplace(error, log_sigma, weight=None):
+    cost = error / np.exp(log_sigma) + log_sigma
+    weight = np.ones_like(cost) if weight is None else weight
+    return (weight * cost).sum() / weight.sum()
+
+
+def test_terms_in_numpy(config):
+    """Maps of a quarter of the size, scaled up, against labels and a teacher, image by image."""
+    batch = batch_of(config)
+    maps = torch.randn(2, 2, 16, 24, generator=torch.Generator().manual_seed(0))
+    rng = np.random.default_rng(1)
+    taught_m = rng.uniform(2.0, 60.0, (2, 1, 64, 96)).astype(np.float32)
+    unsure = rng.normal(size=(2, 1, 64, 96)).astype(np.float32)
+    teacher = lambda image: Taught(torch.from_numpy(taught_m), torch.from_numpy(unsure))  # noqa: E731
+    config = replace(config, label_weight=2.0, distillation_weight=0.5)
+    terms = depth_losses(lambda seen: maps, teacher, batch, config)
+    full = torch.nn.functional.interpolate(maps, (64, 96), mode='bilinear').numpy()
+    target_m = batch[2].numpy()[:, 0]
+    labels, taught = [], []
+    for k in range(2):
+        known = target_m[k] > 0
+        error = np.abs(full[k, 0] - np.log(np.where(known, target_m[k], 1.0)))
+        labels.append(laplace(error[known], full[k, 1][known]))
+        error = np.abs(full[k, 0] - np.log(taught_m[k, 0]))
+        below = target_m[k] < 99.0
+        taught.append(laplace(error[below], full[k, 1][below], np.exp(-unsure[k, 0][below])))
+    assert (target_m > 99.0).any()
+    assert float(terms['label']) == pytest.approx(2.0 * np.mean(labels), rel=1e-4)
+    assert float(terms['distillation']) == pytest.approx(0.5 * np.mean(taught), rel=1e-4)
+    plain = depth_losses(lambda seen: maps, teacher, batch, replace(config, weighted=False))
+    assert abs(float(plain['distillation'] - terms['distillation'])) > 1e-3
+
+
+def test_a_detached_likelihood_leaves_depth_to_the_plain_error(config):
+    config = replace(config, detach_depth=True, teacher=DepthTeacherConfig(),
+                     distillation_weight=0.0)  # fmt: skip
+    batch = batch_of(config)
+    maps = torch.randn(2, 2, 16, 24, generator=torch.Generator().manual_seed(0))
+    gradients = []
+    for shift in (0.0, 3.0):  # of ln sigma
+        own = (maps + torch.tensor([0.0, shift])[:, None, None]).requires_grad_()
+        sum(depth_losses(lambda seen, own=own: own, None, batch, config).values()).backward()
+        gradients.append(own.grad)
+    torch.testing.assert_close(gradients[0][:, 0], gradients[1][:, 0])
+    assert not torch.allclose(gradients[0][:, 1], gradients[1][:, 1])
+
+
+def test_the_teacher_tells_depth_of_the_students_camera(config, fabric):
+    source = config.teacher.run()
+    assert source.train.config().focal_share == (0.9, 0.9)
+    image = batch_of(config)[1]
+    taught = load_teacher(config, fabric)(image)
+    run = compress_depth_teacher.new_run(
+        compress_depth_teacher.new_network(source), source.loop, source.optimizer
+    )
+    compress_depth_teacher.restore(run, source.folder, source.fingerprint())
+    maps = compress_depth_teacher.branch_maps(run.average.eval().branches[0](image), source)
+    # It was trained with a focal length of 0.9 * 96 px at the student's own size.
+    torch.testing.assert_close(taught.depth_m, maps.depth_m * FOCAL_PX / 86.4)
+    torch.testing.assert_close(taught.log_sigma, maps.log_sigma - maps.depth_m.log())
+    assert not taught.depth_m.requires_grad
+    larger = torch.nn.functional.interpolate(image, scale_factor=2.0, mode='bilinear')
+    doubled = load_teacher(replace(config, image_size=(128, 192)), fabric)(larger)
+    assert doubled.depth_m.shape == (2, 1, 128, 192)
+    # The same camera has twice the focal length in pixels there.
+    near = (doubled.depth_m[..., ::2, ::2] / taught.depth_m).log().abs().median()
+    assert near == pytest.approx(np.log(2.0), abs=0.1)
+
+
+def test_the_sigma_of_a_photometric_branch_is_taken_as_it_is(config, fabric):
+    own = replace(config, teacher=replace(config.teacher, branch='unsupervised'))
+    first, second = (load_teacher(one, fabric)(batch_of(config)[1]) for one in (config, own))
+    assert not torch.allclose(first.depth_m, second.depth_m)
+    assert not torch.allclose(first.log_sigma, second.log_sigma)
+
+
+def teacher_with(monkeypatch, config, **changes):
+    source = replace(config.teacher.run(), **changes)
+    monkeypatch.setattr(DepthTeacherConfig, 'run', lambda self: source)
+    return source
+
+
+@pytest.mark.parametrize(
+    ('changes', 'told'),
+    [
+        ({'first': UNSURE, 'second': NONE}, 'set weighted to false'),
+        ({'image_size': (64, 128)}, 'images of one shape'),
+    ],
+)
+def test_teachers_that_do_not_fit_are_refused(config, fabric, monkeypatch, changes, told):
+    source = teacher_with(monkeypatch, config, **changes)
+    monkeypatch.setattr(compress_depth_teacher, 'restore', _finished(source))
+    with pytest.raises(ConfigError, match=told):
+        load_teacher(config, fabric)
+
+
+def _finished(source):
+    def restore(run, folder, fingerprint):
+        run.step = source.loop.steps
+
+    return restore
+
+
+def test_teachers_with_several_focal_lengths_are_refused(config, fabric, monkeypatch):
+    source = config.teacher.run()
+    train = replace(source.train, world={**source.train.world, 'focal_share': [0.8, 1.2]})
+    teacher_with(monkeypatch, config, train=train)
+    monkeypatch.setattr(compress_depth_teacher, 'restore', _finished(source))
+    with pytest.raises(ConfigError, match='one focal length'):
+        load_teacher(config, fabric)
+
+
+def test_teachers_that_are_not_there_yet_are_refused(config, fabric, monkeypatch):
+    teacher_with(monkeypatch, config, name='another')
+    with pytest.raises(ConfigError, match='at step 0 of 3'):
+        load_teacher(config, fabric)
+    with pytest.raises(ConfigError, match="got 'third'"):
+        load_teacher(replace(config, teacher=replace(config.teacher, branch='third')), fabric)
+
+
+def test_a_resumed_run_gives_the_same_bits(config, fabric, monkeypatch, tmp_path):
+    whole = train(replace(config, output=tmp_path / 'whole'), fabric).network.state_dict()
+    fit = compress_depth.fit
+
+    def dying(run, **arguments):
+        draw = arguments['draw']
+
+        def drawn(step, index):
+            if step == 8:
+                raise KeyboardInterrupt
+            return draw(step, index)
+
+        fit(run, **{**arguments, 'draw': drawn})
+
+    monkeypatch.setattr(compress_depth, 'fit', dying)
+    with pytest.raises(KeyboardInterrupt):
+        train(config, fabric)
+    monkeypatch.setattr(compress_depth, 'fit', fit)
+    for name, value in train(config, fabric).network.state_dict().items():
+        assert torch.equal(value, whole[name]), name
+
+
+def test_untrained_students_say_ten_meters(config):
+    network = deployable_network(build(config))
+    maps = network(torch.zeros(1, 3, 64, 96)).detach()
+    assert 5.0 < float(maps[:, 0].exp().median()) < 20.0
+    assert 0.1 < float(maps[:, 1].exp().median()) < 1.0
+
+
+def test_predictions_scale_with_the_camera(config):
+    """What the maps say is of one focal length; frames of twice the size have twice the px."""
+    maps = torch.full((1, 2, 16, 24), np.log(10.0))
+    maps[:, 1] = np.log(0.2)
+    predict = predictor(lambda image: maps, config)
+    for size, focal_px in (((64, 96), 80.0), ((128, 192), 160.0)):
+        matrix = np.diag([focal_px, focal_px, 1.0])
+        frame = ScoredFrame(np.zeros((*size, 3), np.uint8), np.zeros(size, np.float32), {}, matrix)
+        found = predict(frame)
+        depth_m = 10.0 * 80.0 / FOCAL_PX
+        assert found.inverse_depth.shape == size
+        np.testing.assert_allclose(found.inverse_depth, 1 / depth_m, rtol=1e-5)
+        np.testing.assert_allclose(found.sigma, np.sqrt(2) * 0.2 * depth_m, rtol=1e-5)
+
+
+def test_a_run_writes_its_record(config, monkeypatch, capsys):
+    config = replace(config, loop=replace(config.loop, steps=3))
+    monkeypatch.setattr(compress_depth, 'load_config', lambda kind, arguments: config)
+    compress_depth.main([])
+    record = read_record(config.record_path)
+    metrics = record['metrics']
+    assert set(metrics) == {'validation', 'test', 'night', 'sigma_scale'}
+    assert 'test abs rel' in capsys.readouterr().out
+    for name in ('validation', 'test', 'night'):
+        found = metrics[name]
+        assert {'all', 'inside', 'outside', 'sparsification', 'sigma'} <= set(found)
+        assert set(found['sigma']) == {'before', 'after'}
+        assert 0.0 <= found['sigma']['after']['coverage_1_sigma'] <= 1.0
+    off = {
+        when: max(
+            abs(metrics['validation']['sigma'][when][f'coverage_{k}_sigma'] - share)
+            for k, share in ((1, 0.68), (2, 0.95))
+        )
+        for when in ('before', 'after')
+    }
+    assert off['after'] <= off['before'] + 1e-3
+
+
+def test_a_recording_may_take_the_place_of_the_world(config, tmp_path):
+    out = tmp_path / 'drive'
+    kd_perception(['world', 'stereo_bag', str(out), '--count', '12', '--size', '64x96'])
+    bag = replace(config.bag, bag=str(out), left_topic='/camera/left/image_raw',
+                  image_size=(64, 96), held_out_share=0.7)  # fmt: skip
+    own = replace(config, bag=bag, labels='lidar', cache=tmp_path)
+    sample = Drawing(own)(0, 0)
+    assert (sample.target_m > 0).any() and sample.target_m.shape == (1, 64, 96)
+    assert set(compress_depth.evaluate(deployable_network(build(own)), own)) == {
+        'validation', 'test', 'sigma_scale',
+    }  # fmt: skip
+    assert len(training_frames(replace(own, label_weight=0.0))) >= 3
+
+
+def test_meters_are_known_from_labels_lidar_pairs_or_motions(config, monkeypatch):
+    assert is_metric(config)
+    blind = replace(config, label_weight=0.0)
+    assert is_metric(blind)
+    video = replace(UNSUPERVISED, views='video')
+    teacher_with(monkeypatch, config, first=video, second=replace(video, kind='none'))
+    assert is_metric(blind)
+    source = blind.teacher.run()
+    learned = replace(source, network=replace(source.network, poses='learned'))
+    monkeypatch.setattr(DepthTeacherConfig, 'run', lambda self: learned)
+    assert not is_metric(blind)
+
+
+@pytest.mark.parametrize(
+    ('values', 'told'),
+    [
+        ({'network': 'rep_unet'}, 'two outputs'),
+        ({'label_weight': 0.0}, 'some term must be left'),
+        ({'distillation_weight': 1.0}, 'must come together'),
+        ({'teacher': DepthTeacherConfig('some.yaml')}, 'must come together'),
+        ({'labels': 'radar'}, "got 'radar'"),
+        ({'min_depth_m': 90.0}, 'min_depth_m < max_depth_m'),
+        ({'focal_px': 0.0}, 'focal_px above 0'),
+        ({'sky_depth_m': 50.0}, 'beyond max_depth_m'),
+        ({'uncertainty_weight': 0.0}, 'uncertainty_weight'),
+    ],
+)
+def test_settings_that_contradict_each_other_are_refused(values, told):
+    with pytest.raises(ConfigError, match=told):
+        CompressDepthConfig(**values)
+
+
+def test_fingerprint_follows_what_changes_weights(config, shared):
+    blind = replace(config, teacher=DepthTeacherConfig(), distillation_weight=0.0)
+    for changed in (
+        replace(config, seed=1),
+        replace(config, focal_px=200.0),
+        replace(config, teacher=replace(config.teacher, seed=1)),
+        replace(config, teacher=replace(config.teacher, branch='unsupervised')),
+        blind,
+    ):
+        assert changed.fingerprint() != config.fingerprint()
+    assert replace(config, presets=(), min_depth_m=2.0).fingerprint() == config.fingerprint()
+
+
+@pytest.mark.parametrize('path', CONFIGS, ids=lambda path: path.stem)
+def test_committed_configurations_are_complete(path):
+    config = load_config(CompressDepthConfig, ['--config_path', str(path)])
+    assert config.name == path.stem
+    if config.teacher.config:
+        source = config.teacher.run()
+        assert compress_depth_teacher.focal_factor(source, config) > 0.0
+        assert not config.teacher.branch or config.teacher.branch in source.branch_names

@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A branch of mutual distillation as the teacher of a fast depth student."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from kd_perception.errors import ConfigError
+from training.distributed import Fabric
+from training.engine import new_run, restore
+from training.losses import at_full_size
+from training.recipes.compress_depth_config import CompressDepthConfig
+from training.recipes.mutual_distillation import new_network
+from training.recipes.mutual_distillation_config import MutualConfig
+from training.recipes.mutual_distillation_losses import branch_maps
+
+
+class Taught(NamedTuple):
+    """What a teacher says, [batch, 1, height, width].
+
+    Attributes:
+        depth_m: of a camera of `focal_px`.
+        log_sigma: whose inverse exponential pixels may weigh by.
+    """
+
+    depth_m: Tensor
+    log_sigma: Tensor
+
+
+Teacher = Callable[[Tensor], Taught]
+
+
+def load_teacher(config: CompressDepthConfig, fabric: Fabric) -> Teacher | None:
+    """The teacher, which sees clean images at the size that it was trained with.
+
+    Raises:
+        ConfigError: it is not trained to its end, has no such branch, or its cameras had another
+            shape of image or several focal lengths.
+    """
+    if not config.teacher.config:
+        return None
+    source = config.teacher.run()
+    branch, meters = _branch(source, config)
+    network = new_run(new_network(source), source.loop, source.optimizer)
+    restore(network, source.folder, source.fingerprint())
+    if network.step < source.loop.steps:
+        raise ConfigError(
+            f'the teacher must be trained to its end, it is at step {network.step} of '
+            f'{source.loop.steps}: go on with {config.teacher.config}'
+        )
+    factor = focal_factor(source, config)
+    tested = network.network if network.average is None else network.average
+    part: Any = tested.branches[branch]  # type: ignore[index]
+    part = part.eval().requires_grad_(False).to(fabric.device)
+
+    @torch.no_grad()
+    def taught(image: Tensor) -> Taught:
+        size = (image.shape[-2], image.shape[-1])
+        small = functional.interpolate(image, source.image_size, mode='bilinear', antialias=True)
+        with fabric.autocast():
+            output = part(small)
+        maps = branch_maps(output, source)
+        relative = maps.log_sigma - maps.depth_m.log() if meters else maps.log_sigma
+        log_depth, log_sigma = at_full_size([maps.depth_m.log(), relative], size)
+        return Taught(factor * log_depth.exp(), log_sigma)
+
+    return taught
+
+
+def _branch(source: MutualConfig, config: CompressDepthConfig) -> tuple[int, bool]:
+    """Number of the branch that teaches, and whether its sigma is one of meters."""
+    name = config.teacher.branch or source.branch_names[0]
+    if name not in source.branch_names:
+        raise ConfigError(
+            f'teacher.branch must be one of {list(source.branch_names)}, got {name!r}'
+        )
+    number = source.branch_names.index(name)
+    if config.weighted and source.branches[number].uncertainty == 'none':
+        raise ConfigError(f'{name} has learnt no uncertainty: set weighted to false')
+    return number, source.branches[number].measured
+
+
+def focal_factor(source: MutualConfig, config: CompressDepthConfig) -> float:
+    """What the depth of a teacher is multiplied by to be that of a camera of `focal_px`.
+
+    Raises:
+        ConfigError: its images had another shape, or its cameras several focal lengths.
+    """
+    (height, width), (own_height, own_width) = source.image_size, config.image_size
+    if abs(math.log(width * own_height / (height * own_width))) > 0.01:
+        raise ConfigError(
+            f'teacher and student must see images of one shape, got {source.image_size} and '
+            f'{config.image_size}'
+        )
+    low, high = source.train.config().focal_share
+    if not source.rendered or low != high:
+        raise ConfigError(
+            'a teacher must have learnt from rendered cameras of one focal length: set both '
+            'numbers of focal_share of its train split alike'
+        )
+    return config.focal_px / (low * own_width)

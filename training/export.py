@@ -5,7 +5,8 @@
         --config_path training/configs/compress/thermal_seg_s.yaml
 
 With `--prior-correction` another share of the class weights is taken back than the run was scored
-with, and the student is scored anew; `training.prior_correction` says what that changes.
+with, and the student is scored anew; `training.prior_correction` says what that changes. Students
+of `--recipe compress_depth` tell depth: see `training.depth_export`.
 """
 
 from __future__ import annotations
@@ -28,10 +29,12 @@ from kd_perception.models import RepUNet
 from kd_perception.preprocessing import AgcConfig
 from kd_perception.world.classes import CLASS_COLORS, CLASS_NAMES
 from training.deployment import deployable
+from training.depth_export import export_depth_student
 from training.losses import class_weights
 from training.model_card import input_size, learnt_from, model_card, observations_path
 from training.recipes import compress, supervised
 from training.recipes.compress_config import CompressConfig
+from training.recipes.compress_depth_config import CompressDepthConfig
 from training.recipes.supervised_config import SupervisedConfig
 from training.records import read_record, versions
 from training.settings import load_config, plain
@@ -40,6 +43,9 @@ from training.student_files import checked_onnx, weights_of
 RunConfig = SupervisedConfig | CompressConfig
 
 RECIPES = {'supervised': SupervisedConfig, 'compress': CompressConfig}
+DEPTH_RECIPE = 'compress_depth'
+
+_METRIC_GROUPS = ('synthetic_test', 'synthetic_validation', 'real_tiles')
 
 
 def student_spec(
@@ -155,7 +161,7 @@ def run_provenance(config: RunConfig, report: Mapping[str, Any], step: int) -> d
     """Where the student of a run comes from."""
     known = {
         'trained_on': 'synthetic thermal street world, no real image',
-        'recipe': recipe_of(config),
+        'recipe': next(name for name, kind in RECIPES.items() if isinstance(config, kind)),
         'seed': config.seed,
         'steps': step,
         'data_digest': report['data_digest'],
@@ -166,14 +172,6 @@ def run_provenance(config: RunConfig, report: Mapping[str, Any], step: int) -> d
         if config.teacher.config:
             known['teacher'] = plain(config.teacher.run())
     return known
-
-
-def recipe_of(config: RunConfig) -> str:
-    """Name of the recipe of a configuration."""
-    return next(name for name, kind in RECIPES.items() if isinstance(config, kind))
-
-
-_METRIC_GROUPS = ('synthetic_test', 'synthetic_validation', 'real_tiles')
 
 
 def export_student(
@@ -234,14 +232,17 @@ def recorded_metrics(config: RunConfig, run: Any) -> dict[str, Any] | None:
 def main(arguments: list[str] | None = None) -> None:
     """Export a run."""
     parser = argparse.ArgumentParser(description='Export the latest checkpoint of a run.')
-    parser.add_argument('--recipe', choices=RECIPES, default='supervised')
+    parser.add_argument('--recipe', choices=[*RECIPES, DEPTH_RECIPE], default='supervised')
     parser.add_argument('--folder', type=Path, required=True, help='bundle to write')
     parser.add_argument('--prior-correction', type=float, help='0 to 1, else that of the run')
     own, rest = parser.parse_known_args(arguments)
-    config: RunConfig = load_config(RECIPES[own.recipe], rest)
     cv2.setNumThreads(1)
     torch.set_num_threads(1)
-    sha256 = export_student(config, own.folder, prior_correction=own.prior_correction)
+    if own.recipe == DEPTH_RECIPE:
+        sha256 = export_depth_student(load_config(CompressDepthConfig, rest), own.folder)
+    else:
+        config: RunConfig = load_config(RECIPES[own.recipe], rest)
+        sha256 = export_student(config, own.folder, prior_correction=own.prior_correction)
     print(f'{own.folder}: SHA-256 {sha256}')
 
 

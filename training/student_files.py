@@ -76,19 +76,25 @@ def logit_difference(network: nn.Module, onnx: bytes, image: np.ndarray) -> floa
     return float(np.abs(found - expected).max())
 
 
-def checked_onnx(network: nn.Module, image_size: tuple[int, int]) -> bytes:
+def checked_onnx(
+    network: nn.Module,
+    image_size: tuple[int, int],
+    *,
+    channels: int = 1,
+    output_name: str = 'logits',
+) -> bytes:
     """The graph of a network, held against it; arguments as `onnx_from_network`.
 
     Raises:
         ConfigError: the graph does not compute what the network does.
     """
-    onnx = onnx_from_network(network, image_size)
-    image = np.random.default_rng(0).random((1, 1, *image_size), dtype=np.float32)
+    onnx = onnx_from_network(network, image_size, channels=channels, output_name=output_name)
+    image = np.random.default_rng(0).random((1, channels, *image_size), dtype=np.float32)
     difference = logit_difference(network, onnx, image)
-    print(f'largest logit difference between torch and ONNX Runtime: {difference:.2e}')
+    print(f'largest difference of {output_name} between torch and ONNX Runtime: {difference:.2e}')
     if difference > MAX_LOGIT_DIFFERENCE:
         raise ConfigError(
-            f'the graph must give the logits of the network within {MAX_LOGIT_DIFFERENCE}, '
+            f'the graph must give the {output_name} of the network within {MAX_LOGIT_DIFFERENCE}, '
             f'got a difference of {difference}'
         )
     return onnx

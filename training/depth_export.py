@@ -62,17 +62,6 @@ def student_spec(
         report: of `evaluate`.
         step: finished steps.
     """
-    scored = report.get('test', report['validation'])
-    before, after = scored['sigma']['before'], scored['sigma']['after']
-    calibration = SigmaCalibration(
-        scale=report['sigma_scale'],
-        fitted_on=f'{"synthetic" if config.rendered else "recorded"} validation split',
-        nll_before=before['nll'],
-        nll_after=after['nll'],
-        coverage_before=before['coverage_68'],
-        coverage_after=after['coverage_68'],
-        ause=scored['sparsification']['abs_rel']['ause'],
-    )
     provenance = {
         'trained_on': learnt_from(config),
         'recipe': 'compress_depth',
@@ -91,8 +80,24 @@ def student_spec(
         input=InputSpec(*config.image_size, _CHANNELS, 'rgb'),
         output_stride=_STRIDE,
         task='depth',
-        depth=depth_spec(config, calibration=calibration),
+        depth=depth_spec(config, calibration=_calibration(config, report)),
         provenance=provenance,
+    )
+
+
+def _calibration(config: CompressDepthConfig, report: Mapping[str, Any]) -> SigmaCalibration:
+    """What is known of sigma; nothing where nothing was scored."""
+    if 'test' not in report:
+        return SigmaCalibration()
+    quality = report['test']['sigma']
+    return SigmaCalibration(
+        scale=report['sigma_scale'],
+        fitted_on=f'{"synthetic" if config.rendered else "recorded"} validation split',
+        nll_before=quality['before']['nll'],
+        nll_after=quality['after']['nll'],
+        coverage_before=quality['before']['coverage_68'],
+        coverage_after=quality['after']['coverage_68'],
+        ause=report['test']['sparsification']['abs_rel']['ause'],
     )
 
 

@@ -31,6 +31,20 @@ The depth of other cameras is scaled by their focal length, so they must be cali
 
 ## How good
 
+{scores}
+
+## Where it fails
+
+By construction:
+
+* It has not been measured on real frames of other cameras: compare it with a lidar of your own
+  (`kd-perception evaluate`) before you rely on it.
+* Sigma says how far the student is off where images are like those of its training. Of what it has
+  never seen it may be sure and wrong.
+* {world}
+"""
+
+_SCORES = """\
 Means over images; depth beyond 80 m and the sky are left out. `scale` is the median of true over
 predicted depth. The last columns are the share of the errors within one and two standard
 deviations, 68 % and 95 % where sigma is right.
@@ -39,25 +53,17 @@ deviations, 68 % and 95 % where sigma is right.
 
 {regions}Sigma is multiplied by {scale:.3f}, fitted on the validation split. Without that,
 {before_1:.1%} and {before_2:.1%} of the errors of the test split lie within one and two standard
-deviations. It sorts errors with an AUSE of {ause:.4f} by relative error (0 is perfect).
+deviations. It sorts errors with an AUSE of {ause:.4f} by relative error (0 is perfect)."""
 
-## Where it fails
+_UNSCORED = """\
+Not scored, and sigma is not calibrated: the recording has no lidar to compare with."""
 
-By construction:
+_RENDERED = """\
+Rendered were streets of towns, suburbs and the country by day and night, in sun, clouds, rain
+  and fog, seen from a car. Rooms, views from above, snow and tracks were not. `shifted` has lenses
+  and camera heights beyond those of the training on purpose.
+* Glass has the depth that was rendered, that of the pane, not of what is seen in it."""
 
-* {world}
-* It has not been measured on real frames: compare it with a lidar of your own
-  (`kd-perception evaluate`) before you rely on it.
-* Sigma says how far the student is off where images are like those of its training. Of what it has
-  never seen it may be sure and wrong; the row `shifted` shows how much.
-* Glass and mirrors have the depth that was rendered, that of the pane, not of what is seen in it.
-"""
-
-_RENDERED = (
-    'Rendered were streets of towns, suburbs and the country by day and night, in sun, clouds, '
-    'rain and fog, seen from a car. Rooms, views from above, snow and tracks were not. `shifted` '
-    'has lenses and camera heights beyond those of the training on purpose.'
-)
 _RECORDED = 'It has seen one recording. Its scores are against the lidar of that recording alone.'
 
 _REGIONS = ('inside', 'outside', 'glass', 'objects')
@@ -71,9 +77,6 @@ def depth_model_card(config: CompressDepthConfig, report: Mapping[str, Any], ste
         report: its metrics, as `evaluate` gives them.
         step: finished steps; fewer than configured is said so.
     """
-    splits = {name: found for name, found in report.items() if isinstance(found, Mapping)}
-    test = splits['test']
-    before = test['sigma']['before']
     height, width = config.image_size
     unfinished = '' if step == config.loop.steps else f' of {config.loop.steps} (unfinished run)'
     return _CARD.format(
@@ -92,6 +95,16 @@ def depth_model_card(config: CompressDepthConfig, report: Mapping[str, Any], ste
         max_depth_m=config.max_depth_m,
         learnt_from=learnt_from(config),
         taught_by=_taught_by(config),
+        scores=_scores(report) if 'test' in report else _UNSCORED,
+        world=_RENDERED if config.rendered else _RECORDED,
+    )
+
+
+def _scores(report: Mapping[str, Any]) -> str:
+    splits = {name: found for name, found in report.items() if isinstance(found, Mapping)}
+    test = splits['test']
+    before = test['sigma']['before']
+    return _SCORES.format(
         splits=table(
             ['frames', 'abs rel', 'RMSE [m]', 'delta1', 'scale', '1 sigma', '2 sigma'],
             [_row(name, found) for name, found in splits.items()],
@@ -102,7 +115,6 @@ def depth_model_card(config: CompressDepthConfig, report: Mapping[str, Any], ste
         before_1=before['coverage_1_sigma'],
         before_2=before['coverage_2_sigma'],
         ause=test['sparsification']['abs_rel']['ause'],
-        world=_RENDERED if config.rendered else _RECORDED,
     )
 
 

@@ -13,18 +13,24 @@ import torch
 from compress_depth_runs import FOCAL_PX, tiny_run, write_teacher
 from mutual_runs import NONE, SUPERVISED, UNSUPERVISED
 
+from kd_perception.bags import BagReader
 from kd_perception.cli import main as kd_perception
 from kd_perception.errors import ConfigError
 from training.batches import stacked
 from training.data.augmentation import PhotometricConfig, Sample
+from training.data.depth_bag_config import DepthBagConfig
 from training.distributed import launch
 from training.recipes import compress_depth, compress_depth_teacher
 from training.recipes.compress_depth import build, deployable_network, depth_losses, train
 from training.recipes.compress_depth_config import CompressDepthConfig, DepthTeacherConfig
 from training.recipes.compress_depth_data import Drawing, draw, focal_length_px, training_frames
 from training.recipes.compress_depth_report import is_metric, predictor
-from training.recipes.compress_depth_teacher import Taught, load_teacher
+from training.recipes.compress_depth_teacher import Taught, focal_factor, load_teacher
+from training.recipes.mutual_distillation_config import MutualConfig
 from training.recipes.mutual_distillation_frames import ScoredFrame
+from training.recipes.mutual_distillation_losses import branch_maps
+from training.recipes.mutual_distillation_terms import BranchConfig
+from training.recipes.mutual_distillation_trained import trained_network
 from training.records import read_record
 from training.settings import load_config
 
@@ -173,11 +179,7 @@ def test_the_teacher_tells_depth_of_the_students_camera(config, fabric):
     assert source.train.config().focal_share == (0.9, 0.9)
     image = batch_of(config)[1]
     taught = load_teacher(config, fabric)(image)
-    run = compress_depth_teacher.new_run(
-        compress_depth_teacher.new_network(source), source.loop, source.optimizer
-    )
-    compress_depth_teacher.restore(run, source.folder, source.fingerprint())
-    maps = compress_depth_teacher.branch_maps(run.average.eval().branches[0](image), source)
+    maps = branch_maps(trained_network(source).branches[0](image), source)
     # It was trained with a focal length of 0.9 * 96 px at the student's own size.
     torch.testing.assert_close(taught.depth_m, maps.depth_m * FOCAL_PX / 86.4)
     torch.testing.assert_close(taught.log_sigma, maps.log_sigma - maps.depth_m.log())
@@ -211,24 +213,16 @@ def teacher_with(monkeypatch, config, **changes):
     ],
 )
 def test_teachers_that_do_not_fit_are_refused(config, fabric, monkeypatch, changes, told):
-    source = teacher_with(monkeypatch, config, **changes)
-    monkeypatch.setattr(compress_depth_teacher, 'restore', _finished(source))
+    teacher_with(monkeypatch, config, **changes)
+    monkeypatch.setattr(compress_depth_teacher, 'trained_network', lambda source: None)
     with pytest.raises(ConfigError, match=told):
         load_teacher(config, fabric)
-
-
-def _finished(source):
-    def restore(run, folder, fingerprint):
-        run.step = source.loop.steps
-
-    return restore
 
 
 def test_teachers_with_several_focal_lengths_are_refused(config, fabric, monkeypatch):
     source = config.teacher.run()
     train = replace(source.train, world={**source.train.world, 'focal_share': [0.8, 1.2]})
     teacher_with(monkeypatch, config, train=train)
-    monkeypatch.setattr(compress_depth_teacher, 'restore', _finished(source))
     with pytest.raises(ConfigError, match='one focal length'):
         load_teacher(config, fabric)
 
@@ -308,10 +302,28 @@ def test_a_run_writes_its_record(config, monkeypatch, capsys):
     assert off['after'] <= off['before'] + 1e-3
 
 
-def test_a_recording_may_take_the_place_of_the_world(config, tmp_path):
-    out = tmp_path / 'drive'
+@pytest.fixture(scope='module')
+def drive(tmp_path_factory):
+    out = tmp_path_factory.mktemp('bag') / 'drive'
     kd_perception(['world', 'stereo_bag', str(out), '--count', '12', '--size', '64x96'])
-    bag = replace(config.bag, bag=str(out), left_topic='/camera/left/image_raw',
+    return out
+
+
+def test_teachers_of_a_recording_have_the_focal_length_of_its_camera(config, drive, tmp_path):
+    bag = DepthBagConfig(
+        str(drive), '/camera/left/image_raw', image_size=(32, 48), held_out_share=0.0
+    )
+    source = MutualConfig(
+        image_size=(64, 96), second=BranchConfig('none'), bag=bag, cache=tmp_path
+    )
+    with BagReader(drive) as recorded:
+        info = next(recorded.messages(['/camera/left/camera_info'])).deserialize()
+    expected = FOCAL_PX / float(info.k[0])  # frames of 64x96 were recorded
+    assert focal_factor(source, config) == pytest.approx(expected)
+
+
+def test_a_recording_may_take_the_place_of_the_world(config, drive, tmp_path):
+    bag = replace(config.bag, bag=str(drive), left_topic='/camera/left/image_raw',
                   image_size=(64, 96), held_out_share=0.7)  # fmt: skip
     own = replace(config, bag=bag, labels='lidar', cache=tmp_path)
     sample = Drawing(own)(0, 0)
@@ -373,5 +385,6 @@ def test_committed_configurations_are_complete(path):
     assert config.name == path.stem
     if config.teacher.config:
         source = config.teacher.run()
-        assert compress_depth_teacher.focal_factor(source, config) > 0.0
+        if not source.bag.bag:
+            assert focal_factor(source, config) > 0.0
         assert not config.teacher.branch or config.teacher.branch in source.branch_names

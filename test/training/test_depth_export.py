@@ -11,9 +11,11 @@ from compress_depth_runs import tiny_run
 
 from kd_perception.backends import create_backend
 from kd_perception.bundle import load_student
+from kd_perception.bundle_depth import SigmaCalibration
 from kd_perception.errors import ConfigError
 from kd_perception.frames import Frame
 from kd_perception.freeze import FreezeConfig
+from kd_perception.models import RepUNetConfig
 from kd_perception.pipeline import DepthPipeline, DepthPipelineConfig
 from training import depth_export, export
 from training.depth_evaluation import Prediction
@@ -107,6 +109,16 @@ def test_the_record_of_a_finished_run_is_used(trained, tmp_path, monkeypatch, ca
     with pytest.raises(ConfigError, match='seed differ'):
         depth_export.export_depth_student(config, tmp_path / 'none')
     config.record_path.unlink()
+
+
+def test_what_was_not_scored_is_not_told(trained):
+    """A recording without a lidar."""
+    config = trained[0]
+    report = {'sigma_scale': 1.0}
+    spec = depth_export.student_spec(config, RepUNetConfig.preset(config.network), report, 3)
+    assert spec.depth.calibration == SigmaCalibration()
+    card = depth_export.depth_model_card(config, report, 3)
+    assert 'Not scored' in card and '{' not in card and '| test |' not in card
 
 
 def test_a_run_without_checkpoint_is_refused(trained, tmp_path):

@@ -10,13 +10,17 @@ import pytest
 import torch
 from mutual_runs import NONE, SUPERVISED, batch_of, tiny_run
 
+from kd_perception.bags import BagReader, BagWriter
 from kd_perception.cli import main as kd_perception
 from kd_perception.errors import ConfigError
-from kd_perception.world_export.stereo_bag import LEFT_TOPIC, RIGHT_TOPIC
+from kd_perception.world_export.stereo_bag import LEFT_INFO_TOPIC, LEFT_TOPIC, RIGHT_TOPIC
 from training.data.augmentation import Sample
 from training.data.depth_bag_config import DepthBagConfig
 from training.data.miscalibration import rotation_matrix
+from training.distributed import LaunchConfig
+from training.engine import LoopConfig
 from training.geometry import warp
+from training.recipes import mutual_distillation
 from training.recipes.mutual_distillation_config import MutualConfig
 from training.recipes.mutual_distillation_data import (
     Drawing,
@@ -35,6 +39,7 @@ from training.recipes.mutual_distillation_terms import (
     CorruptionConfig,
     NoiseConfig,
 )
+from training.records import read_record
 
 
 @pytest.fixture(scope='session')
@@ -283,3 +288,25 @@ def test_a_recording_without_known_motions_or_second_camera_is_refused(recorded)
         replace(recorded, bag=replace(recorded.bag, right_topic=''))
     learned = replace(recorded.network, poses='learned')
     replace(recorded, bag=replace(recorded.bag, pose_frame=''), network=learned)
+
+
+def test_a_recording_without_a_lidar_has_no_scores(recorded, drive, tmp_path, monkeypatch, capsys):
+    out = tmp_path / 'video'
+    with BagReader(drive) as source, BagWriter(out) as bag:
+        for message in source.messages([LEFT_TOPIC, LEFT_INFO_TOPIC]):
+            bag.write_raw(
+                message.topic, message.message_type, message.data,
+                log_time_ns=message.log_time_ns,
+            )  # fmt: skip
+    own = replace(recorded.bag, bag=str(out), left_topic='', right_topic='', pose_frame='')
+    config = replace(
+        recorded, bag=own, first=BranchConfig('unsupervised', views='video'),
+        second=BranchConfig('none'), loop=LoopConfig(steps=1, batch_size=2, picture_steps=1),
+        network=NetworkConfig(base_width=4, poses='learned'), output=tmp_path, results=tmp_path,
+        launch=LaunchConfig(accelerator='cpu', bfloat16=False),
+    )  # fmt: skip
+    assert scored_frames(config) == {}
+    monkeypatch.setattr(mutual_distillation, 'load_config', lambda kind, arguments: config)
+    mutual_distillation.main([])
+    assert read_record(config.record_path)['metrics'] == {'unsupervised': {}}
+    assert '|' not in capsys.readouterr().out

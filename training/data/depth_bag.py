@@ -118,6 +118,11 @@ class DepthBag(Frames[DepthBagSample]):
     def __len__(self) -> int:
         return len(self._rows)
 
+    @property
+    def has_lidar(self) -> bool:
+        """Whether there is a point anywhere in the recording."""
+        return 'lidar_m' in self._arrays
+
     def _read(self, index: int) -> DepthBagSample:
         row = self._rows[index]
         views = {n: self._arrays['rgb'][self._near[n][row]] for n in _VIDEO if n in self._sources}

@@ -160,7 +160,10 @@ def main(arguments: list[str] | None = None) -> None:
         'config': plain(config),
     }
     write_record(config.record_path, record)
-    print(f'test abs rel {metrics["test"]["all"]["abs_rel"]}, {config.record_path}')
+    scored = (
+        f'test abs rel {metrics["test"]["all"]["abs_rel"]}' if 'test' in metrics else 'no scores'
+    )
+    print(f'{scored}, {config.record_path}')
 
 
 if __name__ == '__main__':

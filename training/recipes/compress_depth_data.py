@@ -16,7 +16,7 @@ from training.data.depth_bag import load_depth_bag
 from training.data.world import load_world
 from training.recipes.compress_depth_config import CompressDepthConfig
 from training.recipes.mutual_distillation_frames import ScoredFrame, WorldScoredFrames
-from training.recipes.mutual_distillation_sets import BagScoredFrames
+from training.recipes.mutual_distillation_sets import bag_scored_frames
 
 Array = npt.NDArray[Any]
 F32 = np.float32
@@ -67,17 +67,14 @@ def training_frames(config: CompressDepthConfig) -> Sequence[Sample]:
 
 
 def scored_frames(config: CompressDepthConfig) -> dict[str, Sequence[ScoredFrame]]:
-    """The frames that a run is scored on, by name."""
+    """The frames that a run is scored on, by name; none on a recording without a lidar."""
     if config.rendered:
         return {
             name: WorldScoredFrames(load_world(split, config.cache))
             for name, split in config.splits().items()
             if name != 'train'
         }
-    return {
-        name: BagScoredFrames(load_depth_bag(config.bag, config.cache, name, measured=True))
-        for name in ('validation', 'test')
-    }
+    return bag_scored_frames(config.bag, config.cache)
 
 
 class Drawing:

@@ -5,20 +5,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 from kd_perception.errors import ConfigError
+from training.data.depth_bag import load_depth_bag
 from training.distributed import Fabric
-from training.engine import new_run, restore
 from training.losses import at_full_size
 from training.recipes.compress_depth_config import CompressDepthConfig
-from training.recipes.mutual_distillation import new_network
 from training.recipes.mutual_distillation_config import MutualConfig
 from training.recipes.mutual_distillation_losses import branch_maps
+from training.recipes.mutual_distillation_trained import trained_network
 
 
 class Taught(NamedTuple):
@@ -47,17 +47,8 @@ def load_teacher(config: CompressDepthConfig, fabric: Fabric) -> Teacher | None:
         return None
     source = config.teacher.run()
     branch, meters = _branch(source, config)
-    network = new_run(new_network(source), source.loop, source.optimizer)
-    restore(network, source.folder, source.fingerprint())
-    if network.step < source.loop.steps:
-        raise ConfigError(
-            f'the teacher must be trained to its end, it is at step {network.step} of '
-            f'{source.loop.steps}: go on with {config.teacher.config}'
-        )
     factor = focal_factor(source, config)
-    tested = network.network if network.average is None else network.average
-    part: Any = tested.branches[branch]  # type: ignore[index]
-    part = part.eval().requires_grad_(False).to(fabric.device)
+    part = trained_network(source).branches[branch].to(fabric.device)
 
     @torch.no_grad()
     def taught(image: Tensor) -> Taught:
@@ -98,10 +89,22 @@ def focal_factor(source: MutualConfig, config: CompressDepthConfig) -> float:
             f'teacher and student must see images of one shape, got {source.image_size} and '
             f'{config.image_size}'
         )
+    return config.focal_px / (focal_share(source) * own_width)
+
+
+def focal_share(source: MutualConfig) -> float:
+    """Focal length of the cameras of a run in widths of the image.
+
+    Raises:
+        ConfigError: its cameras had several, or it is not known.
+    """
+    if source.bag.bag:
+        frame = load_depth_bag(source.bag, source.cache)[0]
+        return float(frame.camera_matrix[0, 0]) / frame.rgb.shape[1]
     low, high = source.train.config().focal_share
     if not source.rendered or low != high:
         raise ConfigError(
-            'a teacher must have learnt from rendered cameras of one focal length: set both '
-            'numbers of focal_share of its train split alike'
+            'a teacher must have learnt from a recording, or from rendered cameras of one focal '
+            'length: set both numbers of focal_share of its train split alike'
         )
-    return config.focal_px / (low * own_width)
+    return low

@@ -97,7 +97,7 @@ def trained(config: MutualConfig, fabric: Fabric) -> MutualNetwork:
 
 def _pictures(config: MutualConfig) -> Callable[[nn.Module], dict[str, Any]]:
     splits = scored_frames(config)
-    frames = splits.get('validation', splits['test'])
+    frames = splits.get('validation', splits.get('test', ()))
 
     def pictures(network: nn.Module) -> dict[str, Any]:
         assert isinstance(network, MutualNetwork)
@@ -136,7 +136,8 @@ def main(arguments: list[str] | None = None) -> None:
     }
     write_record(config.record_path, record)
     for branch, found in metrics.items():
-        print(table_row(f'{config.name} {branch}', found['test']))
+        if 'test' in found:
+            print(table_row(f'{config.name} {branch}', found['test']))
     print(config.record_path)
 
 

@@ -32,11 +32,11 @@ from training.recipes.mutual_distillation_frames import (
 )
 from training.recipes.mutual_distillation_sets import (
     BagDepthFrames,
-    BagScoredFrames,
     CityscapesDepthFrames,
     CityscapesScoredFrames,
     KittiDepthFrames,
     KittiScoredFrames,
+    bag_scored_frames,
 )
 from training.recipes.mutual_distillation_terms import CorruptionConfig, NoiseConfig
 
@@ -82,16 +82,13 @@ def training_frames(config: MutualConfig) -> Sequence[DepthFrame]:
 
 
 def scored_frames(config: MutualConfig) -> dict[str, Sequence[ScoredFrame]]:
-    """The frames that a run is scored on, by name."""
+    """The frames that a run is scored on, by name; none on a recording without a lidar."""
     if config.kitti.root:
         return {name: KittiScoredFrames(config.kitti, name) for name in ('validation', 'test')}
     if config.cityscapes.root:
         return {'test': CityscapesScoredFrames(config.cityscapes)}
     if config.bag.bag:
-        return {
-            name: BagScoredFrames(load_depth_bag(config.bag, config.cache, name, measured=True))
-            for name in ('validation', 'test')
-        }
+        return bag_scored_frames(config.bag, config.cache)
     return {
         name: WorldScoredFrames(load_world(split, config.cache))
         for name, split in config.splits().items()

@@ -10,7 +10,8 @@ from pathlib import Path
 from kd_perception.errors import ConfigError
 from training.data.augmentation import Sample
 from training.data.cityscapes import Cityscapes
-from training.data.depth_bag import DepthBag
+from training.data.depth_bag import SPLIT_NAMES, DepthBag, load_depth_bag
+from training.data.depth_bag_config import DepthBagConfig
 from training.data.kitti import KittiRaw
 from training.data.kitti_splits import read_split
 from training.recipes.mutual_distillation_frames import (
@@ -207,6 +208,16 @@ class BagScoredFrames(Sequence[ScoredFrame]):
         frame = self._data[index]
         assert frame.lidar_m is not None
         return ScoredFrame(frame.rgb, frame.lidar_m, {}, frame.camera_matrix)
+
+
+def bag_scored_frames(config: DepthBagConfig, cache: Path) -> dict[str, Sequence[ScoredFrame]]:
+    """The held-out frames of a recording with lidar, by split; nothing without a lidar."""
+    if not load_depth_bag(config, cache).has_lidar:
+        return {}
+    return {
+        name: BagScoredFrames(load_depth_bag(config, cache, name, measured=True))
+        for name in SPLIT_NAMES[1:]
+    }
 
 
 def _kitti(config: KittiConfig, name: str, views: Iterable[str]) -> KittiRaw:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Leaves these tests out where what they need is not installed; a tiny supervised run."""
+"""Leaves these tests out where what they need is not installed; what several of them share."""
 
 from __future__ import annotations
 
@@ -43,3 +43,21 @@ def config(tmp_path: Path, world_cache: Path) -> SupervisedConfig:
     from supervised_runs import tiny_run
 
     return tiny_run(tmp_path, world_cache)
+
+
+@pytest.fixture(scope='session')
+def depth_teacher(tmp_path_factory: pytest.TempPathFactory, world_cache: Path) -> Path:
+    """The configuration file of branches of mutual distillation, trained for three steps."""
+    from compress_depth_runs import write_teacher
+
+    return write_teacher(tmp_path_factory.mktemp('depth_teacher'), world_cache)
+
+
+@pytest.fixture(scope='session')
+def drive(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A recording with two color cameras and a lidar, twelve frames of 64x96."""
+    from kd_perception.cli import main as kd_perception
+
+    out = tmp_path_factory.mktemp('bag') / 'drive'
+    kd_perception(['world', 'stereo_bag', str(out), '--count', '12', '--size', '64x96'])
+    return out

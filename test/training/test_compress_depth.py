@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A fast depth student: samples, terms, teacher, resuming, scores and calibration."""
+"""A fast depth student: samples, terms, resuming, scores and calibration."""
 
 from __future__ import annotations
 
@@ -10,52 +10,36 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from compress_depth_runs import FOCAL_PX, tiny_run, write_teacher
-from mutual_runs import NONE, SUPERVISED, UNSUPERVISED
+from compress_depth_runs import FOCAL_PX, tiny_run
 
-from kd_perception.bags import BagReader
-from kd_perception.cli import main as kd_perception
 from kd_perception.errors import ConfigError
 from training.batches import stacked
 from training.data.augmentation import PhotometricConfig, Sample
-from training.data.depth_bag_config import DepthBagConfig
 from training.distributed import launch
-from training.recipes import compress_depth, compress_depth_teacher
+from training.recipes import compress_depth
 from training.recipes.compress_depth import build, deployable_network, depth_losses, train
 from training.recipes.compress_depth_config import CompressDepthConfig, DepthTeacherConfig
-from training.recipes.compress_depth_data import Drawing, draw, focal_length_px, training_frames
-from training.recipes.compress_depth_report import is_metric, predictor
-from training.recipes.compress_depth_teacher import Taught, focal_factor, load_teacher
-from training.recipes.mutual_distillation_config import MutualConfig
+from training.recipes.compress_depth_data import Drawing, draw, focal_length_px
+from training.recipes.compress_depth_report import predictor
+from training.recipes.compress_depth_teacher import Taught, focal_factor
 from training.recipes.mutual_distillation_frames import ScoredFrame
-from training.recipes.mutual_distillation_losses import branch_maps
-from training.recipes.mutual_distillation_terms import BranchConfig
-from training.recipes.mutual_distillation_trained import trained_network
 from training.records import read_record
 from training.settings import load_config
 
 CONFIGS = sorted(
     (Path(compress_depth.__file__).parents[1] / 'configs' / 'compress_depth').glob('*.yaml')
 )
-UNSURE = replace(SUPERVISED, uncertainty='none')
 QUIET = PhotometricConfig(color_share=0.0, noise_share=0.0, blur_share=0.0)
 
 
-@pytest.fixture(scope='module')
-def shared(tmp_path_factory):
-    """A folder, the cache of the world, and the file of a trained run of mutual distillation."""
-    folder = tmp_path_factory.mktemp('depth')
-    return folder, folder / 'world', write_teacher(folder, folder / 'world')
-
-
 @pytest.fixture
-def config(shared, tmp_path):
-    return tiny_run(tmp_path, shared[1], shared[2])
+def config(depth_teacher, world_cache, tmp_path):
+    return tiny_run(tmp_path, world_cache, depth_teacher)
 
 
 @pytest.fixture(scope='module')
-def fabric(shared):
-    return launch(tiny_run(*shared[:2]).launch)
+def fabric():
+    return launch(tiny_run(Path('.'), Path('.')).launch)
 
 
 def batch_of(config, size=2):
@@ -174,67 +158,6 @@ def test_a_detached_likelihood_leaves_depth_to_the_plain_error(config):
     assert not torch.allclose(gradients[0][:, 1], gradients[1][:, 1])
 
 
-def test_the_teacher_tells_depth_of_the_students_camera(config, fabric):
-    source = config.teacher.run()
-    assert source.train.config().focal_share == (0.9, 0.9)
-    image = batch_of(config)[1]
-    taught = load_teacher(config, fabric)(image)
-    maps = branch_maps(trained_network(source).branches[0](image), source)
-    # It was trained with a focal length of 0.9 * 96 px at the student's own size.
-    torch.testing.assert_close(taught.depth_m, maps.depth_m * FOCAL_PX / 86.4)
-    torch.testing.assert_close(taught.log_sigma, maps.log_sigma - maps.depth_m.log())
-    assert not taught.depth_m.requires_grad
-    larger = torch.nn.functional.interpolate(image, scale_factor=2.0, mode='bilinear')
-    doubled = load_teacher(replace(config, image_size=(128, 192)), fabric)(larger)
-    assert doubled.depth_m.shape == (2, 1, 128, 192)
-    # The same camera has twice the focal length in pixels there.
-    near = (doubled.depth_m[..., ::2, ::2] / taught.depth_m).log().abs().median()
-    assert near == pytest.approx(np.log(2.0), abs=0.1)
-
-
-def test_the_sigma_of_a_photometric_branch_is_taken_as_it_is(config, fabric):
-    own = replace(config, teacher=replace(config.teacher, branch='unsupervised'))
-    first, second = (load_teacher(one, fabric)(batch_of(config)[1]) for one in (config, own))
-    assert not torch.allclose(first.depth_m, second.depth_m)
-    assert not torch.allclose(first.log_sigma, second.log_sigma)
-
-
-def teacher_with(monkeypatch, config, **changes):
-    source = replace(config.teacher.run(), **changes)
-    monkeypatch.setattr(DepthTeacherConfig, 'run', lambda self: source)
-    return source
-
-
-@pytest.mark.parametrize(
-    ('changes', 'told'),
-    [
-        ({'first': UNSURE, 'second': NONE}, 'set weighted to false'),
-        ({'image_size': (64, 128)}, 'images of one shape'),
-    ],
-)
-def test_teachers_that_do_not_fit_are_refused(config, fabric, monkeypatch, changes, told):
-    teacher_with(monkeypatch, config, **changes)
-    monkeypatch.setattr(compress_depth_teacher, 'trained_network', lambda source: None)
-    with pytest.raises(ConfigError, match=told):
-        load_teacher(config, fabric)
-
-
-def test_teachers_with_several_focal_lengths_are_refused(config, fabric, monkeypatch):
-    source = config.teacher.run()
-    train = replace(source.train, world={**source.train.world, 'focal_share': [0.8, 1.2]})
-    teacher_with(monkeypatch, config, train=train)
-    with pytest.raises(ConfigError, match='one focal length'):
-        load_teacher(config, fabric)
-
-
-def test_teachers_that_are_not_there_yet_are_refused(config, fabric, monkeypatch):
-    teacher_with(monkeypatch, config, name='another')
-    with pytest.raises(ConfigError, match='at step 0 of 3'):
-        load_teacher(config, fabric)
-    with pytest.raises(ConfigError, match="got 'third'"):
-        load_teacher(replace(config, teacher=replace(config.teacher, branch='third')), fabric)
-
-
 def test_a_resumed_run_gives_the_same_bits(config, fabric, monkeypatch, tmp_path):
     whole = train(replace(config, output=tmp_path / 'whole'), fabric).network.state_dict()
     fit = compress_depth.fit
@@ -302,51 +225,6 @@ def test_a_run_writes_its_record(config, monkeypatch, capsys):
     assert off['after'] <= off['before'] + 1e-3
 
 
-@pytest.fixture(scope='module')
-def drive(tmp_path_factory):
-    out = tmp_path_factory.mktemp('bag') / 'drive'
-    kd_perception(['world', 'stereo_bag', str(out), '--count', '12', '--size', '64x96'])
-    return out
-
-
-def test_teachers_of_a_recording_have_the_focal_length_of_its_camera(config, drive, tmp_path):
-    bag = DepthBagConfig(
-        str(drive), '/camera/left/image_raw', image_size=(32, 48), held_out_share=0.0
-    )
-    source = MutualConfig(
-        image_size=(64, 96), second=BranchConfig('none'), bag=bag, cache=tmp_path
-    )
-    with BagReader(drive) as recorded:
-        info = next(recorded.messages(['/camera/left/camera_info'])).deserialize()
-    expected = FOCAL_PX / float(info.k[0])  # frames of 64x96 were recorded
-    assert focal_factor(source, config) == pytest.approx(expected)
-
-
-def test_a_recording_may_take_the_place_of_the_world(config, drive, tmp_path):
-    bag = replace(config.bag, bag=str(drive), left_topic='/camera/left/image_raw',
-                  image_size=(64, 96), held_out_share=0.7)  # fmt: skip
-    own = replace(config, bag=bag, labels='lidar', cache=tmp_path)
-    sample = Drawing(own)(0, 0)
-    assert (sample.target_m > 0).any() and sample.target_m.shape == (1, 64, 96)
-    assert set(compress_depth.evaluate(deployable_network(build(own)), own)) == {
-        'validation', 'test', 'sigma_scale',
-    }  # fmt: skip
-    assert len(training_frames(replace(own, label_weight=0.0))) >= 3
-
-
-def test_meters_are_known_from_labels_lidar_pairs_or_motions(config, monkeypatch):
-    assert is_metric(config)
-    blind = replace(config, label_weight=0.0)
-    assert is_metric(blind)
-    video = replace(UNSUPERVISED, views='video')
-    teacher_with(monkeypatch, config, first=video, second=replace(video, kind='none'))
-    assert is_metric(blind)
-    source = blind.teacher.run()
-    learned = replace(source, network=replace(source.network, poses='learned'))
-    monkeypatch.setattr(DepthTeacherConfig, 'run', lambda self: learned)
-    assert not is_metric(blind)
-
-
 @pytest.mark.parametrize(
     ('values', 'told'),
     [
@@ -366,7 +244,7 @@ def test_settings_that_contradict_each_other_are_refused(values, told):
         CompressDepthConfig(**values)
 
 
-def test_fingerprint_follows_what_changes_weights(config, shared):
+def test_fingerprint_follows_what_changes_weights(config):
     blind = replace(config, teacher=DepthTeacherConfig(), distillation_weight=0.0)
     for changed in (
         replace(config, seed=1),

@@ -29,6 +29,8 @@ Reference:
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -83,7 +85,7 @@ def depth_losses(
     (full,) = at_full_size([maps], (own.seen.shape[-2], own.seen.shape[-1]))
     depth_m, log_sigma = full[:, :1].exp(), full[:, 1:]
 
-    def loss(target_m: Tensor, **of_teacher: Tensor | None) -> Tensor:
+    def loss(target_m: Tensor, **of_teacher: Any) -> Tensor:
         cost = log_depth_distillation_loss(
             depth_m,
             log_sigma,

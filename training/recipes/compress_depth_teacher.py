@@ -107,4 +107,4 @@ def focal_share(source: MutualConfig) -> float:
             'a teacher must have learnt from a recording, or from rendered cameras of one focal '
             'length: set both numbers of focal_share of its train split alike'
         )
-    return low
+    return float(low)

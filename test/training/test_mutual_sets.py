@@ -1,0 +1,144 @@
+# SPDX-License-Identifier: Apache-2.0
+"""KITTI, Cityscapes and recordings as samples of mutual distillation."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from kd_perception.bags import BagReader, BagWriter
+from kd_perception.cli import main as kd_perception
+from kd_perception.errors import ConfigError
+from kd_perception.world_export.stereo_bag import LEFT_INFO_TOPIC, LEFT_TOPIC, RIGHT_TOPIC
+from training.data.depth_bag_config import DepthBagConfig
+from training.distributed import LaunchConfig
+from training.engine import LoopConfig
+from training.recipes import mutual_distillation
+from training.recipes.mutual_distillation_config import MutualConfig
+from training.recipes.mutual_distillation_data import (
+    Drawing,
+    scored_frames,
+    training_frames,
+)
+from training.recipes.mutual_distillation_networks import NetworkConfig
+from training.recipes.mutual_distillation_sets import CityscapesConfig, KittiConfig
+from training.recipes.mutual_distillation_terms import (
+    BranchConfig,
+)
+from training.records import read_record
+
+
+@pytest.fixture(scope='module')
+def kitti_root(tmp_path_factory):
+    root = tmp_path_factory.mktemp('kitti') / 'set'
+    kd_perception(['world', 'kitti', str(root), '--count', '10', '--size', '64x96'])
+    return root
+
+
+def test_kitti_gives_the_same_kind_of_samples(kitti_root, tmp_path):
+    frames = _kitti_frames(kitti_root)
+    for name in ('eigen_zhou/train_files.txt', 'eigen_zhou/val_files.txt', 'eigen/test_files.txt'):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text('\n'.join(frames) + '\n')
+    config = MutualConfig(
+        image_size=(64, 128),
+        second=BranchConfig('unsupervised', views='both'),
+        network=NetworkConfig(poses='learned'),
+        kitti=KittiConfig(str(kitti_root), str(tmp_path)),
+    )
+    sample = Drawing(config)(0, 0)
+    assert sample.sources.shape == (3, 3, 64, 128) and sample.seen.shape == (2, 3, 64, 128)
+    assert (sample.lidar_m > 0).any()
+    assert float(sample.poses[0, 0, 3]) < -0.3
+    assert torch.equal(sample.poses[1], torch.eye(4))  # not known, to be learnt
+    splits = scored_frames(config)
+    assert set(splits) == {'validation', 'test'}
+    frame = splits['test'][0]
+    assert frame.regions == {} and (frame.target_m > 0).any()
+    assert config.protocol.crop is not None
+
+
+def _kitti_frames(root):
+    drive = sorted(root.glob('*/*_sync'))[0]
+    numbers = sorted(int(path.stem) for path in (drive / 'image_02' / 'data').iterdir())
+    return [f'{drive.parent.name}/{drive.name} {number} l' for number in numbers[1:-1]]
+
+
+@pytest.fixture(scope='module')
+def cityscapes_root(tmp_path_factory):
+    root = tmp_path_factory.mktemp('cityscapes') / 'set'
+    kd_perception(['world', 'cityscapes', str(root), '--count', '6', '--size', '64x96'])
+    return root
+
+
+def test_cityscapes_gives_the_same_kind_of_samples(cityscapes_root):
+    config = MutualConfig(
+        image_size=(64, 96),
+        second=BranchConfig('unsupervised', views='stereo'),
+        cityscapes=CityscapesConfig(str(cityscapes_root)),
+    )
+    frame = training_frames(config)[0]
+    assert frame.sample.image_size == (48, 96)  # without the hood
+    assert frame.sample.instance is not None and frame.poses['right'][0, 3] < 0.0
+    sample = Drawing(config)(0, 0)
+    assert sample.image.shape == (3, 64, 96) and (sample.lidar_m > 0).any()
+    splits = scored_frames(config)
+    assert set(splits) == {'test'}
+    assert splits['test'][0].rgb.shape == (48, 96, 3) == (*splits['test'][0].target_m.shape, 3)
+
+
+@pytest.fixture
+def recorded(drive, tmp_path):
+    return MutualConfig(
+        image_size=(64, 96),
+        second=BranchConfig('unsupervised', views='both'),
+        bag=DepthBagConfig(
+            str(drive), LEFT_TOPIC, RIGHT_TOPIC, pose_frame='map', image_size=(64, 96),
+            interval_s=0.1, held_out_share=0.7,
+        ),
+        cache=tmp_path,
+    )  # fmt: skip
+
+
+def test_a_recording_gives_the_same_kind_of_samples(recorded):
+    sample = Drawing(recorded)(0, 0)
+    assert sample.sources.shape == (3, 3, 64, 96) and (sample.lidar_m > 0).any()
+    assert float(sample.poses[0, 0, 3]) < -0.3
+    assert abs(float(sample.poses[1, 2, 3])) > 0.01  # the car moves
+    splits = scored_frames(recorded)
+    assert set(splits) == {'validation', 'test'}
+    assert splits['test'][0].rgb.shape == (64, 96, 3) and (splits['test'][0].target_m > 0).any()
+    assert splits['test'][0].regions == {}
+
+
+def test_a_recording_without_known_motions_or_second_camera_is_refused(recorded):
+    with pytest.raises(ConfigError, match=r'bag\.pose_frame'):
+        replace(recorded, bag=replace(recorded.bag, pose_frame=''))
+    with pytest.raises(ConfigError, match=r'bag\.right_topic'):
+        replace(recorded, bag=replace(recorded.bag, right_topic=''))
+    learned = replace(recorded.network, poses='learned')
+    replace(recorded, bag=replace(recorded.bag, pose_frame=''), network=learned)
+
+
+def test_a_recording_without_a_lidar_has_no_scores(recorded, drive, tmp_path, monkeypatch, capsys):
+    out = tmp_path / 'video'
+    with BagReader(drive) as source, BagWriter(out) as bag:
+        for message in source.messages([LEFT_TOPIC, LEFT_INFO_TOPIC]):
+            bag.write_raw(
+                message.topic, message.message_type, message.data,
+                log_time_ns=message.log_time_ns,
+            )  # fmt: skip
+    own = replace(recorded.bag, bag=str(out), left_topic='', right_topic='', pose_frame='')
+    config = replace(
+        recorded, bag=own, first=BranchConfig('unsupervised', views='video'),
+        second=BranchConfig('none'), loop=LoopConfig(steps=1, batch_size=2, picture_steps=1),
+        network=NetworkConfig(base_width=4, poses='learned'), output=tmp_path, results=tmp_path,
+        launch=LaunchConfig(accelerator='cpu', bfloat16=False),
+    )  # fmt: skip
+    assert scored_frames(config) == {}
+    monkeypatch.setattr(mutual_distillation, 'load_config', lambda kind, arguments: config)
+    mutual_distillation.main([])
+    assert read_record(config.record_path)['metrics'] == {'unsupervised': {}}
+    assert '|' not in capsys.readouterr().out

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from hypothesis import strategies as st
+from torch.utils._python_dispatch import TorchDispatchMode
 
 
 def normal(*shape, seed=0, scale=1.0):
@@ -63,3 +64,24 @@ def check_half_precision(loss, student, teacher, *, by_rounding=True):
         assert torch.isfinite(value)
         assert torch.equal(value, expected)
         assert torch.isfinite(inputs[0].grad).all()
+
+
+class LargestTensor(TorchDispatchMode):
+    """Sees the output of every operation of the thread, of the backward pass too."""
+
+    elements = 0
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        outputs = function(*args, **(kwargs or {}))
+        several = outputs if isinstance(outputs, tuple | list) else (outputs,)
+        sizes = [x.numel() for x in several if isinstance(x, torch.Tensor)]
+        self.elements = max([self.elements, *sizes])
+        return outputs
+
+
+def largest_tensor(loss, student, teacher):
+    """Elements of the largest tensor that a loss makes on its way, forward and backward."""
+    student = student.clone().requires_grad_()
+    with LargestTensor() as mode:
+        loss(student, teacher).backward()
+    return mode.elements

@@ -10,7 +10,7 @@
 | ELG | `edge_labels`, `shrink_edges` | CEKD, after DFF, arXiv 1902.09104 |
 | edges of the color image | `image_edges` | Canny, TPAMI 1986; in no paper on distillation |
 | L_edge of the student | `edge_hint_loss` | CEKD |
-| L_sim, PA | `feature_similarity_loss` | CEKD; structured distillation, arXiv 1903.04197 |
+| L_sim | `feature_similarity_loss` | CEKD; structured distillation, arXiv 1903.04197 |
 | L_kdce | `soft_cross_entropy_loss` | CEKD; Hinton et al., arXiv 1503.02531 |
 | CWD, CD | `channel_wise_loss` | channel-wise distillation, arXiv 2011.13256 |
 | L_S | `depth_l1_loss` | mutual distillation, arXiv 2203.09737 |
@@ -25,8 +25,14 @@
 | UW, UT, UWT, CT | `uncertainty_weighted_distillation_loss` | mutual distillation |
 | scale of a branch | `align_scale` | ours; the paper's way is not public |
 | depth of a fast student | `log_depth_distillation_loss` | ours, after Poggi et al. |
+| AT | `attention_transfer_loss` | attention transfer, arXiv 1612.03928 |
+| PI | `pixel_wise_loss` | structured distillation |
+| LOCAL | `local_similarity_loss` | Xie et al., BMVC 2018, arXiv 1810.08476 |
+| PA | `pairwise_affinity_loss` | structured distillation |
+| IFVD | `intra_class_variation_loss` | Wang et al., ECCV 2020 |
 """
 
+from training.losses.attention_transfer import attention_transfer_loss
 from training.losses.balanced_edge import balanced_edge_loss
 from training.losses.channel_wise import channel_wise_loss
 from training.losses.cross_entropy import (
@@ -40,7 +46,9 @@ from training.losses.edge_hint import edge_hint_loss
 from training.losses.edge_labels import edge_labels, shrink_edges
 from training.losses.feature_similarity import feature_similarity_loss
 from training.losses.image_edges import image_edges
+from training.losses.intra_class_variation import intra_class_variation_loss
 from training.losses.laplacian_nll import laplacian_nll_loss
+from training.losses.local_similarity import local_similarity_loss
 from training.losses.log_depth_distillation import log_depth_distillation_loss
 from training.losses.minimum_reprojection import (
     Reprojection,
@@ -53,7 +61,9 @@ from training.losses.multi_scale_reprojection import (
     at_full_size,
     multi_scale_reprojection,
 )
+from training.losses.pairwise_affinity import pairwise_affinity_loss
 from training.losses.photometric import photometric_error
+from training.losses.pixel_wise import pixel_wise_loss
 from training.losses.scale_alignment import Aligned, align_scale
 from training.losses.smoothness import (
     multi_scale_smoothness_loss,
@@ -71,6 +81,7 @@ __all__ = [
     'SourceView',
     'align_scale',
     'at_full_size',
+    'attention_transfer_loss',
     'balanced_edge_loss',
     'channel_wise_loss',
     'class_weights',
@@ -81,13 +92,17 @@ __all__ = [
     'feature_similarity_loss',
     'identity_error',
     'image_edges',
+    'intra_class_variation_loss',
     'laplacian_nll_loss',
+    'local_similarity_loss',
     'log_depth_distillation_loss',
     'minimum_reprojection',
     'multi_scale_reprojection',
     'multi_scale_smoothness_loss',
+    'pairwise_affinity_loss',
     'photometric_error',
     'photometric_loss',
+    'pixel_wise_loss',
     'prior_shift',
     'segmentation_loss',
     'shrink_edges',

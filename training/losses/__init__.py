@@ -30,10 +30,14 @@
 | LOCAL | `local_similarity_loss` | Xie et al., BMVC 2018, arXiv 1810.08476 |
 | PA | `pairwise_affinity_loss` | structured distillation |
 | IFVD | `intra_class_variation_loss` | Wang et al., ECCV 2020 |
+
+`ChannelAlignment` learns beside the student, for features whose channels differ from the teacher's,
+and is left behind after training.
 """
 
 from training.losses.attention_transfer import attention_transfer_loss
 from training.losses.balanced_edge import balanced_edge_loss
+from training.losses.channel_alignment import ChannelAlignment
 from training.losses.channel_wise import channel_wise_loss
 from training.losses.cross_entropy import (
     class_weights,
@@ -77,6 +81,7 @@ from training.losses.unprojected_point import unprojected_point_loss
 
 __all__ = [
     'Aligned',
+    'ChannelAlignment',
     'Reprojection',
     'SourceView',
     'align_scale',

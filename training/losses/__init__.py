@@ -30,9 +30,10 @@
 | LOCAL | `local_similarity_loss` | Xie et al., BMVC 2018, arXiv 1810.08476 |
 | PA | `pairwise_affinity_loss` | structured distillation |
 | IFVD | `intra_class_variation_loss` | Wang et al., ECCV 2020 |
+| HO | `holistic_loss`, `discriminator_loss` | structured distillation; WGAN-GP, arXiv 1704.00028 |
 
-`ChannelAlignment` learns beside the student, for features whose channels differ from the teacher's,
-and is left behind after training.
+Two modules learn beside the student and are left behind after training: `ChannelAlignment`, for
+features whose channels differ from the teacher's, and the `Discriminator` of HO.
 """
 
 from training.losses.attention_transfer import attention_transfer_loss
@@ -46,9 +47,11 @@ from training.losses.cross_entropy import (
     segmentation_loss,
 )
 from training.losses.depth_l1 import depth_l1_loss
+from training.losses.discriminator import Discriminator, DiscriminatorConfig
 from training.losses.edge_hint import edge_hint_loss
 from training.losses.edge_labels import edge_labels, shrink_edges
 from training.losses.feature_similarity import feature_similarity_loss
+from training.losses.holistic import discriminator_loss, gradient_penalty, holistic_loss
 from training.losses.image_edges import image_edges
 from training.losses.intra_class_variation import intra_class_variation_loss
 from training.losses.laplacian_nll import laplacian_nll_loss
@@ -82,6 +85,8 @@ from training.losses.unprojected_point import unprojected_point_loss
 __all__ = [
     'Aligned',
     'ChannelAlignment',
+    'Discriminator',
+    'DiscriminatorConfig',
     'Reprojection',
     'SourceView',
     'align_scale',
@@ -92,9 +97,12 @@ __all__ = [
     'class_weights',
     'cross_entropy_loss',
     'depth_l1_loss',
+    'discriminator_loss',
     'edge_hint_loss',
     'edge_labels',
     'feature_similarity_loss',
+    'gradient_penalty',
+    'holistic_loss',
     'identity_error',
     'image_edges',
     'intra_class_variation_loss',

@@ -15,6 +15,7 @@ from kd_perception.models.monodepth_unet import (
     MonodepthUNetConfig,
 )
 from kd_perception.models.pose_network import Motion, PoseNetwork, PoseNetworkConfig
+from kd_perception.models.pspnet import PSPNet, PSPNetConfig, PSPNetOutput
 from kd_perception.models.rep_unet import RepUNet, RepUNetConfig
 
 __all__ = [
@@ -30,6 +31,9 @@ __all__ = [
     'MonodepthUNet',
     'MonodepthUNetConfig',
     'Motion',
+    'PSPNet',
+    'PSPNetConfig',
+    'PSPNetOutput',
     'PoseNetwork',
     'PoseNetworkConfig',
     'RepUNet',

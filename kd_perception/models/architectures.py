@@ -14,14 +14,16 @@ from kd_perception.models.cenet import CENet, CENetConfig
 from kd_perception.models.eknet import EKNet, EKNetConfig
 from kd_perception.models.monodepth_unet import MonodepthUNet, MonodepthUNetConfig
 from kd_perception.models.pose_network import PoseNetwork, PoseNetworkConfig
+from kd_perception.models.pspnet import PSPNet, PSPNetConfig
 from kd_perception.models.rep_unet import FoldedBlock, RepUNet, RepUNetConfig
 
-Network = RepUNet | CENet | EKNet | MonodepthUNet | PoseNetwork
+Network = RepUNet | CENet | EKNet | PSPNet | MonodepthUNet | PoseNetwork
 
 _BUILDERS: dict[str, Callable[[Mapping[str, Any]], Network]] = {
     'rep_unet': lambda config: RepUNet(RepUNetConfig(**config)),
     'cenet': lambda config: CENet(CENetConfig(**config)),
     'eknet': lambda config: EKNet(EKNetConfig(**config)),
+    'pspnet': lambda config: PSPNet(PSPNetConfig(**config)),
     'monodepth_unet': lambda config: MonodepthUNet(MonodepthUNetConfig(**config)),
     'pose_network': lambda config: PoseNetwork(PoseNetworkConfig(**config)),
 }
@@ -34,18 +36,18 @@ class LogitsOnly(nn.Module):
         network: stays the same object; this one shares its weights.
     """
 
-    def __init__(self, network: CENet | EKNet) -> None:
+    def __init__(self, network: CENet | EKNet | PSPNet) -> None:
         """Hold the network."""
         super().__init__()
         self.network = network
 
     @property
-    def config(self) -> CENetConfig | EKNetConfig:
+    def config(self) -> CENetConfig | EKNetConfig | PSPNetConfig:
         """Sizes of the network."""
         return self.network.config
 
     def forward(self, image: Tensor) -> Tensor:
-        """Map [batch, in_channels, *image_size] to [batch, out_channels, *image_size]."""
+        """Map [batch, in_channels, height, width] to the logits of the network."""
         logits: Tensor = self.network(image).logits
         return logits
 

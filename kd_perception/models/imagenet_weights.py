@@ -6,7 +6,7 @@ Nothing is downloaded: fetch the file once, for example `resnet50-11ad3fa6.pth`,
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from io import BytesIO
 from pathlib import Path
 
@@ -111,6 +111,33 @@ def _stem_for(in_channels: int, stem: Tensor) -> Tensor:
         return stem.mean(dim=1, keepdim=True)
     images, rest = divmod(in_channels, stem.shape[1])
     return stem if rest else stem.repeat(1, images, 1, 1) / images
+
+
+def without_unfit(
+    weights: Mapping[str, Tensor], expected: Mapping[str, Tensor], units: Iterable[tuple[str, str]]
+) -> tuple[dict[str, Tensor], tuple[str, ...]]:
+    """Replace what an encoder has otherwise than torchvision by the encoder's own weights.
+
+    Args:
+        weights: of torchvision.
+        expected: state dict of the encoder.
+        units: names of convolutions that may differ, each with its batch normalization: the
+            statistics of one convolution say nothing of another.
+
+    Returns:
+        The weights, and the names of the convolutions that are missing in them or of another
+        shape; theirs and those of their normalizations are the encoder's.
+    """
+    selected, unfit = dict(weights), []
+    for conv, norm in units:
+        name = f'{conv}.weight'
+        if name in weights and weights[name].shape == expected[name].shape:
+            continue
+        unfit.append(conv)
+        for part in (f'{conv}.', f'{norm}.'):
+            selected = {k: v for k, v in selected.items() if not k.startswith(part)}
+            selected.update({k: v for k, v in expected.items() if k.startswith(part)})
+    return selected, tuple(unfit)
 
 
 def _is_left_out(key: str, expected: Mapping[str, Tensor]) -> bool:

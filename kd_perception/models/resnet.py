@@ -25,12 +25,14 @@ class BasicBlock(nn.Module):
 
     expansion = 1
 
-    def __init__(self, in_channels: int, width: int, stride: int = 1) -> None:
+    def __init__(
+        self, in_channels: int, width: int, stride: int = 1, *, dilation: int = 1
+    ) -> None:
         """Create the layers; the output has `width` channels."""
         super().__init__()
-        self.conv1 = _conv3x3(in_channels, width, stride)
+        self.conv1 = conv3x3(in_channels, width, stride, dilation=dilation)
         self.bn1 = nn.BatchNorm2d(width)
-        self.conv2 = _conv3x3(width, width)
+        self.conv2 = conv3x3(width, width, dilation=dilation)
         self.bn2 = nn.BatchNorm2d(width)
         self.downsample = _shortcut(in_channels, width, stride)
 
@@ -46,13 +48,15 @@ class Bottleneck(nn.Module):
 
     expansion = 4
 
-    def __init__(self, in_channels: int, width: int, stride: int = 1) -> None:
+    def __init__(
+        self, in_channels: int, width: int, stride: int = 1, *, dilation: int = 1
+    ) -> None:
         """Create the layers; the output has `4 * width` channels."""
         super().__init__()
         out_channels = self.expansion * width
         self.conv1 = nn.Conv2d(in_channels, width, 1, bias=False)
         self.bn1 = nn.BatchNorm2d(width)
-        self.conv2 = _conv3x3(width, width, stride)
+        self.conv2 = conv3x3(width, width, stride, dilation=dilation)
         self.bn2 = nn.BatchNorm2d(width)
         self.conv3 = nn.Conv2d(width, out_channels, 1, bias=False)
         self.bn3 = nn.BatchNorm2d(out_channels)
@@ -66,8 +70,11 @@ class Bottleneck(nn.Module):
         return functional.relu(y + (x if self.downsample is None else self.downsample(x)))
 
 
-def _conv3x3(in_channels: int, out_channels: int, stride: int = 1) -> nn.Conv2d:
-    return nn.Conv2d(in_channels, out_channels, 3, stride, 1, bias=False)
+def conv3x3(
+    in_channels: int, out_channels: int, stride: int = 1, *, dilation: int = 1
+) -> nn.Conv2d:
+    """A 3x3 convolution without bias that keeps the size at stride 1."""
+    return nn.Conv2d(in_channels, out_channels, 3, stride, dilation, dilation, bias=False)
 
 
 def _shortcut(in_channels: int, out_channels: int, stride: int) -> nn.Sequential | None:
@@ -135,10 +142,14 @@ class ResNet(nn.Module):
         self.conv1 = nn.Conv2d(config.in_channels, config.base_width, 7, 2, 3, bias=False)
         self.bn1 = nn.BatchNorm2d(config.base_width)
         for index in range(1, config.layers + 1):
-            self.add_module(f'layer{index}', _layer(config, index))
-        for module in self.modules():
-            if isinstance(module, nn.Conv2d):
-                nn.init.kaiming_normal_(module.weight, mode='fan_out', nonlinearity='relu')
+            layer = residual_layer(
+                config,
+                index,
+                in_channels=config.channels[index - 1],
+                stride=1 if index == 1 else 2,
+            )
+            self.add_module(f'layer{index}', layer)
+        draw_convolutions(self)
 
     def run_stage(self, stage: int, x: Tensor) -> Tensor:
         """Features of one stage.
@@ -186,10 +197,27 @@ class ResNet(nn.Module):
         )
 
 
-def _layer(config: ResNetConfig, index: int) -> nn.Sequential:
+def residual_layer(
+    config: ResNetConfig, index: int, *, in_channels: int, stride: int, dilation: int = 1
+) -> nn.Sequential:
+    """The blocks of one layer.
+
+    Args:
+        config: sizes.
+        index: 1 to 4.
+        in_channels: of the features that come in.
+        stride: of the first block.
+        dilation: of all 3x3 convolutions.
+    """
     block, counts = _DEPTHS[config.depth]
-    in_channels, out_channels = config.channels[index - 1 : index + 1]
-    width, stride = config.base_width * 2 ** (index - 1), 1 if index == 1 else 2
-    first = block(in_channels, width, stride)
-    rest = (block(out_channels, width) for _ in range(counts[index - 1] - 1))
+    width, out_channels = config.base_width * 2 ** (index - 1), config.channels[index]
+    first = block(in_channels, width, stride, dilation=dilation)
+    rest = (block(out_channels, width, dilation=dilation) for _ in range(counts[index - 1] - 1))
     return nn.Sequential(first, *rest)
+
+
+def draw_convolutions(network: nn.Module) -> None:
+    """Start values of all convolutions of an encoder that is trained from scratch."""
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d):
+            nn.init.kaiming_normal_(module.weight, mode='fan_out', nonlinearity='relu')

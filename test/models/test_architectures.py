@@ -21,6 +21,8 @@ from kd_perception.models import (
     MonodepthUNetConfig,
     PoseNetwork,
     PoseNetworkConfig,
+    PSPNet,
+    PSPNetConfig,
     RepUNet,
     RepUNetConfig,
     build_network,
@@ -33,6 +35,7 @@ SEGMENTING = [
     CENetConfig(**TINY, modality='rgb', edge_stage=2),
     EKNetConfig(**TINY, enhancement='none'),
     EKNetConfig(**TINY, enhancement='two_sided', enhancement_offset=1.0),
+    PSPNetConfig(18, 1, 9, base_width=4, ceil_pooling=False),
 ]
 DEPTH = MonodepthUNetConfig(base_width=4, encoder_depth=34, min_depth_m=0.5, max_depth_m=80.0)
 STUDENT = RepUNetConfig(3, 2, (4, 8, 8, 16, 16), (1, 2, 1, 2, 1), 8)
@@ -47,6 +50,7 @@ CLASSES = {
     RepUNetConfig: RepUNet,
     CENetConfig: CENet,
     EKNetConfig: EKNet,
+    PSPNetConfig: PSPNet,
     MonodepthUNetConfig: MonodepthUNet,
     PoseNetworkConfig: PoseNetwork,
 }

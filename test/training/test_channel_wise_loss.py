@@ -14,6 +14,7 @@ from loss_properties import (
     check_half_precision,
     check_only_the_student_learns,
     feature_pairs,
+    largest_tensor,
     normal,
 )
 
@@ -117,6 +118,14 @@ def test_sharp_maps_stay_finite():
 def test_half_precision_is_computed_in_float32():
     student, teacher = normal(2, 2, 3, 8, 8, scale=1e4)
     check_half_precision(lambda a, b: channel_wise_loss(a, b, temperature=1.0), student, teacher)
+
+
+def test_memory_grows_with_the_number_of_places():
+    student, teacher = normal(2, 1, 4, 24, 24)
+    largest = largest_tensor(
+        lambda a, b: channel_wise_loss(a, b, temperature=4.0), student, teacher
+    )
+    assert largest == student.numel()
 
 
 def test_wrong_shapes_and_temperatures_are_named():

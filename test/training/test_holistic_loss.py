@@ -93,6 +93,7 @@ def test_student_and_discriminator_learn_from_their_own_loss_alone():
     holistic_loss(critic, student).backward()
     assert student.grad.isfinite().all() and student.grad.abs().sum() > 0
     assert all(p.grad is None for p in critic.parameters())
+    assert critic.norm.num_batches_tracked == 1
     student.grad = None
     discriminator_loss(critic, student, teacher).backward()
     assert student.grad is None and teacher.grad is None

@@ -31,8 +31,8 @@ def intra_class_variation_loss(
             nearest label above and to the left counts.
         num_classes: >= 1.
         ignore_index: label without class. Places that have it, or any other label that is no
-            class, are alike to themselves in both networks: they teach nothing, but count in the
-            mean, as in the authors' code.
+            class, differ in nothing: they do not teach, but count in the mean, as in the authors'
+            code.
 
     Returns:
         The mean over images and places, a scalar of at least 0, in float32 or a finer type.
@@ -55,12 +55,11 @@ def intra_class_variation_loss(
     with torch.autocast(student_features.device.type, enabled=False):
         student = _cosines(student_features, members)
         teacher = _cosines(teacher_features.detach(), members)
-        difference = (student - teacher) * members.any(dim=2)
-        return difference.square().mean()
+        return functional.mse_loss(student, teacher)
 
 
 def _cosines(features: Tensor, members: Tensor) -> Tensor:
-    """Cosine of every place with the mean of its class, [batch, places].
+    """Cosine of every place with the mean of its class, 0 without class, [batch, places].
 
     Args:
         features: [batch, channels, height, width].

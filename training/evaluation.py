@@ -42,6 +42,7 @@ REAL_TILES_NOTE = (
     f'four labeled real tiles; they chose neither weights nor settings of this run, but {NO_TEST}'
 )
 _CALIBRATION_STRIDE = 3
+_NO_CELLS = (np.empty((0, 0), np.float32), np.empty(0, np.uint8))
 
 
 class Scores(NamedTuple):
@@ -66,10 +67,17 @@ class Tally:
     Args:
         bounds_px: how far off a boundary may be, for boundary F, in pixels of the labels.
         label_set: of the labels and of the network's classes.
+        calibrated: keep logits; those of PSPNet are as large as images.
     """
 
-    def __init__(self, bounds_px: tuple[int, ...] = (3,), label_set: LabelSet = MFNET) -> None:
-        self._label_set = label_set
+    def __init__(
+        self,
+        bounds_px: tuple[int, ...] = (3,),
+        label_set: LabelSet = MFNET,
+        *,
+        calibrated: bool = True,
+    ) -> None:
+        self._label_set, self._calibrated = label_set, calibrated
         self._confusion = ConfusionMatrix(label_set.num_classes, IGNORE_INDEX)
         self._outlines = BoundaryF(label_set.num_classes, bounds_px, IGNORE_INDEX)
         self._cells: list[tuple[Array, Array]] = []
@@ -86,7 +94,7 @@ class Tally:
         mask = mask_from_logits(logits, box, temperature=1.0, size=size)
         self._confusion.update(mask, label)
         self._outlines.update(mask, label)
-        self._cells.append(_grid_samples(logits, label, box))
+        self._cells.append(_grid_samples(logits, label, box) if self._calibrated else _NO_CELLS)
 
     def scores(self) -> Scores:
         """The scores of all frames, at least one."""

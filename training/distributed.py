@@ -180,7 +180,8 @@ class _SumOverProcesses(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> Tensor:
-        return _SumOverProcesses.forward(ctx, gradient)
+        total: Tensor = _SumOverProcesses.apply(gradient)  # which has a gradient of its own
+        return total
 
 
 class _SynchronizedNorm(nn.modules.batchnorm._BatchNorm):

@@ -1,0 +1,159 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a student may learn from a teacher's maps: channel-wise distillation and its rivals."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, NamedTuple, get_args
+
+from torch import Tensor
+from torch.nn import functional
+
+from kd_perception.errors import ConfigError
+from training.losses import (
+    attention_transfer_loss,
+    channel_wise_loss,
+    cross_entropy_loss,
+    edge_hint_loss,
+    holistic_loss,
+    intra_class_variation_loss,
+    local_similarity_loss,
+    pairwise_affinity_loss,
+    pixel_wise_loss,
+    soft_cross_entropy_loss,
+)
+from training.losses.channel_alignment import Form
+
+PLACES = ('logits', 'features')
+ALIGNMENTS = ('none', *get_args(Form))
+
+
+def hint_loss(student: Tensor, teacher: Tensor) -> Tensor:
+    """Mean squared difference of the maps themselves."""
+    return edge_hint_loss(student, teacher)
+
+
+def classes_loss(student: Tensor, teacher: Tensor) -> Tensor:
+    """Cross-entropy against the class that the teacher finds most likely at each place."""
+    return cross_entropy_loss(student, teacher.detach().argmax(dim=1))
+
+
+LOSSES: dict[str, Callable[..., Tensor]] = {
+    'attention_transfer': attention_transfer_loss,
+    'channel_wise': channel_wise_loss,
+    'classes': classes_loss,
+    'hint': hint_loss,
+    'holistic': holistic_loss,
+    'intra_class_variation': intra_class_variation_loss,
+    'local_similarity': local_similarity_loss,
+    'pairwise_affinity': pairwise_affinity_loss,
+    'pixel_wise': pixel_wise_loss,
+    'soft_cross_entropy': soft_cross_entropy_loss,
+}
+"""By the name that a configuration has for them."""
+
+NEED_EQUAL_CHANNELS = (
+    *('channel_wise', 'classes', 'hint', 'holistic', 'pixel_wise', 'soft_cross_entropy'),
+)
+"""The others compare maps of any number of channels."""
+
+_GIVEN = ('weight', 'num_classes', 'ignore_index')
+"""Keywords that come from the run, not from the term."""
+
+
+@dataclass(frozen=True)
+class TermConfig:
+    """One thing that the student learns from the teacher.
+
+    Args:
+        loss: of `LOSSES`.
+        at: `logits`, or `features`, what the last convolution sees.
+        weight: of the loss, above 0.
+        alignment: layer between the student's features and the loss, see `ChannelAlignment`, or
+            `none`. It learns with the student and is left behind.
+        options: further keywords of the loss, as `{temperature: 4.0}`.
+
+    Raises:
+        ConfigError: a name is unknown, or the weight is not above 0.
+    """
+
+    loss: str = 'channel_wise'
+    at: str = 'logits'
+    weight: float = 1.0
+    alignment: str = 'none'
+    options: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Check names and the weight."""
+        for name, names in (('loss', LOSSES), ('at', PLACES), ('alignment', ALIGNMENTS)):
+            if getattr(self, name) not in names:
+                raise ConfigError(
+                    f'{name} must be one of {list(names)}, got {getattr(self, name)!r}'
+                )
+        if not 0.0 < self.weight < float('inf'):
+            raise ConfigError(f'weight must be above 0 and finite, got {self.weight}')
+        if self.at == 'logits' and self.alignment != 'none':
+            raise ConfigError('alignment must be none on logits: they have the same classes')
+        known = _options(self.loss)
+        needed = {name for name, required in known.items() if required}
+        if not needed <= self.options.keys() <= known.keys():
+            raise ConfigError(
+                f'options of {self.loss} must be of {sorted(known)} and hold {sorted(needed)}, '
+                f'got {sorted(self.options)}'
+            )
+
+    @property
+    def name(self) -> str:
+        """Of the term among those of a step."""
+        return f'{self.loss}_{self.at}'
+
+
+def _options(loss: str) -> dict[str, bool]:
+    """Keywords of a loss that a term may set, and whether it must."""
+    parameters = inspect.signature(LOSSES[loss]).parameters.values()
+    return {
+        p.name: p.default is inspect.Parameter.empty
+        for p in parameters
+        if p.kind is inspect.Parameter.KEYWORD_ONLY and p.name not in _GIVEN
+    }
+
+
+class Given(NamedTuple):
+    """What losses may need beside both maps.
+
+    Attributes:
+        labels: int64 [batch, height, width].
+        num_classes: of the label set.
+        weight: of the classes, or None for equal ones; for the term that weighs places by class.
+    """
+
+    labels: Tensor
+    num_classes: int
+    weight: Tensor | None
+
+
+def loss_of(term: TermConfig, student: Tensor, teacher: Tensor, given: Given) -> Tensor:
+    """The loss of a term, without its weight; not for `holistic`, which needs a discriminator.
+
+    Args:
+        term: what is compared.
+        student: aligned, of the size of `teacher`.
+        teacher: [batch, channels, height, width].
+        given: by the run.
+    """
+    loss = partial(LOSSES[term.loss], student, teacher, **term.options)
+    if term.loss == 'intra_class_variation':
+        return loss(given.labels, num_classes=given.num_classes)
+    if term.loss == 'pixel_wise' and term.at == 'logits':
+        return loss(weight=given.weight)
+    return loss()
+
+
+def of_equal_size(student: Tensor, teacher: Tensor) -> Tensor:
+    """The student's map, resized to that of the teacher where they differ."""
+    if student.shape[2:] == teacher.shape[2:]:
+        return student
+    return functional.interpolate(student, teacher.shape[2:], mode='bilinear', align_corners=False)

@@ -76,5 +76,5 @@ def _divergence(student: Tensor, teacher: Tensor, temperature: float) -> Tensor:
 
 def _weighted_mean(divergence: Tensor, teacher_logits: Tensor, weight: Tensor) -> Tensor:
     check_shape('weight', weight, (teacher_logits.shape[1],))
-    of_place = weight.to(divergence)[teacher_logits.argmax(dim=1)]
+    of_place = weight.to(divergence)[teacher_logits.max(dim=1).indices]
     return (of_place * divergence).sum() / of_place.sum()

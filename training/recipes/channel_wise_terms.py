@@ -38,7 +38,7 @@ def hint_loss(student: Tensor, teacher: Tensor) -> Tensor:
 
 def classes_loss(student: Tensor, teacher: Tensor) -> Tensor:
     """Cross-entropy against the class that the teacher finds most likely at each place."""
-    return cross_entropy_loss(student, teacher.detach().argmax(dim=1))
+    return cross_entropy_loss(student, teacher.detach().max(dim=1).indices)
 
 
 LOSSES: dict[str, Callable[..., Tensor]] = {

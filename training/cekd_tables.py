@@ -21,7 +21,7 @@ Runs = Mapping[str, Mapping[int, Record]]
 
 TABLES = {
     'terms': ('full', 'segmentation', 'soft', 'segmentation_soft', 'without_edge_hint',
-              'without_similarity'),
+              'without_similarity', 'reweighed'),
     'controls': ('few_labels', 'thermal_teacher', 'rgb_teacher', 'full', 'full_long',
                  'all_labels'),
     'edges': ('no_edges', 'edge_stage1', 'edge_stage2', 'full', 'edge_stage4', 'edge_stage5',
@@ -36,7 +36,7 @@ TABLES = {
 
 COMPRESSED = (
     *('small_few_labels', 'small_from_student', 'small_soft', 'small_channel_wise'),
-    *('small_thermal_teacher', 'small_from_teacher', 'small_all_labels'),
+    *('small_as_taught', 'small_thermal_teacher', 'small_from_teacher', 'small_all_labels'),
     *('large_from_student', 'large_from_teacher'),
 )
 """Rows of the table of compression."""

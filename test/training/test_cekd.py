@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import torch
 from cekd_runs import LOOP, shareable, tiny_run
+from torch.nn import functional
 
 from kd_perception.errors import ConfigError
 from kd_perception.models import CENet, EKNet
@@ -193,6 +194,25 @@ def test_classes_weigh_against_labels_alone(config):
     plain, weighted = (student_losses(network, teacher, batch, config, w) for w in (None, weight))
     torch.testing.assert_close(plain['segmentation'], weighted['segmentation'])
     assert not torch.isclose(plain['label'], weighted['label'], rtol=1e-3)
+
+
+def test_reweighed_answers_count_as_labels_do(config):
+    network = EKNet(config.student_network()).eval()
+    teacher = CENet(config.teacher_network()).eval()
+    config = replace(config, student=replace(config.student, reweigh=True))
+    weight = torch.tensor([1.0, *[9.0] * 8])
+    images, labels = batch_of(config)
+    terms = student_losses(network, teacher, (images, labels), config, weight)
+    with torch.no_grad():
+        said, own = teacher(images).logits, network(images[:, :1]).logits
+    said[:, 1:] -= float(np.log(9.0))
+    expected = functional.cross_entropy(own, said.argmax(dim=1), weight)
+    torch.testing.assert_close(terms['segmentation'], expected)
+    soft = (said / 6.0).softmax(dim=1) * weight[:, None, None]
+    expected = -(soft * (own / 6.0).log_softmax(dim=1)).sum() / soft.sum()
+    torch.testing.assert_close(terms['soft_cross_entropy'], expected)
+    with pytest.raises(ConfigError, match='class_weighted'):
+        replace(config, class_weighted=False)
 
 
 def weights_of(network):

@@ -21,7 +21,9 @@ from kd_perception.models import RepUNet, RepUNetConfig
 from training import export, prior_correction
 from training.distributed import launch
 from training.losses import class_weights
-from training.recipes import compress
+from training.recipes import cekd, compress
+from training.recipes.cekd_config import CekdConfig
+from training.recipes.cekd_data import class_weight
 from training.recipes.cekd_trained import trained_network
 from training.recipes.compress_config import CompressConfig, CompressTeacherConfig
 from training.recipes.compress_data import Drawing
@@ -77,7 +79,7 @@ def test_terms_compare_with_the_mean_of_the_teachers_logits(config, fabric):
     taught = torch.randn(2, 9, 64, 64, generator=torch.Generator().manual_seed(0))
     weight = class_weights(np.full(9, 1 / 9))
     terms = compress.compression_losses(
-        network, lambda _: taught, (images, labels), config, weight
+        network, compress.Teacher(lambda _: taught), (images, labels), config, weight
     )
     coarse = taught.reshape(2, 9, 16, 4, 16, 4).mean(dim=(3, 5))
     logits = network(images)
@@ -96,10 +98,28 @@ def test_the_teacher_is_the_network_of_its_run(shared, tmp_path, fabric, role):
     assert images.shape[1] == {'student': 1, 'teacher': 4}[role]
     network, step = trained_network(config.teacher.run(), role)
     assert step == LOOP.steps
-    taught = compress.load_teacher(config, fabric)
     with torch.no_grad():
-        expected = network(images).logits
-    torch.testing.assert_close(taught(images), expected)
+        logits = network(images).logits
+    as_taught = compress.load_teacher(replace(config, reweigh=False), fabric)
+    assert as_taught.weight is None
+    torch.testing.assert_close(as_taught.logits(images), logits)
+    taught = compress.load_teacher(config, fabric)
+    expected = class_weight(config.teacher.run())
+    torch.testing.assert_close(taught.weight, expected)
+    found = taught.logits(images).softmax(dim=1) * expected[:, None, None]
+    torch.testing.assert_close(found / found.sum(1, keepdim=True), logits.softmax(dim=1))
+
+
+def test_only_teachers_with_weights_are_reweighed(shared, tmp_path, fabric):
+    path = tmp_path / 'equal.yaml'
+    source = load_config(CekdConfig, ['--config_path', str(shared[2])])
+    source = replace(source, class_weighted=False, output=tmp_path / 'equal')
+    cekd.networks(source, fabric)
+    path.write_text(yaml.safe_dump(plain(source)), encoding='utf-8')
+    config = tiny_run(tmp_path, shared[1], path)
+    with pytest.raises(ConfigError, match='reweigh to false'):
+        compress.load_teacher(config, fabric)
+    assert compress.load_teacher(replace(config, reweigh=False), fabric).weight is None
 
 
 def test_a_teacher_without_seed_is_that_of_the_same_seed(config):
@@ -215,9 +235,12 @@ def test_a_recording_teaches_without_labels(shared, tmp_path, fabric):
     images, labels = Drawing(config)(0, 0)
     assert images.shape == (1, 64, 64) and (labels == 255).all()
     run = compress.train(config, fabric)
-    assert run.step == 6 and compress.frame_weights(run) is None
+    assert run.step == 6
+    weight = compress.frame_weights(compress.build(config))
+    torch.testing.assert_close(weight, class_weight(config.teacher.run()))
     network = compress.deployable_network(run, config)
-    torch.testing.assert_close(network.head.bias, run.average.head.bias)
+    correction = 0.5 * (weight.log() - weight.log().min())
+    torch.testing.assert_close(network.head.bias, run.average.folded().head.bias - correction)
     assert 'train' not in compress.evaluate(run, config)['data_digest']
 
 

@@ -69,6 +69,29 @@ def test_gradient_is_the_difference_of_probabilities(pair, temperature):
     torch.testing.assert_close(student.grad, expected, rtol=1e-9, atol=1e-12)
 
 
+@given(feature_pairs(), st.floats(0.5, 20.0))
+def test_weights_are_multiplied_to_what_the_teacher_says(pair, temperature):
+    student, teacher = pair
+    weight = torch.linspace(0.5, 3.0, teacher.shape[1], dtype=teacher.dtype)
+
+    def loss(a, b):
+        return soft_cross_entropy_loss(a, b, temperature=temperature, weight=weight).item()
+
+    p = (teacher / temperature).softmax(1).numpy() * weight.numpy()[:, None, None]
+    log_q = (student / temperature).log_softmax(1).numpy()
+    assert loss(student, teacher) == pytest.approx(-(p * log_q).sum() / p.sum(), rel=1e-9)
+    shifted = teacher + temperature * weight.log()[:, None, None]
+    assert loss(shifted, teacher) <= loss(student, teacher) + 1e-12
+
+
+def test_equal_weights_change_nothing():
+    student, teacher = normal(2, 2, 5, 3, 3)
+    equal = soft_cross_entropy_loss(student, teacher, weight=torch.full((5,), 7.0))
+    torch.testing.assert_close(equal.double(), soft_cross_entropy_loss(student, teacher).double())
+    with pytest.raises(ShapeError, match='weight'):
+        soft_cross_entropy_loss(student, teacher, weight=torch.ones(4))
+
+
 def test_gradient_vanishes_in_agreement_and_spares_the_teacher():
     student, teacher = normal(2, 2, 5, 3, 3)
     check_only_the_student_learns(soft_cross_entropy_loss, student, teacher)

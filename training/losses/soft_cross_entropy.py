@@ -10,7 +10,11 @@ from training.tensor_checks import at_least_float32, check_positive, check_shape
 
 
 def soft_cross_entropy_loss(
-    student_logits: Tensor, teacher_logits: Tensor, *, temperature: float = 6.0
+    student_logits: Tensor,
+    teacher_logits: Tensor,
+    *,
+    temperature: float = 6.0,
+    weight: Tensor | None = None,
 ) -> Tensor:
     """Cross-entropy of softened class probabilities at every pixel, L_kdce of CEKD.
 
@@ -21,6 +25,10 @@ def soft_cross_entropy_loss(
         student_logits: [batch, classes, height, width].
         teacher_logits: of the same shape; gets no gradient.
         temperature: divides the logits of both, > 0; 6 in CEKD.
+        weight: of the classes [classes], or None for equal ones. As in `cross_entropy_loss`, each
+            class counts by its weight, and the sum is divided by the weights of what the teacher
+            says: it is then least where the student's probabilities are the teacher's times the
+            weights.
 
     Returns:
         The mean over pixels and images, a scalar of at least 0, in float32 or a finer type.
@@ -39,4 +47,8 @@ def soft_cross_entropy_loss(
     check_positive('temperature', temperature)
     student = functional.log_softmax(at_least_float32(student_logits) / temperature, dim=1)
     teacher = functional.softmax(at_least_float32(teacher_logits.detach()) / temperature, dim=1)
-    return -(teacher * student).sum(dim=1).mean()
+    if weight is None:
+        return -(teacher * student).sum(dim=1).mean()
+    check_shape('weight', weight, (student_logits.shape[1],))
+    weighted = teacher * weight[:, None, None]
+    return -(weighted * student).sum() / weighted.sum()

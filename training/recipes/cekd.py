@@ -36,17 +36,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from kd_perception.models import CENet, CENetOutput, EKNet
 from training.distributed import Fabric, launch
 from training.engine import LoopConfig, Losses, Run, fit, new_run, restore
-from training.losses import class_weights
 from training.optimization import OptimizerConfig
 from training.recipes.cekd_config import CekdConfig
-from training.recipes.cekd_data import Drawing, student_frames, teacher_frames
+from training.recipes.cekd_data import Drawing, class_weight, student_frames
 from training.recipes.cekd_losses import Both, joint_losses, student_losses, teacher_losses
 from training.recipes.cekd_networks import Student, new_student
 from training.recipes.cekd_report import evaluate, scored_splits, show, shown_frames, table_row
@@ -54,12 +52,9 @@ from training.records import versions, write_record
 from training.settings import load_config, plain
 
 
-def class_weight(config: CekdConfig, fabric: Fabric) -> Tensor | None:
-    """Weights of the classes on the device; None where all weigh the same."""
-    if not config.class_weighted:
-        return None
-    shares = teacher_frames(config).class_shares(config.label_set.num_classes)
-    return class_weights(np.array(shares)).to(fabric.device)
+def _weight(config: CekdConfig, fabric: Fabric) -> Tensor | None:
+    weight = class_weight(config)
+    return None if weight is None else weight.to(fabric.device)
 
 
 def train(
@@ -123,7 +118,7 @@ def trained_teacher(config: CekdConfig, fabric: Fabric) -> CENet:
     network = CENet(config.teacher_network())
     if config.teacher.weights_file:
         network.load_imagenet_weights(Path(config.teacher.weights_file))
-    weight = class_weight(config, fabric)
+    weight = _weight(config, fabric)
     run = train(
         network,
         lambda wrapped, batch: teacher_losses(wrapped, batch, config, weight),
@@ -141,7 +136,7 @@ def trained_student(config: CekdConfig, fabric: Fabric, teacher: CENet | None) -
     if config.student.weights_file:
         assert isinstance(network, EKNet)
         network.load_imagenet_weights(Path(config.student.weights_file))
-    weight = class_weight(config, fabric)
+    weight = _weight(config, fabric)
 
     def taught(image: Tensor) -> CENetOutput:
         assert teacher is not None
@@ -165,7 +160,7 @@ def trained_together(config: CekdConfig, fabric: Fabric) -> tuple[CENet, Student
     """Teacher and student of a joint run, on frames with labels, in eval mode."""
     torch.manual_seed(config.seed)
     both = Both(CENet(config.teacher_network()), new_student(config.student_network()))
-    weight = class_weight(config, fabric)
+    weight = _weight(config, fabric)
     run = train(
         both,
         lambda wrapped, batch: joint_losses(wrapped, batch, config, weight),

@@ -100,6 +100,8 @@ class CekdConfig:
         view: JointConfig = replace(self.augmentation.view, height=height, width=width)
         object.__setattr__(self, 'image_size', (height, width))
         object.__setattr__(self, 'augmentation', replace(self.augmentation, view=view))
+        if self.student.reweigh and not self.class_weighted:
+            raise ConfigError('student.reweigh needs weights of the classes: set class_weighted')
         self.teacher_network()
         self.student_network()
 
@@ -172,6 +174,8 @@ class CekdConfig:
             del values['pst900']
         if self.student.architecture == 'eknet':
             del values['student']['architecture']
+        if not self.student.reweigh:
+            del values['student']['reweigh']
         return {**values, 'launch': self.launch.bfloat16}
 
     @property

@@ -19,7 +19,7 @@ from training.data.mfnet import MFNet
 from training.data.modality import LabeledFrame, plain_sample, training_sample
 from training.data.pst900 import PST900
 from training.data.world import load_world
-from training.losses import edge_labels, image_edges, shrink_edges
+from training.losses import class_weights, edge_labels, image_edges, shrink_edges
 from training.recipes.cekd_config import CekdConfig
 from training.recipes.cekd_networks import TeacherConfig
 
@@ -104,6 +104,14 @@ def teacher_frames(config: CekdConfig) -> Frames:
     """What the teacher learns from, and the student where it has no recording of its own."""
     frames = split_frames(config, 'train')
     return Frames(frames, min(config.labeled, len(frames)))
+
+
+def class_weight(config: CekdConfig) -> Tensor | None:
+    """Weights of the classes [classes] in frames with labels; None where all weigh the same."""
+    if not config.class_weighted:
+        return None
+    shares = teacher_frames(config).class_shares(config.label_set.num_classes)
+    return class_weights(np.array(shares))
 
 
 def student_frames(config: CekdConfig) -> Frames:

@@ -15,6 +15,7 @@ from training.losses import (
     cross_entropy_loss,
     edge_hint_loss,
     feature_similarity_loss,
+    prior_shift,
     soft_cross_entropy_loss,
 )
 from training.recipes.cekd_config import CekdConfig
@@ -67,8 +68,9 @@ def student_losses(
 ) -> LossTerms:
     """The terms of stage 2; those of weight 0 are left out.
 
-    Classes weigh against labels alone: the teacher's answers carry the weights that it learnt
-    with, and weighing them again makes the student see rare classes everywhere.
+    Classes weigh against labels alone, unless `reweigh` says so: the teacher's answers carry the
+    weights that it learnt with, and weighing them once more makes the student see rare classes
+    everywhere. `reweigh` takes them back first.
 
     Args:
         network: the student.
@@ -88,15 +90,37 @@ def student_losses(
         return terms
     with torch.no_grad():
         taught = teacher(seen_by(images, config.teacher.modality))
+    if not own.reweigh:
+        weight = None
+    elif weight is not None:
+        taught = taught._replace(logits=unweighted(taught.logits, weight))
     if own.target in ('teacher', 'both'):
         terms['segmentation'] = own.segmentation_weight * cross_entropy_loss(
             student.logits,
             taught.logits.max(dim=1).indices,  # several times as fast as argmax on a CPU
+            weight=weight,
         )
-    return terms | _imitation(student, taught, own)
+    return terms | _imitation(student, taught, own, weight)
 
 
-def _imitation(student: Any, taught: CENetOutput, own: StudentConfig) -> LossTerms:
+def unweighted(logits: Tensor, weight: Tensor) -> Tensor:
+    """What a network would say that had learnt without weights of the classes.
+
+    What a teacher is sure of keeps no trace of the weights that it learnt with. Averaged over what
+    a student cannot tell apart, a rare class fades: it never gets as likely as the same labels
+    would have made it. Taken back here, the weights can count again in the student's loss, exactly
+    as they count against labels.
+
+    Args:
+        logits: [batch, classes, height, width] of a network that learnt with the weights.
+        weight: of the classes, positive.
+    """
+    return logits - prior_shift(weight, 1.0)[:, None, None]
+
+
+def _imitation(
+    student: Any, taught: CENetOutput, own: StudentConfig, weight: Tensor | None
+) -> LossTerms:
     terms: LossTerms = {}
     if own.similarity_weight:
         terms['similarity'] = own.similarity_weight * feature_similarity_loss(
@@ -106,7 +130,7 @@ def _imitation(student: Any, taught: CENetOutput, own: StudentConfig) -> LossTer
         terms['edge_hint'] = own.edge_hint_weight * edge_hint_loss(student.hint, taught.hint)
     if own.soft_weight:
         terms['soft_cross_entropy'] = own.soft_weight * soft_cross_entropy_loss(
-            student.logits, taught.logits, temperature=own.temperature
+            student.logits, taught.logits, temperature=own.temperature, weight=weight
         )
     return terms
 

@@ -79,6 +79,8 @@ class StudentConfig:
         edge_hint_weight: of the difference of decoder stage 3 from the teacher's with its edges.
         soft_weight: of cross-entropy against the teacher's softened scores.
         temperature: that softens them.
+        reweigh: take the weights of the classes back from the teacher's scores and let them count
+            in the student's loss, see `unweighted`; else rare classes fade.
         weights_file: as of the teacher.
         loop: how long.
         optimizer: how.
@@ -94,6 +96,7 @@ class StudentConfig:
     edge_hint_weight: float = 1.0
     soft_weight: float = 1.0
     temperature: float = 6.0
+    reweigh: bool = False
     weights_file: str = ''
     loop: LoopConfig = field(default_factory=LoopConfig)
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)

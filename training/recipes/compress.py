@@ -6,7 +6,7 @@
 | term | function |
 |---|---|
 | label | `segmentation_loss`, class-weighted; none on a recording |
-| soft cross-entropy | `soft_cross_entropy_loss` |
+| soft cross-entropy | `soft_cross_entropy_loss`, class-weighted as labels are (`reweigh`) |
 | channel-wise | `channel_wise_loss` on the logits |
 
 Both imitating terms compare logits at a quarter of the input, where those of `rep_unet` are; the
@@ -26,6 +26,7 @@ Reference:
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -50,14 +51,28 @@ from training.losses import (
     segmentation_loss,
     soft_cross_entropy_loss,
 )
-from training.recipes.cekd_losses import seen_by
+from training.recipes.cekd_data import class_weight
+from training.recipes.cekd_losses import seen_by, unweighted
 from training.recipes.cekd_trained import trained_network
 from training.recipes.compress_config import CompressConfig
 from training.recipes.compress_data import Drawing
 from training.records import versions, write_record
 from training.settings import load_config, plain
 
-Teacher = Callable[[Tensor], Tensor]
+
+@dataclass(frozen=True)
+class Teacher:
+    """Who teaches.
+
+    Attributes:
+        logits: from a batch [batch, channels, height, width] to class scores of that size; of a
+            teacher whose answers are reweighed, those without its weights of the classes.
+        weight: of the classes, to be counted again in soft cross-entropy; None counts all alike.
+    """
+
+    logits: Callable[[Tensor], Tensor]
+    weight: Tensor | None = None
+
 
 _STRIDE = 4
 
@@ -79,17 +94,22 @@ def build(config: CompressConfig) -> Run:
 
 
 def frame_weights(run: Run) -> Tensor | None:
-    """Class weights [classes] of the frames that a run learns from; None for a recording."""
-    frames = run.notes.get('frames')
-    return class_weights(np.array(frames['class_shares'])) if frames else None
+    """Weights of the classes [classes] that a run learns with; None where all weigh the same.
+
+    They are those of its frames; those of the teacher's, reweighed, for a recording.
+    """
+    frames, taught = run.notes.get('frames'), run.notes.get('teacher_weights')
+    if frames:
+        return class_weights(np.array(frames['class_shares']))
+    return torch.tensor(taught) if taught else None
 
 
 def load_teacher(config: CompressConfig, fabric: Fabric) -> Teacher | None:
-    """The teacher, from a batch [batch, channels, height, width] to its logits of that size.
+    """The teacher of a run, if there is one.
 
     Raises:
-        ConfigError: it is not trained to its end, or was built for images of another size or for
-            the classes of another label set.
+        ConfigError: it is not trained to its end, was built for images of another size or for the
+            classes of another label set, or has no weights of the classes to be reweighed.
     """
     if not config.teacher.config:
         return None
@@ -111,14 +131,21 @@ def load_teacher(config: CompressConfig, fabric: Fabric) -> Teacher | None:
         )
     network.requires_grad_(False).to(fabric.device)
     modality = getattr(network.config, 'modality', 'thermal')
+    weight = class_weight(source) if config.reweigh else None
+    if weight is None and config.reweigh:
+        raise ConfigError(
+            'only answers of a teacher that learnt with class_weighted can be reweighed: set '
+            f'reweigh to false, or class_weighted in {config.teacher.config}'
+        )
+    weight = None if weight is None else weight.to(fabric.device)
 
     @torch.no_grad()
     def taught(images: Tensor) -> Tensor:
         with fabric.autocast():
-            logits: Tensor = network(seen_by(images, modality)).logits
-        return logits
+            logits = network(seen_by(images, modality)).logits.float()
+        return logits if weight is None else unweighted(logits, weight)
 
-    return taught
+    return Teacher(taught, weight)
 
 
 def compression_losses(
@@ -146,10 +173,10 @@ def compression_losses(
         terms['label'] = config.label_weight * segmentation_loss(logits, labels, weight=weight)
     if teacher is None:
         return terms
-    taught = functional.avg_pool2d(teacher(images).float(), _STRIDE)
+    taught = functional.avg_pool2d(teacher.logits(images), _STRIDE)
     if config.soft_weight:
         terms['soft_cross_entropy'] = config.soft_weight * soft_cross_entropy_loss(
-            logits, taught, temperature=config.soft_temperature
+            logits, taught, temperature=config.soft_temperature, weight=teacher.weight
         )
     if config.channel_wise_weight:
         terms['channel_wise'] = config.channel_wise_weight * channel_wise_loss(
@@ -165,10 +192,12 @@ def train(config: CompressConfig, fabric: Fabric) -> Run:
         return run
     if not run.notes and not config.bag:
         run.notes['frames'] = described(load_world(config.train, config.cache))
+    teacher = load_teacher(config, fabric)
+    if teacher and teacher.weight is not None and config.bag:
+        run.notes['teacher_weights'] = teacher.weight.tolist()
     weight = frame_weights(run)
     if weight is not None:
         weight = weight.to(fabric.device)
-    teacher = load_teacher(config, fabric)
     fit(
         run,
         fabric=fabric,

@@ -58,14 +58,14 @@ def sigma_quality(pixels: Array, scale: float = 1.0) -> dict[str, float]:
 
     Returns:
         `coverage_1_sigma` and `coverage_2_sigma`: share of the errors within one and two standard
-        deviations; of the Laplace distribution of that deviation `coverage_68`, the share within
-        its interval of 68 %, `nll` [nat, of a density per meter] and `calibration_error`.
+        deviations; `coverage_68`, the share within the interval of 68 %, `nll` [nat] and
+        `calibration_error`: of `SigmaCalibrationMetrics`.
     """
     depth_m, target_m, sigma_m = pixels
     ratios = _errors_in_sigma(pixels) / scale
-    laplace = SigmaCalibration()
-    laplace.update(depth_m, target_m, scale * sigma_m)
-    found = laplace.compute()
+    metric = SigmaCalibration()
+    metric.update(depth_m, target_m, scale * sigma_m)
+    found = metric.compute()
     assert found is not None
     values = {f'coverage_{k}_sigma': float((ratios <= k).mean()) for k in COVERAGES}
     values |= {name: getattr(found, name) for name in ('coverage_68', 'nll', 'calibration_error')}

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import math
+from statistics import NormalDist
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,22 +16,27 @@ from kd_perception.metrics.accumulator import Accumulator
 Array = npt.NDArray[Any]
 
 LEVELS = 100
-WITHIN_SIGMA = (1.0 - math.exp(-math.sqrt(2.0)), 1.0 - math.exp(-2.0 * math.sqrt(2.0)))
-"""Shares of the errors within one and two sigma if the distribution is right: 75.7 %, 94.1 %."""
+_NORMAL = NormalDist()
+_EDGES = np.array([_NORMAL.inv_cdf(0.5 + 0.5 * k / LEVELS) for k in range(LEVELS)])
+WITHIN_SIGMA = tuple(2.0 * _NORMAL.cdf(k) - 1.0 for k in (1.0, 2.0))
+"""Shares of the errors within one and two sigma if sigma is right: 68.3 %, 95.4 %."""
 
 
 class SigmaCalibrationMetrics(NamedTuple):
     """Pooled over all pixels.
 
     Attributes:
-        level: Stated probabilities of an interval around the depth, 0 to 1.
+        level: Stated probabilities of an interval around the depth, 0 to 1: that of a normal
+            distribution, which is what readers of a sigma expect.
         coverage: Share of the pixels whose true depth lies in that interval.
         calibration_error: Mean of |coverage - level| over the levels.
         coverage_68: Coverage of the interval of 68 %.
         coverage_95: Coverage of the interval of 95 %.
         within_1_sigma: Share of the errors up to one sigma; ``WITHIN_SIGMA`` if all is right.
         within_2_sigma: Share of the errors up to two sigma.
-        nll: Mean negative log likelihood of the true depth [nat, of a density per meter].
+        nll: Mean negative log likelihood of the true depth [nat, of a density per meter] under a
+            Laplace distribution of that sigma: under a normal one, the few largest errors would
+            decide alone.
         pixels: How many there are.
     """
 
@@ -46,7 +52,7 @@ class SigmaCalibrationMetrics(NamedTuple):
 
 
 class SigmaCalibration(Accumulator):
-    """Histogram of the errors in units of what a Laplace distribution of that sigma expects.
+    """Histogram of the errors in units of sigma, by what a normal distribution expects.
 
     Attributes:
         sums: float64: pixels by the probability below which their error lies, in ``LEVELS`` equal
@@ -87,7 +93,7 @@ class SigmaCalibration(Accumulator):
         error = np.abs(prediction_m.astype(np.float64) - target_m)
         scale = sigma_m.astype(np.float64) / math.sqrt(2.0)
         ratio = error / scale
-        place = np.minimum(-np.expm1(-ratio) * LEVELS, LEVELS - 1).astype(np.intp)
+        place = np.searchsorted(_EDGES, error / sigma_m, 'right') - 1
         self.sums[:LEVELS] += np.bincount(place, minlength=LEVELS)
         self.sums[LEVELS] += (ratio + np.log(2.0 * scale)).sum()
         self.sums[LEVELS + 1] += (error <= sigma_m).sum()

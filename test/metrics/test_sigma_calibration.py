@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import math
+from statistics import NormalDist
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ def drawn(factor: float, count: int = 40_000) -> SigmaCalibration:
     generator = np.random.default_rng(1)
     target = generator.uniform(2.0, 60.0, count)
     sigma = 0.05 * target
-    prediction = target + generator.laplace(0.0, factor * sigma / math.sqrt(2.0))
+    prediction = target + generator.normal(0.0, factor * sigma)
     metric = SigmaCalibration()
     metric.update(prediction, target, sigma)
     return metric
@@ -28,16 +29,17 @@ def test_the_right_sigma_covers_what_it_states() -> None:
     assert found.calibration_error < 0.005
     assert found.coverage_68 == pytest.approx(0.68, abs=0.01)
     assert found.coverage_95 == pytest.approx(0.95, abs=0.01)
-    assert found.within_1_sigma == pytest.approx(0.7569, abs=0.01)
-    assert found.within_2_sigma == pytest.approx(0.9409, abs=0.01)
+    assert found.within_1_sigma == pytest.approx(0.6827, abs=0.01)
+    assert found.within_2_sigma == pytest.approx(0.9545, abs=0.01)
 
 
 @pytest.mark.parametrize('factor', [0.5, 2.0])
 def test_a_wrong_sigma_covers_by_the_formula(factor: float) -> None:
-    """P(|e| <= -b ln(1 - p)) = 1 - (1 - p)^(1 / factor) for errors that are factor larger."""
+    """P(|e| <= z sigma) = erf(z / (factor sqrt 2)) for errors that are factor larger."""
     found, right = drawn(factor).compute(), drawn(1.0).compute()
     assert found is not None and right is not None
-    expected = 1.0 - (1.0 - np.array(found.level)) ** (1.0 / factor)
+    quantiles = [NormalDist().inv_cdf(0.5 + 0.5 * level) for level in found.level[:-1]]
+    expected = [math.erf(z / (factor * math.sqrt(2.0))) for z in quantiles] + [1.0]
     np.testing.assert_allclose(found.coverage, expected, atol=0.01)
     assert found.calibration_error > 0.1
 
@@ -48,8 +50,8 @@ def test_likelihood_of_one_pixel_by_hand() -> None:
     found = metric.compute()
     assert found is not None
     assert found.nll == pytest.approx(1.0 + math.log(2.0))
-    # 1 - exp(-1) = 63.2 %: the interval of 63 % leaves the pixel out, that of 64 % has it.
-    assert (found.coverage[63], found.coverage[64], found.pixels) == (0.0, 1.0, 1)
+    # erf(1 / 2) = 52.05 %: the interval of 52 % leaves the pixel out, that of 53 % has it.
+    assert (found.coverage[52], found.coverage[53], found.pixels) == (0.0, 1.0, 1)
 
 
 def test_errors_within_sigma_by_hand() -> None:

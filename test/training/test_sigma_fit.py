@@ -44,7 +44,7 @@ def test_quality_in_numbers_made_by_hand():
     found = sigma_quality(pixels)
     assert found['coverage_1_sigma'] == 0.5 and found['coverage_2_sigma'] == 0.75
     scale = 1 / np.sqrt(2)  # of the Laplace distribution
-    assert found['coverage_68'] == pytest.approx(0.25)  # 0.68 lies at 0.806 m
+    assert found['coverage_68'] == pytest.approx(0.25)  # 0.68 of a normal one lies at 0.994 m
     assert found['nll'] == pytest.approx(1.5 / scale + np.log(2 * scale), abs=1e-5)
     wider = before_and_after(pixels, 2.0)
     assert wider['before'] == found and wider['after'] == sigma_quality(pixels, 2.0)

@@ -18,19 +18,26 @@ UNCERTAINTY_METHODS = ('predicted', 'tta_flip')
 
 @dataclass(frozen=True)
 class SigmaCalibration:
-    """The factor of the predicted sigma, and what it was fitted to better.
+    """Factors of the predicted sigma, and what they were fitted to better.
+
+    One factor cannot serve both readings of sigma: errors are spread neither as a normal nor as a
+    Laplace distribution.
 
     Attributes:
-        scale: What sigma is multiplied by, 0.01 to 100.
+        scale: What sigma is multiplied by, 0.01 to 100, so that one and two standard deviations
+            hold 68 % and 95 % of the errors.
+        confidence_scale: What it is multiplied by, 0.01 to 100, for the confidence: so that the
+            stated probabilities of a relative error below 10 % come true.
         fitted_on: Which frames.
         nll_before: Mean negative log likelihood of the Laplace distribution [nat].
         nll_after: The same with the factor.
-        coverage_before: Share of the pixels whose error is below the quantile of 68 %.
+        coverage_before: Share of the pixels whose error lies in the interval of 68 %.
         coverage_after: The same with the factor.
         ause: Area between sparsification curve and oracle, by the relative error.
     """
 
     scale: float = 1.0
+    confidence_scale: float = 1.0
     fitted_on: str = ''
     nll_before: float | None = None
     nll_after: float | None = None
@@ -39,16 +46,18 @@ class SigmaCalibration:
     ause: float | None = None
 
     def __post_init__(self) -> None:
-        """Check the range."""
-        known = is_number(self.scale) and 0.01 <= self.scale <= 100.0
-        require(known, 'depth.calibration.scale must be 0.01 to 100', self.scale)
+        """Check the ranges."""
+        for name in ('scale', 'confidence_scale'):
+            value = getattr(self, name)
+            known = is_number(value) and 0.01 <= value <= 100.0
+            require(known, f'depth.calibration.{name} must be 0.01 to 100', value)
 
 
 @dataclass(frozen=True)
 class DepthSpec:
     """What the two maps of a depth network mean.
 
-    The distribution of the error is that of Laplace with the scale sigma.
+    The network's sigma is the scale of a Laplace distribution, before calibration.
 
     Attributes:
         focal_px: Horizontal focal length of the training cameras at the size of the network input

@@ -97,6 +97,7 @@ def depth_from_log_maps(
     *,
     scale: float,
     sigma_scale: float,
+    confidence_scale: float,
     limits: DepthLimits,
     size: tuple[int, int],
     with_sigma: bool = True,
@@ -111,6 +112,7 @@ def depth_from_log_maps(
         box: Where the camera image lies in the network input.
         scale: What exp of the first map is multiplied by, above 0.
         sigma_scale: What exp of the second map is multiplied by, above 0.
+        confidence_scale: The same for the confidence.
         limits: What is a finite depth.
         size: (height, width) of the result: the camera's or the content's in the network.
         with_sigma: Whether the standard deviation is wanted.
@@ -129,7 +131,7 @@ def depth_from_log_maps(
     depth = np.empty(size, np.float32)
     sigma = np.empty((height, width if with_sigma else 0), np.float32)
     confidence = np.empty((height, width if with_confidence else 0), np.uint8)
-    bounds = limits.as_array()
+    bounds = np.append(limits.as_array(), np.float32(confidence_scale / sigma_scale))
 
     def reduce(part: slice) -> None:
         images = (image[part] for image in (depth, sigma, confidence))

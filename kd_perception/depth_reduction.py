@@ -54,7 +54,8 @@ def reduce_depth(
     Args:
         maps: [2, h, w] float32: logarithms of depth, and of the scale of its Laplace distribution
             as a share of the depth.
-        limits: float32: smallest and largest depth, and largest share of the standard deviation.
+        limits: float32: smallest and largest depth, largest share of the standard deviation, and
+            what the share is multiplied by for the confidence.
         rows: Per image row, the map's row before its center, int32.
         row_shares: The share of the next one, float32.
         columns: As rows, per image column.
@@ -89,7 +90,7 @@ def reduce_depth(
             for x in range(width):
                 sigma[y, x] = spread[x] if np.isfinite(depth[y, x]) else _UNKNOWN
         if confidence.shape[1] > 0:
-            _confidence_of_row(values[1], power, exponent, depth[y], confidence[y])
+            _confidence_of_row(values[1], limits[3], power, exponent, depth[y], confidence[y])
 
 
 @numba.njit(inline='always', **_COMPILE)
@@ -106,11 +107,16 @@ def _exponential(values: Array, power: Array, exponent: Array) -> None:
 
 @numba.njit(inline='always', **_COMPILE)
 def _confidence_of_row(
-    shares: Array, power: Array, exponent: Array, depth: Array, confidence: Array
+    shares: Array,
+    factor: Any,
+    power: Array,
+    exponent: Array,
+    depth: Array,
+    confidence: Array,
 ) -> None:
-    """255 * (1 - exp(-0.1 / share)), the probability of a Laplace distribution."""
+    """255 * (1 - exp(-0.1 / (factor * share))), the probability of a Laplace distribution."""
     for x in range(shares.shape[0]):
-        shares[x] = -RELATIVE_ERROR / shares[x]
+        shares[x] = -RELATIVE_ERROR / (factor * shares[x])
     _exponential(shares, power, exponent)
     for x in range(shares.shape[0]):
         known = np.uint8(np.float32(255.0) * (ONE - shares[x]) + HALF)

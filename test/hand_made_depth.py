@@ -17,6 +17,7 @@ from kd_perception.bundle_schema import InputSpec, StudentSpec
 
 FOCAL_PX = 100.0
 SIGMA_SCALE = 1.5
+CONFIDENCE_SCALE = 1.2
 MEAN, DEVIATION = (0.5, 0.4, 0.3), (0.25, 0.2, 0.5)
 
 # By color, of 0 to 1: depth from 1 m (black) to 54.6 m (white); sigma from 2 % (no red) to 16 %.
@@ -29,7 +30,7 @@ def depth_student_spec(name: str = 'tiny_depth', **depth: Any) -> StudentSpec:
         'focal_px': FOCAL_PX,
         'min_depth_m': 0.1,
         'max_depth_m': 50.0,
-        'calibration': SigmaCalibration(SIGMA_SCALE, 'set by hand'),
+        'calibration': SigmaCalibration(SIGMA_SCALE, CONFIDENCE_SCALE, 'set by hand'),
     }
     return StudentSpec(
         name=name,
@@ -112,5 +113,6 @@ def expected_depth(rgb: np.ndarray, focal_px: float) -> tuple[np.ndarray, np.nda
         cv2.resize(m, (width, height), interpolation=cv2.INTER_LINEAR) for m in maps
     )
     depth = np.exp(log_depth) * (focal_px * 128 / width) / FOCAL_PX
-    share = SIGMA_SCALE * np.exp(log_sigma)
-    return depth, share, 1.0 - np.exp(-0.1 / share)
+    share = np.exp(log_sigma)
+    sure = 1.0 - np.exp(-0.1 / (CONFIDENCE_SCALE * share))
+    return depth, SIGMA_SCALE * share, sure

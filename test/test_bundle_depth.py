@@ -35,7 +35,7 @@ def depth_spec(**changes: Any) -> StudentSpec:
         'classes': (),
         'input': InputSpec(64, 96, 3, 'rgb', (0.4, 0.5, 0.6), (0.2, 0.25, 0.3)),
         'task': 'depth',
-        'depth': DepthSpec(80.0, 0.5, 60.0, calibration=SigmaCalibration(1.7, 'frames')),
+        'depth': DepthSpec(80.0, 0.5, 60.0, calibration=SigmaCalibration(1.7, 1.3, 'frames')),
     }
     return StudentSpec(**(values | changes))
 
@@ -75,7 +75,8 @@ def test_the_shipped_student_is_what_it_was() -> None:
 def test_any_legal_depth_survives_yaml(
     focal: float, near: float, far: float, metric: bool, unit: str, method: str, scale: float
 ) -> None:
-    depth = DepthSpec(focal, near, far, metric, unit, method, SigmaCalibration(scale, 'x', 1.0))
+    calibration = SigmaCalibration(scale, 1.0, 'x', 1.0)
+    depth = DepthSpec(focal, near, far, metric, unit, method, calibration)
     document = dataclasses.asdict(depth_spec(depth=depth))
     document['input']['mean'] = list(document['input']['mean'])
     document['classes'] = []

@@ -92,6 +92,7 @@ def _calibration(config: CompressDepthConfig, report: Mapping[str, Any]) -> Sigm
     quality = report['test']['sigma']
     return SigmaCalibration(
         scale=report['sigma_scale'],
+        confidence_scale=report['confidence_scale'],
         fitted_on=f'{"synthetic" if config.rendered else "recorded"} validation split',
         nll_before=quality['before']['nll'],
         nll_after=quality['after']['nll'],

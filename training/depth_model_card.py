@@ -53,7 +53,10 @@ deviations, 68 % and 95 % where sigma is right.
 
 {regions}Sigma is multiplied by {scale:.3f}, fitted on the validation split. Without that,
 {before_1:.1%} and {before_2:.1%} of the errors of the test split lie within one and two standard
-deviations. It sorts errors with an AUSE of {ause:.4f} by relative error (0 is perfect)."""
+deviations. It sorts errors with an AUSE of {ause:.4f} by relative error (0 is perfect).
+
+For the confidence, sigma is multiplied by {confidence_scale:.3f} instead: it then says
+{stated:.1%} in the mean where {observed:.1%} of the errors of the test split are below 10 %."""
 
 _UNSCORED = """\
 Not scored, and sigma is not calibrated: the recording has no lidar to compare with."""
@@ -115,6 +118,9 @@ def _scores(report: Mapping[str, Any]) -> str:
         before_1=before['coverage_1_sigma'],
         before_2=before['coverage_2_sigma'],
         ause=test['sparsification']['abs_rel']['ause'],
+        confidence_scale=report['confidence_scale'],
+        stated=test['confidence']['after']['stated'],
+        observed=test['confidence']['after']['observed'],
     )
 
 

@@ -3,14 +3,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from kd_perception.depth_reduction import RELATIVE_ERROR
 from kd_perception.errors import ConfigError
-from kd_perception.metrics import SigmaCalibration
+from kd_perception.metrics import CalibrationBins, SigmaCalibration
 
 Array = npt.NDArray[Any]
 
@@ -18,6 +20,8 @@ COVERAGES = {1: 0.68, 2: 0.95}
 """What share of the errors shall lie within one and within two standard deviations."""
 
 _LOWEST, _HIGHEST, _STEPS = 0.02, 50.0, 1566  # 0.5 % apart
+_CONFIDENCE_STEPS = 160  # 5 % apart: the likelihood is flat there
+_TINY = 1e-6
 
 
 def fit_sigma_scale(pixels: Array) -> float:
@@ -72,11 +76,70 @@ def sigma_quality(pixels: Array, scale: float = 1.0) -> dict[str, float]:
     return {name: round(value, 5) for name, value in values.items()}
 
 
-def before_and_after(pixels: Array, scale: float) -> dict[str, Mapping[str, float]]:
-    """`sigma_quality` without and with a factor; nothing without pixels."""
+def fit_confidence_scale(pixels: Array) -> float:
+    """The factor of sigma by which stated probabilities of a relative error below 10 % come true.
+
+    Args:
+        pixels: depth, truth and standard deviation [m], [3, pixels].
+
+    Returns:
+        A factor of 0.02 to 50 with the largest likelihood of what errors are below 10 %.
+
+    Raises:
+        ConfigError: there are no pixels.
+    """
+    if not pixels.shape[1]:
+        raise ConfigError('the confidence must be calibrated on pixels of known depth')
+    scales = np.geomspace(_LOWEST, _HIGHEST, _CONFIDENCE_STEPS)
+    likelihoods = [_log_likelihood(pixels, scale) for scale in scales]
+    return float(scales[int(np.argmax(likelihoods))])
+
+
+def confidence_quality(pixels: Array, scale: float = 1.0) -> dict[str, float]:
+    """How well the confidence, of sigma times a factor, tells which errors are below 10 %.
+
+    Args:
+        pixels: depth, truth and standard deviation [m], [3, pixels], at least one.
+        scale: factor of sigma.
+
+    Returns:
+        `stated`: mean probability; `observed`: share of the errors; `calibration_error`: expected
+        difference of both in 15 bins of the probability.
+    """
+    stated, right = _confidence(pixels, scale), _is_small(pixels)
+    bins = CalibrationBins()
+    bins.update(stated, right)
+    values = {
+        'stated': float(stated.mean()),
+        'observed': float(right.mean()),
+        'calibration_error': bins.compute().ece,
+    }
+    return {name: round(value, 5) for name, value in values.items()}
+
+
+def _confidence(pixels: Array, scale: float) -> Array:
+    """As the robot tells it: of a Laplace distribution with that standard deviation."""
+    depth_m, _, sigma_m = pixels
+    return -np.expm1(-RELATIVE_ERROR * depth_m * math.sqrt(2.0) / (scale * sigma_m))
+
+
+def _is_small(pixels: Array) -> npt.NDArray[np.bool_]:
+    depth_m, target_m, _ = pixels
+    return np.asarray(np.abs(depth_m - target_m) < RELATIVE_ERROR * depth_m)
+
+
+def _log_likelihood(pixels: Array, scale: float) -> float:
+    stated = np.clip(_confidence(pixels, scale), _TINY, 1.0 - _TINY)
+    return float(np.log(np.where(_is_small(pixels), stated, 1.0 - stated)).mean())
+
+
+def before_and_after(
+    quality: Callable[[Array, float], dict[str, float]], pixels: Array, scale: float
+) -> dict[str, Mapping[str, float]]:
+    """A quality without and with a factor; nothing without pixels."""
     if not pixels.shape[1]:
         return {}
-    return {'before': sigma_quality(pixels), 'after': sigma_quality(pixels, scale)}
+    return {'before': quality(pixels, 1.0), 'after': quality(pixels, scale)}
 
 
 def _errors_in_sigma(pixels: Array) -> Array:

@@ -11,6 +11,7 @@ import numpy as np
 
 from kd_perception.backends import Backend
 from kd_perception.bundle import Student
+from kd_perception.bundle_depth import SigmaCalibration
 from kd_perception.depth_postprocessing import (
     DepthLimits,
     DepthPrediction,
@@ -179,11 +180,13 @@ class DepthPipeline(FramePipeline[DepthPipelineConfig]):
         self, maps: Float32Image, box: Letterbox, scale: Scale, outputs: DepthOutput
     ) -> DepthPrediction:
         metric = scale.is_metric
+        calibration = self._spec.calibration if self.is_calibrated else SigmaCalibration()
         return depth_from_log_maps(
             maps,
             box,
             scale=scale.factor if metric else 1.0,
-            sigma_scale=self._spec.calibration.scale if self.is_calibrated else 1.0,
+            sigma_scale=calibration.scale,
+            confidence_scale=calibration.confidence_scale,
             limits=self._limits(scale),
             size=self.output_size(box.camera_size),
             with_sigma=metric and bool(outputs & DepthOutput.SIGMA),

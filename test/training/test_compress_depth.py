@@ -207,12 +207,12 @@ def test_a_run_writes_its_record(config, monkeypatch, capsys):
     monkeypatch.setattr(compress_depth, 'load_config', lambda kind, arguments: config)
     compress_depth.main([])
     record = read_record(config.record_path)
-    metrics = record['metrics']
-    assert set(metrics) == {'validation', 'test', 'night', 'sigma_scale'}
+    metrics, splits = record['metrics'], ('validation', 'test', 'night')
+    assert set(metrics) == {*splits, 'sigma_scale', 'confidence_scale'}
     assert 'test abs rel' in capsys.readouterr().out
-    for name in ('validation', 'test', 'night'):
+    for name in splits:
         found = metrics[name]
-        assert {'all', 'inside', 'outside', 'sparsification', 'sigma'} <= set(found)
+        assert {'all', 'inside', 'outside', 'sparsification', 'sigma', 'confidence'} <= set(found)
         assert set(found['sigma']) == {'before', 'after'}
         assert 0.0 <= found['sigma']['after']['coverage_1_sigma'] <= 1.0
     off = {

@@ -127,7 +127,7 @@ def test_a_recording_may_take_the_place_of_the_world(config, drive, tmp_path):
     sample = Drawing(own)(0, 0)
     assert (sample.target_m > 0).any() and sample.target_m.shape == (1, 64, 96)
     assert set(compress_depth.evaluate(deployable_network(build(own)), own)) == {
-        'validation', 'test', 'sigma_scale',
+        'validation', 'test', 'sigma_scale', 'confidence_scale',
     }  # fmt: skip
     assert len(training_frames(replace(own, label_weight=0.0))) >= 3
 

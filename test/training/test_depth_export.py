@@ -102,7 +102,9 @@ def test_the_record_of_a_finished_run_is_used(trained, tmp_path, monkeypatch, ca
     write_record(config.record_path, {'metrics': metrics, 'config': plain(config)})
     monkeypatch.setattr(export, 'load_config', lambda kind, arguments: config)
     export.main(['--recipe', 'compress_depth', '--folder', str(tmp_path / 'again')])
-    assert load_student(tmp_path / 'again').spec.depth.calibration.scale == 1.25
+    calibration = load_student(tmp_path / 'again').spec.depth.calibration
+    assert calibration.scale == 1.25
+    assert calibration.confidence_scale == metrics['confidence_scale']
     assert 'SHA-256' in capsys.readouterr().out
     wrong = {**read_record(config.record_path)['config'], 'seed': 5}
     write_record(config.record_path, {'metrics': metrics, 'config': wrong})
@@ -146,5 +148,7 @@ def test_evaluation_and_card_work_for_answers_made_by_hand(trained, monkeypatch)
     after = report['test']['sigma']['after']
     assert after['coverage_1_sigma'] == pytest.approx(0.68, abs=0.02)
     assert after['coverage_2_sigma'] == pytest.approx(0.95, abs=0.02)
+    sure = report['test']['confidence']['after']
+    assert sure['stated'] == pytest.approx(sure['observed'], abs=0.02)
     card = depth_export.depth_model_card(config, report, 3)
     assert f'{after["coverage_2_sigma"]:.1%}' in card

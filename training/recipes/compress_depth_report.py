@@ -17,7 +17,13 @@ from training.depth_evaluation import Predict, Prediction, SigmaErrors, score_de
 from training.recipes.compress_depth_config import CompressDepthConfig
 from training.recipes.compress_depth_data import scored_frames
 from training.recipes.mutual_distillation_frames import ScoredFrame
-from training.sigma_calibration import before_and_after, fit_sigma_scale
+from training.sigma_calibration import (
+    before_and_after,
+    confidence_quality,
+    fit_confidence_scale,
+    fit_sigma_scale,
+    sigma_quality,
+)
 
 _EVERYTHING = DepthLimits(0.0, float('inf'))
 
@@ -63,6 +69,7 @@ def predictor(network: nn.Module, config: CompressDepthConfig) -> Predict:
             box,
             scale=focal_px / config.focal_px,
             sigma_scale=1.0,
+            confidence_scale=1.0,
             limits=_EVERYTHING,
             size=frame.target_m.shape,
             with_confidence=False,
@@ -74,24 +81,27 @@ def predictor(network: nn.Module, config: CompressDepthConfig) -> Predict:
 
 
 def evaluate(network: nn.Module, config: CompressDepthConfig) -> dict[str, Any]:
-    """Scores by split, and the factor of sigma that the validation split asks for.
+    """Scores by split, and the factors of sigma that the validation split asks for.
 
     Args:
         network: in eval mode, on the CPU.
         config: of its run.
 
     Returns:
-        What `score_depth` gives by name of the split, with `sigma`: `sigma_quality` before and
-        after calibration; and `sigma_scale`.
+        What `score_depth` gives by name of the split, with `sigma` and `confidence`:
+        `sigma_quality` and `confidence_quality` before and after calibration; and `sigma_scale`
+        and `confidence_scale`.
     """
     predict, protocol = predictor(network, config), DEPTH_PROTOCOLS['world']
     report: dict[str, Any] = {}
-    scale = 1.0
+    scale = confidence_scale = 1.0
     for name, frames in scored_frames(config).items():
         errors = SigmaErrors(protocol)
         report[name] = score_depth(predict, frames, protocol, sigma_errors=errors)
         pixels = errors.pixels()
         if name == 'validation':
-            scale = fit_sigma_scale(pixels)
-        report[name]['sigma'] = before_and_after(pixels, scale)
-    return {**report, 'sigma_scale': round(scale, 5)}
+            scale, confidence_scale = fit_sigma_scale(pixels), fit_confidence_scale(pixels)
+        report[name]['sigma'] = before_and_after(sigma_quality, pixels, scale)
+        report[name]['confidence'] = before_and_after(confidence_quality, pixels, confidence_scale)
+    scales = {'sigma_scale': scale, 'confidence_scale': confidence_scale}
+    return report | {name: round(value, 5) for name, value in scales.items()}

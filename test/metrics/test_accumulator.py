@@ -21,6 +21,7 @@ from kd_perception.metrics import (
     EdgeIoU,
     NegativeLogLikelihood,
     PseudoLabelMatrix,
+    SigmaCalibration,
     Sparsification,
 )
 
@@ -33,11 +34,15 @@ KINDS = {
     'edge': lambda: EdgeIoU((0.3, 0.6)),
     'nll': NegativeLogLikelihood,
     'pseudo_labels': PseudoLabelMatrix,
+    'sigma_calibration': SigmaCalibration,
     'sparsification': Sparsification,
 }
 
 
-PIXEL_KINDS = ('calibration', 'confusion', 'edge', 'nll', 'pseudo_labels', 'sparsification')
+PIXEL_KINDS = (
+    *('calibration', 'confusion', 'edge', 'nll', 'pseudo_labels', 'sigma_calibration'),
+    'sparsification',
+)
 """Means over pixels; the others are means over images."""
 
 
@@ -57,6 +62,7 @@ def image_of(metric, seed):
         EdgeIoU: (unit[0], flags),
         NegativeLogLikelihood: (unit[0],),
         PseudoLabelMatrix: ids,
+        SigmaCalibration: tuple(np.ravel(part) + 1 for part in unit),
         Sparsification: (unit[0], flags),
     }
     return arguments[type(metric)]

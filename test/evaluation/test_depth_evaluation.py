@@ -8,6 +8,7 @@ import json
 import math
 from collections.abc import Iterator
 from pathlib import Path
+from statistics import NormalDist
 
 import cv2
 import numpy as np
@@ -83,7 +84,7 @@ def test_sigma_and_confidence_are_held_against_the_errors(
     assert scores is not None and scores.calibration is not None
     _, share, confidence = expected_depth(color_ramp(0), 100.0)
     known = np.isfinite(true_depth(0))
-    inside = 0.2 / share[known] <= -math.log(1.0 - 0.68)
+    inside = NormalDist().inv_cdf(0.84) * math.sqrt(2.0) * share[known] >= 0.2
     assert scores.calibration.coverage_68 == pytest.approx(inside.mean(), abs=0.01)
     assert scores.calibration.within_2_sigma == pytest.approx(
         (2.0 * math.sqrt(2.0) * share[known] >= 0.2).mean(), abs=0.01

@@ -61,11 +61,15 @@ def _use_one_thread(worker: int) -> None:
 
 
 def stacked(samples: Sequence[tuple[Any, ...]]) -> Batch:
-    """Samples as one batch, part by part; named tuples keep their names."""
+    """Samples as one batch, part by part; named tuples keep their names.
+
+    Batches are contiguous: np.stack keeps the order of a turned [height, width, channels] image,
+    and with such a batch torch 2.13 writes beyond its memory in the backward pass on a CPU.
+    """
     parts = [
-        torch.stack(column)
+        torch.stack(column).contiguous()
         if isinstance(column[0], Tensor)
-        else torch.from_numpy(np.stack(column))
+        else torch.from_numpy(np.ascontiguousarray(np.stack(column)))
         for column in zip(*samples, strict=True)
     ]
     make = getattr(type(samples[0]), '_make', tuple)

@@ -23,6 +23,15 @@ def test_each_step_gets_its_own_share(workers):
         assert batch._fields == ('image', 'target')
 
 
+def test_batches_of_turned_images_are_contiguous():
+    turned = np.moveaxis(np.arange(24, dtype=np.float32).reshape(2, 4, 3), -1, 0)
+    assert not turned.flags.c_contiguous
+    as_tensor = torch.from_numpy(turned)
+    image, tensor = stacked([(turned, as_tensor), (turned + 1, as_tensor)])
+    assert image.is_contiguous() and tensor.is_contiguous()
+    np.testing.assert_array_equal(image[1].numpy(), turned + 1)
+
+
 def whose(step, index):
     return (np.array(os.getpid()),)
 

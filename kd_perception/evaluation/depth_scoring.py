@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from kd_perception.depth_reduction import RELATIVE_ERROR
 from kd_perception.errors import ShapeError
 from kd_perception.evaluation.depth_predictions import PredictedDepth
 from kd_perception.evaluation.depth_result import DepthScores
@@ -20,9 +21,6 @@ from kd_perception.metrics import (
     DepthSparsification,
     SigmaCalibration,
 )
-
-CONFIDENT_SHARE = 0.1
-"""The confidence is the probability of an error below this share of the depth."""
 
 Flags = npt.NDArray[np.bool_]
 
@@ -93,7 +91,7 @@ class DepthScorer:
         self, depth: Float32Image, target_m: Float32Image, levels: ByteImage
     ) -> None:
         """Add pixels by their 256 confidence levels, which are all there is to tell them apart."""
-        right = np.abs(depth - target_m) < CONFIDENT_SHARE * depth
+        right = np.abs(depth - target_m) < RELATIVE_ERROR * depth
         pixels = np.bincount(levels.astype(np.intp) * 2 + right, minlength=512).reshape(256, 2)
         for correct in (False, True):
             self._bins.update(_LEVELS, np.full(256, correct), pixels[:, int(correct)])

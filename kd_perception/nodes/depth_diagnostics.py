@@ -3,9 +3,15 @@
 
 from __future__ import annotations
 
-from kd_perception.nodes.node_view import ERROR, OK, WARN, Judgment, NodeView, nothing_lately
+from kd_perception.nodes.node_view import (
+    OK,
+    WARN,
+    Judgment,
+    NodeView,
+    frozen_judgment,
+    nothing_lately,
+)
 
-_FROZEN_ERROR_S = 5.0
 _FEW = 0.05  # of the pixels
 
 
@@ -24,8 +30,7 @@ def judge_depth(view: NodeView) -> Judgment:
         'calibrated': depth.is_calibrated,
     }
     if depth.frozen:
-        level = ERROR if depth.frozen_s > _FROZEN_ERROR_S else WARN
-        return level, f'frozen for {depth.frozen_s:.1f} s', values
+        return frozen_judgment(depth.frozen_s, values)
     if depth.is_answered and depth.valid_ratio < _FEW:
         return WARN, f'only {depth.valid_ratio:.0%} of the pixels have a depth', values
     if not depth.is_calibrated:

@@ -9,14 +9,13 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Mapping
 
 import numpy as np
 from diagnostic_msgs.msg import DiagnosticStatus
 
 from kd_perception.nodes.depth_diagnostics import judge_depth
 from kd_perception.nodes.messages import diagnostic_status
-from kd_perception.nodes.monitor import NoteKind, ThermalState
+from kd_perception.nodes.monitor import NoteKind
 from kd_perception.nodes.node_view import (
     ERROR,
     HOLD_S,
@@ -25,6 +24,7 @@ from kd_perception.nodes.node_view import (
     Judgment,
     NodeView,
     Rates,
+    frozen_judgment,
     nothing_lately,
     rates_between,
 )
@@ -42,7 +42,6 @@ __all__ = [
 ]
 
 _SATURATED_SHARE = 0.05
-_FROZEN_ERROR_S = 5.0
 _DEFECTS = 3  # unexpected errors in a row that are no accident
 
 
@@ -168,7 +167,7 @@ def _judge_thermal(view: NodeView) -> Judgment:
         values |= {'low_c': thermal.low_c, 'high_c': thermal.high_c}
         text = f'{thermal.low_c:.1f} to {thermal.high_c:.1f} deg C'
     if thermal.frozen:
-        return _frozen(thermal, values)
+        return frozen_judgment(thermal.frozen_s, values)
     if thermal.saturated_share > _SATURATED_SHARE:
         return WARN, f'{thermal.saturated_share:.0%} of the pixels are saturated', values
     return OK, text, values
@@ -184,12 +183,7 @@ def _judge_color(view: NodeView) -> Judgment:
         'frozen': seen.frozen,
         'saturated_share': seen.saturated_share,
     }
-    return _frozen(seen, values) if seen.frozen else (OK, seen.encoding, values)
-
-
-def _frozen(seen: ThermalState, values: Mapping[str, object]) -> Judgment:
-    level = ERROR if seen.frozen_s > _FROZEN_ERROR_S else WARN
-    return level, f'frozen for {seen.frozen_s:.1f} s', values
+    return frozen_judgment(seen.frozen_s, values) if seen.frozen else (OK, seen.encoding, values)
 
 
 _SCENES = {'thermal': _judge_thermal, 'color': _judge_color, 'depth': judge_depth}

@@ -14,6 +14,7 @@ from kd_perception.parameters.spec import ParameterValue
 OK, WARN, ERROR = b'\x00', b'\x01', b'\x02'
 
 HOLD_S = 5.0  # a fault of one frame stays visible that long
+_FROZEN_ERROR_S = 5.0
 
 
 @dataclass(frozen=True)
@@ -89,3 +90,9 @@ Judgment = tuple[bytes, str, Mapping[str, object]]
 def nothing_lately(view: NodeView) -> str:
     """Say why an entry about frames has nothing to judge: what was before says nothing now."""
     return 'no frame lately' if view.state == 'active' else f'the node is {view.state}'
+
+
+def frozen_judgment(frozen_s: float, values: Mapping[str, object]) -> Judgment:
+    """Judge a camera that has repeated one image for some seconds, by header stamps."""
+    level = ERROR if frozen_s > _FROZEN_ERROR_S else WARN
+    return level, f'frozen for {frozen_s:.1f} s', values

@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import cv2
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -30,7 +29,6 @@ from kd_perception.preprocessing import AgcConfig
 from kd_perception.world.classes import CLASS_COLORS, CLASS_NAMES
 from training.deployment import deployable
 from training.depth_export import export_depth_student
-from training.losses import class_weights
 from training.model_card import input_size, learnt_from, model_card, observations_path
 from training.recipes import compress, supervised
 from training.recipes.compress_config import CompressConfig
@@ -97,6 +95,7 @@ class Trained(NamedTuple):
         network: folded and corrected, in eval mode.
         step: finished steps.
         frames: `key`, `digest` and `class_shares` of what it learnt from.
+        class_weight: that it learnt with, [classes]; None where all classes weigh the same.
         evaluate: gives its metrics.
     """
 
@@ -104,12 +103,8 @@ class Trained(NamedTuple):
     network: RepUNet
     step: int
     frames: dict[str, Any]
+    class_weight: Tensor | None
     evaluate: Callable[[], dict[str, Any]]
-
-    @property
-    def class_weight(self) -> Tensor | None:
-        """Of the classes in the loss, [classes]; None where labels were not looked at."""
-        return class_weights(np.array(self.frames['class_shares'])) if self.frames else None
 
 
 def trained_run(config: RunConfig, *, prior_correction: float | None = None) -> Trained:
@@ -140,6 +135,7 @@ def _supervised(config: SupervisedConfig, deployed: SupervisedConfig) -> Trained
         network,
         training.step,
         training.frames,
+        weight,
         lambda: supervised.evaluate(training, deployed),
     )
 
@@ -148,8 +144,14 @@ def _compressed(config: CompressConfig, deployed: CompressConfig) -> Trained:
     run = compress.build(config)
     _check_started(run.step, config)
     network = compress.deployable_network(run, deployed)
-    frames = run.notes.get('frames', {})
-    return Trained(deployed, network, run.step, frames, lambda: compress.evaluate(run, deployed))
+    return Trained(
+        deployed,
+        network,
+        run.step,
+        run.notes.get('frames', {}),
+        compress.frame_weights(run),
+        lambda: compress.evaluate(run, deployed),
+    )
 
 
 def _check_started(step: int, config: RunConfig) -> None:

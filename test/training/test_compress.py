@@ -100,9 +100,10 @@ def test_the_teacher_is_the_network_of_its_run(shared, tmp_path, fabric, role):
     assert step == LOOP.steps
     with torch.no_grad():
         logits = network(images).logits
-    as_taught = compress.load_teacher(replace(config, reweigh=False), fabric)
+    as_taught = compress.load_teacher(config, fabric)
     assert as_taught.weight is None
     torch.testing.assert_close(as_taught.logits(images), logits)
+    config = replace(config, reweigh=True)
     taught = compress.load_teacher(config, fabric)
     expected = class_weight(config.teacher.run())
     torch.testing.assert_close(taught.weight, expected)
@@ -116,10 +117,11 @@ def test_only_teachers_with_weights_are_reweighed(shared, tmp_path, fabric):
     source = replace(source, class_weighted=False, output=tmp_path / 'equal')
     cekd.networks(source, fabric)
     path.write_text(yaml.safe_dump(plain(source)), encoding='utf-8')
-    config = tiny_run(tmp_path, shared[1], path)
+    config = tiny_run(tmp_path, shared[1], path, reweigh=True)
     with pytest.raises(ConfigError, match='reweigh to false'):
         compress.load_teacher(config, fabric)
-    assert compress.load_teacher(replace(config, reweigh=False), fabric).weight is None
+    for changes in ({'reweigh': False}, {'soft_weight': 0.0}):
+        assert compress.load_teacher(replace(config, **changes), fabric).weight is None
 
 
 def test_a_teacher_without_seed_is_that_of_the_same_seed(config):
@@ -229,18 +231,34 @@ def write_config(config, folder):
     return path
 
 
-def test_a_recording_teaches_without_labels(shared, tmp_path, fabric):
+@pytest.fixture
+def recorded(shared, tmp_path):
     drive = write_pairs(tmp_path / 'drive', count=5)
-    config = tiny_run(tmp_path, shared[1], shared[2], bag=str(drive), label_weight=0.0)
-    images, labels = Drawing(config)(0, 0)
-    assert images.shape == (1, 64, 64) and (labels == 255).all()
-    run = compress.train(config, fabric)
-    assert run.step == 6
-    weight = compress.frame_weights(compress.build(config))
+    return tiny_run(tmp_path, shared[1], shared[2], bag=str(drive), label_weight=0.0)
+
+
+def test_a_reweighed_recording_is_corrected_by_the_weights_of_its_teacher(recorded, fabric):
+    config = replace(recorded, reweigh=True)
+    compress.train(config, fabric)
+    run = compress.build(config)
+    weight = compress.frame_weights(run)
     torch.testing.assert_close(weight, class_weight(config.teacher.run()))
+    torch.testing.assert_close(export.trained_run(config).class_weight, weight)
     network = compress.deployable_network(run, config)
     correction = 0.5 * (weight.log() - weight.log().min())
     torch.testing.assert_close(network.head.bias, run.average.folded().head.bias - correction)
+    with pytest.raises(ConfigError, match='looked at no labels'):
+        prior_correction.finished_run(config)
+
+
+def test_a_recording_teaches_without_labels(recorded, fabric):
+    config = recorded
+    images, labels = Drawing(config)(0, 0)
+    assert images.shape == (1, 64, 64) and (labels == 255).all()
+    run = compress.train(config, fabric)
+    assert run.step == 6 and compress.frame_weights(run) is None
+    network = compress.deployable_network(run, config)
+    torch.testing.assert_close(network.head.bias, run.average.head.bias)
     assert 'train' not in compress.evaluate(run, config)['data_digest']
 
 

@@ -80,7 +80,7 @@ class StudentConfig:
         soft_weight: of cross-entropy against the teacher's softened scores.
         temperature: that softens them.
         reweigh: take the weights of the classes back from the teacher's scores and let them count
-            in the student's loss, see `unweighted`; else rare classes fade.
+            in the student's loss, see `unweighted`.
         weights_file: as of the teacher.
         loop: how long.
         optimizer: how.

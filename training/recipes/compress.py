@@ -6,7 +6,7 @@
 | term | function |
 |---|---|
 | label | `segmentation_loss`, class-weighted; none on a recording |
-| soft cross-entropy | `soft_cross_entropy_loss`, class-weighted as labels are (`reweigh`) |
+| soft cross-entropy | `soft_cross_entropy_loss`, class-weighted with `reweigh` |
 | channel-wise | `channel_wise_loss` on the logits |
 
 Both imitating terms compare logits at a quarter of the input, where those of `rep_unet` are; the
@@ -131,8 +131,9 @@ def load_teacher(config: CompressConfig, fabric: Fabric) -> Teacher | None:
         )
     network.requires_grad_(False).to(fabric.device)
     modality = getattr(network.config, 'modality', 'thermal')
-    weight = class_weight(source) if config.reweigh else None
-    if weight is None and config.reweigh:
+    reweighed = config.reweigh and config.soft_weight > 0  # all that looks at the weights
+    weight = class_weight(source) if reweighed else None
+    if weight is None and reweighed:
         raise ConfigError(
             'only answers of a teacher that learnt with class_weighted can be reweighed: set '
             f'reweigh to false, or class_weighted in {config.teacher.config}'

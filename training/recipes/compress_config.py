@@ -62,8 +62,7 @@ class CompressConfig:
         soft_weight: of cross-entropy against the teacher's softened probabilities.
         soft_temperature: that softens them.
         reweigh: take the weights of the classes that the teacher learnt with back from its scores,
-            and let them count in soft cross-entropy, as they count against labels; else rare
-            classes fade.
+            and let them count in soft cross-entropy, as they count against labels.
         channel_wise_weight: of the divergence of the places of each channel of logits.
         channel_wise_temperature: of that.
         image_size: (height, width) of the network's input on the robot and where it is scored.
@@ -93,7 +92,7 @@ class CompressConfig:
     label_weight: float = 1.0
     soft_weight: float = 1.0
     soft_temperature: float = 2.0
-    reweigh: bool = True
+    reweigh: bool = False
     channel_wise_weight: float = 3.0
     channel_wise_temperature: float = 4.0
     image_size: tuple[int, int] = (480, 640)

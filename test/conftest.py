@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from hand_made_depth import save_depth_student
+from hand_made_network import blockwise_network
 from hypothesis import HealthCheck, settings
 
 from kd_perception.bundle import save_student
@@ -97,28 +98,9 @@ def tiny_depth_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def _level_network(spec: StudentSpec) -> bytes:
-    onnx = pytest.importorskip('onnx')
-    helper, numpy_helper = onnx.helper, onnx.numpy_helper
     count = len(spec.classes)
     levels = np.arange(count, dtype=np.float32)
     channels = spec.input.channels
     weight = np.zeros((count, channels, 4, 4))
     weight[:, channels // 2] = (levels * (count - 1) / 16.0)[:, None, None]
-    tensors = [
-        numpy_helper.from_array(weight.astype(np.float32), 'weight'),
-        numpy_helper.from_array(-0.5 * levels**2, 'bias'),
-    ]
-    node = helper.make_node(
-        'Conv', ['image', 'weight', 'bias'], ['logits'], kernel_shape=[4, 4], strides=[4, 4]
-    )
-    kind = onnx.TensorProto.FLOAT
-    graph = helper.make_graph(
-        [node],
-        'level',
-        [helper.make_tensor_value_info('image', kind, [1, channels, *spec.image_size])],
-        [helper.make_tensor_value_info('logits', kind, list(spec.output_shape))],
-        tensors,
-    )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid('', 20)], ir_version=10)
-    onnx.checker.check_model(model)
-    return bytes(model.SerializeToString())
+    return blockwise_network(spec, weight, -0.5 * levels**2)

@@ -9,7 +9,7 @@ from typing import Any
 
 import cv2
 import numpy as np
-import pytest
+from hand_made_network import blockwise_network
 
 from kd_perception.bundle import save_student
 from kd_perception.bundle_depth import DepthSpec, SigmaCalibration
@@ -60,8 +60,6 @@ def save_thermal_depth_student(folder: Path) -> Path:
 
 
 def _linear_network(spec: StudentSpec) -> bytes:
-    onnx = pytest.importorskip('onnx')
-    helper, numpy_helper = onnx.helper, onnx.numpy_helper
     rows = np.stack([LOG_DEPTH_WEIGHTS, LOG_SIGMA_WEIGHTS])
     channels = spec.input.channels
     if channels == 1:
@@ -70,24 +68,7 @@ def _linear_network(spec: StudentSpec) -> bytes:
     mean = np.array(spec.input.mean or [0.0] * channels)
     weight = np.repeat(rows * deviation / 16.0, 16, axis=1).reshape(2, channels, 4, 4)
     bias = rows @ mean + np.array([0.0, LOG_SIGMA_BIAS])
-    tensors = [
-        numpy_helper.from_array(weight.astype(np.float32), 'weight'),
-        numpy_helper.from_array(bias.astype(np.float32), 'bias'),
-    ]
-    node = helper.make_node(
-        'Conv', ['image', 'weight', 'bias'], ['maps'], kernel_shape=[4, 4], strides=[4, 4]
-    )
-    kind = onnx.TensorProto.FLOAT
-    graph = helper.make_graph(
-        [node],
-        'linear',
-        [helper.make_tensor_value_info('image', kind, [1, channels, *spec.image_size])],
-        [helper.make_tensor_value_info('maps', kind, list(spec.output_shape))],
-        tensors,
-    )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid('', 20)], ir_version=10)
-    onnx.checker.check_model(model)
-    return bytes(model.SerializeToString())
+    return blockwise_network(spec, weight, bias)
 
 
 def color_ramp(seed: int = 0, size: tuple[int, int] = (96, 128)) -> np.ndarray:

@@ -20,50 +20,71 @@ from kd_perception.nodes.bag_recorder import READY_LINE
 pytestmark = pytest.mark.ros
 
 
-@pytest.mark.parametrize('output', ['mask', 'uncertainty'])
-def test_live_node_and_replay_give_the_same_bits(
-    ros_environment, start, tmp_path, real_data, tiny_student_folder, output
-):
-    drive = real_data / 'bags' / 'ros2_thermal16_cc0'
-    topic = f'/live_{output}/thermal_seg/{output}'
+def live_and_replayed(start, folder, drive, *, node, student, space, output, source, play=()):
+    """Frames of an output of the live node and of a replay, for the same recording.
+
+    `space` is the namespace of the live node, `source` that of the recording's images; `play` are
+    more arguments of the player.
+    """
+    topic = f'{space}/{node}/{output}'
     parameters = {
-        'model.path': tiny_student_folder,
+        'model.path': student,
         'queue_policy': 'every',
         'deterministic': 'true',
         'backend': 'onnxruntime',
         'precision': 'fp32',
     }
-    node = start(
-        'kd_perception.nodes.thermal_seg_node',
-        *('--ros-args', '-r', f'__ns:=/live_{output}'),
+    process = start(
+        f'kd_perception.nodes.{node}_node',
+        *('--ros-args', '-r', f'__ns:={space}'),
         *(part for item in parameters.items() for part in ('-p', '{}:={}'.format(*item))),
     )
-    recorder = start('kd_perception.nodes.bag_recorder', tmp_path / 'recorded', topic)
+    recorder = start('kd_perception.nodes.bag_recorder', folder / 'recorded', topic)
     assert READY_LINE in recorder.stdout.readline()
     player = start(
-        *('kd_perception.cli', 'play', drive, '--step', topic),
-        *('--remap', f'/thermal/image_raw:=/live_{output}/image_raw'),
+        *('kd_perception.cli', 'play', drive, '--step', topic, *play),
+        *('--remap', f'{source}/image_raw:={space}/image_raw'),
+        f'{source}/camera_info:={space}/camera_info',
     )
     finish(player)
     time.sleep(0.3)
-    for process in (recorder, node):
-        process.send_signal(signal.SIGINT)
-        finish(process)
-    params = tmp_path / 'params.yaml'
-    params.write_text('thermal_seg: {ros__parameters: {deterministic: true}}\n')
+    for running in (recorder, process):
+        running.send_signal(signal.SIGINT)
+        finish(running)
+    params = folder / 'params.yaml'
+    params.write_text(f'{node}: {{ros__parameters: {{deterministic: true}}}}\n')
     replay = start(
-        *('kd_perception.cli', 'replay', drive, '--out', tmp_path / 'replayed'),
-        *('--params', params, '--student', tiny_student_folder),
+        *('kd_perception.cli', 'replay', drive, '--out', folder / 'replayed'),
+        *('--params', params, '--student', student),
         *('--backend', 'onnxruntime', '--precision', 'fp32'),
     )
     finish(replay)
-    with BagReader(tmp_path / 'recorded') as live, BagReader(tmp_path / 'replayed') as here:
-        live_frames = list(live.frames(topic))
-        here_frames = list(here.frames(f'/thermal/thermal_seg/{output}'))
-    assert len(live_frames) == len(here_frames) == 3
-    for one, other in zip(live_frames, here_frames, strict=True):
+    with BagReader(folder / 'recorded') as live, BagReader(folder / 'replayed') as here:
+        return list(live.frames(topic)), list(here.frames(f'{source}/{node}/{output}'))
+
+
+def check_same_bits(live, replayed, count):
+    assert len(live) == len(replayed) == count
+    for one, other in zip(live, replayed, strict=True):
         assert one.stamp_ns == other.stamp_ns
         np.testing.assert_array_equal(one.image, other.image)
+
+
+@pytest.mark.parametrize('output', ['mask', 'uncertainty'])
+def test_live_node_and_replay_give_the_same_bits(
+    ros_environment, start, tmp_path, real_data, tiny_student_folder, output
+):
+    live, replayed = live_and_replayed(
+        start,
+        tmp_path,
+        real_data / 'bags' / 'ros2_thermal16_cc0',
+        node='thermal_seg',
+        student=tiny_student_folder,
+        space=f'/live_{output}',
+        output=output,
+        source='/thermal',
+    )
+    check_same_bits(live, replayed, 3)
 
 
 @pytest.mark.parametrize('output', ['depth/image', 'depth/uncertainty'])
@@ -71,7 +92,6 @@ def test_live_depth_and_replay_give_the_same_bits(
     ros_environment, start, tmp_path, tiny_depth_folder, output
 ):
     drive = tmp_path / 'drive'
-    space = f'/live_{output.replace("/", "_")}'
     with BagWriter(drive) as bag:
         for index in range(4):
             stamp_ns = (index + 1) * 100_000_000
@@ -90,39 +110,16 @@ def test_live_depth_and_replay_give_the_same_bits(
                 stamp_ns=stamp_ns,
                 frame_id='optical',
             )
-    options = {'backend': 'onnxruntime', 'precision': 'fp32', 'deterministic': 'true'}
-    parameters = {'model.path': tiny_depth_folder, 'queue_policy': 'every', **options}
-    topic = f'{space}/mono_depth/{output}'
-    node = start(
-        'kd_perception.nodes.mono_depth_node',
-        *('--ros-args', '-r', f'__ns:={space}'),
-        *(part for item in parameters.items() for part in ('-p', '{}:={}'.format(*item))),
+    live, replayed = live_and_replayed(
+        start,
+        tmp_path,
+        drive,
+        node='mono_depth',
+        student=tiny_depth_folder,
+        space=f'/live_{output.replace("/", "_")}',
+        output=output,
+        source='/camera',
+        play=('--wait-subscribers', '2'),
     )
-    recorder = start('kd_perception.nodes.bag_recorder', tmp_path / 'recorded', topic)
-    assert READY_LINE in recorder.stdout.readline()
-    player = start(
-        *('kd_perception.cli', 'play', drive, '--step', topic, '--wait-subscribers', '2'),
-        *('--remap', f'/camera/image_raw:={space}/image_raw'),
-        f'/camera/camera_info:={space}/camera_info',
-    )
-    finish(player)
-    time.sleep(0.3)
-    for process in (recorder, node):
-        process.send_signal(signal.SIGINT)
-        finish(process)
-    params = tmp_path / 'params.yaml'
-    params.write_text('mono_depth: {ros__parameters: {deterministic: true}}\n')
-    replay = start(
-        *('kd_perception.cli', 'replay', drive, '--out', tmp_path / 'replayed'),
-        *('--params', params, '--student', tiny_depth_folder),
-        *('--backend', 'onnxruntime', '--precision', 'fp32'),
-    )
-    finish(replay)
-    with BagReader(tmp_path / 'recorded') as live, BagReader(tmp_path / 'replayed') as here:
-        live_frames = list(live.frames(topic))
-        here_frames = list(here.frames(f'/camera/mono_depth/{output}'))
-    assert len(live_frames) == len(here_frames) == 4
-    for one, other in zip(live_frames, here_frames, strict=True):
-        assert one.stamp_ns == other.stamp_ns
-        assert np.isfinite(one.image).any()
-        np.testing.assert_array_equal(one.image, other.image)
+    check_same_bits(live, replayed, 4)
+    assert all(np.isfinite(frame.image).any() for frame in live)

@@ -37,6 +37,7 @@ TABLES = {
 COMPRESSED = (
     *('small_few_labels', 'small_from_student', 'small_soft', 'small_channel_wise'),
     *('small_reweighed', 'small_thermal_teacher', 'small_from_teacher', 'small_all_labels'),
+    *('small_labels_and_teacher', 'small_labels_and_best_teacher'),
     *('large_from_student', 'large_from_teacher'),
 )
 """Rows of the table of compression."""

@@ -52,6 +52,9 @@ COLUMNS = {
     **{f'boundary_f_{k}px': f'F {k} px' for k in (1, 2, 3, 5)},
 }
 
+EXPONENTS = ('mean', 'least', 'most')
+"""What is told of the exponents that a student chooses."""
+
 
 def read_runs(folder: Path) -> dict[str, dict[int, Record]]:
     """Records by the name of the run and the seed."""
@@ -70,13 +73,13 @@ def metric(record: Record, role: str, *names: str) -> float:
     return float('nan') if value is None else 100.0 * float(value)
 
 
-def spread(values: Sequence[float]) -> str:
+def spread(values: Sequence[float | None], digits: int = 1) -> str:
     """Mean and sample standard deviation, or a dash."""
-    known = [value for value in values if np.isfinite(value)]
+    known = [value for value in values if value is not None and np.isfinite(value)]
     if not known:
         return '-'
-    deviation = f' ± {np.std(known, ddof=1):.1f}' if len(known) > 1 else ''
-    return f'{np.mean(known):.1f}{deviation}'
+    deviation = f' ± {np.std(known, ddof=1):.{digits}f}' if len(known) > 1 else ''
+    return f'{np.mean(known):.{digits}f}{deviation}'
 
 
 def means_table(runs: Runs, names: Sequence[str], role: str, *, against: str) -> str:
@@ -117,6 +120,30 @@ def classes_table(runs: Runs, names: Sequence[str], role: str) -> str:
         if name in runs
     ]
     return table(['run', *classes], body, right=True)
+
+
+def contrast_table(runs: Runs, names: Sequence[str]) -> str:
+    """The exponent of the enhancement, and contrast at label boundaries after it over before."""
+    told = {name: _enhancements(runs[name]) for name in names if name in runs}
+    classes = dict.fromkeys(
+        c for known in told.values() for one in known for c in one['contrast_ratio']
+    )
+    body = [
+        [
+            f'`{name}`',
+            *(spread([one['exponent'][part] for one in known], 2) for part in EXPONENTS),
+            *(spread([one['contrast_ratio'].get(c) for one in known], 2) for c in classes),
+        ]
+        for name, known in told.items()
+        if known
+    ]
+    head = ['run', *(f'exponent, {part}' for part in EXPONENTS), *classes]
+    return table(head, body, right=True)
+
+
+def _enhancements(records: Mapping[int, Record]) -> list[dict[str, Any]]:
+    metrics = [record['metrics'] for record in records.values()]
+    return [one['enhancement'] for one in metrics if 'enhancement' in one]
 
 
 def class_names(runs: Runs, names: Sequence[str], role: str) -> tuple[str, ...]:
@@ -177,6 +204,8 @@ def page(text: str, runs: Runs, compressed: Runs | None = None) -> str:
     for name, rows in TABLES.items():
         against = 'few_labels' if name == 'controls' else 'full'
         text = replace_section(text, f'cekd {name}', section(runs, rows, against=against))
+    contrast = contrast_table(runs, TABLES['enhancement'])
+    text = replace_section(text, 'cekd contrast', contrast)
     return replace_section(text, 'cekd teachers', teachers_section(runs))
 
 

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from kd_perception.markdown import replace_section, table
-from training.cekd_tables import read_runs
+from training.cekd_tables import read_runs, spread
 
 Record = dict[str, Any]
 Runs = Mapping[str, Mapping[int, Record]]
@@ -103,15 +103,6 @@ def branches(records: Mapping[int, Record]) -> list[str]:
     return list(next(iter(records.values()))['metrics'])
 
 
-def spread(values: Sequence[float]) -> str:
-    """Mean and sample standard deviation, or a dash."""
-    known = [value for value in values if np.isfinite(value)]
-    if not known:
-        return '-'
-    deviation = f' ± {np.std(known, ddof=1):.3f}' if len(known) > 1 else ''
-    return f'{np.mean(known):.3f}{deviation}'
-
-
 def differences(
     records: Mapping[int, Record], branch: str, others: Mapping[int, Record], *path: str
 ) -> str:
@@ -161,7 +152,7 @@ def _cells(
             name,
             branch,
             [
-                spread([metric(record, branch, *path) for record in runs[name].values()])
+                spread([metric(record, branch, *path) for record in runs[name].values()], 3)
                 for path in columns
             ],
         )

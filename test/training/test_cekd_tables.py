@@ -11,6 +11,7 @@ from training.cekd_tables import (
     TABLES,
     classes_table,
     compression_table,
+    contrast_table,
     main,
     means_table,
     page,
@@ -56,6 +57,18 @@ def test_what_is_not_known_is_a_dash():
     assert spread([1.0, float('nan')]) == '1.0'
 
 
+def test_contrast_is_told_of_runs_with_an_enhancement(results):
+    runs = read_runs(results)
+    for record, exponent, bump in zip(runs['full'].values(), (1.5, 1.7), (0.9, None), strict=True):
+        record['metrics']['enhancement'] = {
+            'exponent': {'mean': exponent, 'least': 1.25, 'most': 2.0},
+            'contrast_ratio': {'car': 1.125, 'bump': bump},
+        }
+    head, _, *rows = contrast_table(runs, ('kdnet', 'full')).splitlines()
+    assert head == '| run | exponent, mean | exponent, least | exponent, most | car | bump |'
+    assert rows == ['| `full` | 1.60 ± 0.14 | 1.25 ± 0.00 | 2.00 ± 0.00 | 1.12 ± 0.00 | 0.90 |']
+
+
 def test_page_gets_every_section_and_stays_when_written_again(results, tmp_path):
     target = tmp_path / 'page.md'
     target.write_text('# Title\n')
@@ -63,7 +76,7 @@ def test_page_gets_every_section_and_stays_when_written_again(results, tmp_path)
         main(['--results', str(results), '--page', str(target)])
     text = target.read_text()
     assert text == page(text, read_runs(results))
-    for name in (*TABLES, 'teachers'):
+    for name in (*TABLES, 'teachers', 'contrast'):
         assert text.count(f'<!-- begin cekd {name} -->') == 1
     assert '`kdnet`' in text.split('begin cekd enhancement')[1]
 

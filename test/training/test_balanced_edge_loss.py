@@ -75,6 +75,28 @@ def test_loss_is_the_formula(pair, double_sigmoid):
 
 
 @given(maps())
+def test_over_the_batch_it_is_the_formula_of_one_large_image(pair):
+    edge_logits, target = pair
+    loss = balanced_edge_loss(edge_logits, target, per_image=False)
+    z, edge = edge_logits.numpy(), target.numpy().astype(float)
+    beta = edge.mean()
+    terms = (1.0 - beta) * edge * np.logaddexp(0.0, -z) + beta * (1.0 - edge) * np.logaddexp(0, z)
+    assert loss.item() == pytest.approx(terms.mean(), rel=1e-9, abs=1e-12)
+
+
+def test_over_the_batch_an_image_without_edges_teaches_too():
+    edge_logits = torch.zeros(2, 1, 2, 2, requires_grad=True)
+    target = torch.stack([torch.zeros(2, 2), torch.tensor([[1.0, 1.0], [0.0, 0.0]])])
+    loss = balanced_edge_loss(edge_logits, target, per_image=False)
+    loss.backward()
+    assert loss.item() == pytest.approx(0.259930, abs=1e-6)
+    assert (edge_logits.grad[0] > 0.0).all()
+    target[0] = 255
+    alone = balanced_edge_loss(edge_logits[1:], target[1:], per_image=False)
+    assert balanced_edge_loss(edge_logits, target, per_image=False).item() == alone.item()
+
+
+@given(maps())
 def test_edges_and_rest_are_interchangeable(pair):
     edge_logits, target = pair
     loss = balanced_edge_loss(edge_logits, target)

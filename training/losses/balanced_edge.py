@@ -16,6 +16,7 @@ def balanced_edge_loss(
     edge_target: Tensor,
     *,
     double_sigmoid: bool = False,
+    per_image: bool = True,
     ignore_index: int = IGNORE_INDEX,
 ) -> Tensor:
     """Binary cross-entropy whose weights make up for how rare edges are, L_edge of CEKD's teacher.
@@ -23,6 +24,7 @@ def balanced_edge_loss(
     With e the target, p the probability and beta the share of edge pixels of an image, the mean
     over its pixels of -(1 - beta) e ln p - beta (1 - e) ln(1 - p). The two kinds of pixels weigh
     the same in sum; an image without edges, or of edges only, counts 0 and teaches nothing.
+    InverseForm balances over the whole batch (`per_image=False`).
 
     Args:
         edge_logits: before the sigmoid, [batch, 1, height, width].
@@ -31,11 +33,14 @@ def balanced_edge_loss(
         double_sigmoid: p = sigmoid(sigmoid(logit)) as in the authors' training script, which takes
             the network's probabilities for logits: p is between 0.5 and 0.73, so that a perfect
             map does not score 0. The paper's form is the default.
+        per_image: beta and the mean are those of each image; else those of all images together, so
+            that one without edges still says where there is none.
         ignore_index: target of pixels that are left out, of the share of edges too: those that an
             augmentation moved in from beyond the frame. The paper has none.
 
     Returns:
-        The mean over the images, a scalar of at least 0, in float32 or the logits' finer type.
+        The mean over the images, or over all pixels, a scalar of at least 0, in float32 or the
+        logits' finer type.
 
     Raises:
         ShapeError: shapes differ from that.
@@ -44,6 +49,8 @@ def balanced_edge_loss(
         Z. Feng, Y. Guo, Y. Sun, "CEKD: Cross-Modal Edge-Privileged Knowledge Distillation for
         Semantic Scene Understanding Using Only Thermal Images", RA-L 2023.
         S. Xie, Z. Tu, "Holistically-Nested Edge Detection", ICCV 2015 (the balance).
+        S. Borse, Y. Wang, Y. Zhang, F. Porikli, "InverseForm: A Loss Function for Structured
+        Boundary-Aware Segmentation", CVPR 2021 (over the batch).
     """
     check_shape('edge_logits', edge_logits, (None, 1, None, None))
     if edge_target.dim() == 3:
@@ -55,8 +62,9 @@ def balanced_edge_loss(
     edge = edge_target.to(logits.dtype)
     known = (edge != ignore_index).to(logits.dtype)
     edge = edge * known
-    count = known.sum(dim=(1, 2, 3), keepdim=True).clamp(min=1.0)
-    beta = edge.sum(dim=(1, 2, 3), keepdim=True) / count
+    together = (1, 2, 3) if per_image else (0, 1, 2, 3)
+    count = known.sum(dim=together, keepdim=True).clamp(min=1.0)
+    beta = edge.sum(dim=together, keepdim=True) / count
     terms = (1.0 - beta) * edge * functional.logsigmoid(logits)
     terms = terms + beta * (known - edge) * functional.logsigmoid(-logits)
-    return -(terms / count).sum(dim=(1, 2, 3)).mean()
+    return -(terms / count).sum(dim=together).mean()

@@ -34,10 +34,15 @@
 
 Two modules learn beside the student and are left behind after training: `ChannelAlignment`, for
 features whose channels differ from the teacher's, and the `Discriminator` of HO.
+| L_if | `inverse_form_loss`, `tiles_from_maps` | InverseForm, CVPR 2021, arXiv 2104.02745 |
+| d_e, d_geo | `parameter_distance`, `euclidean_distance`, `geodesic_distance` | InverseForm |
+| L_bxe | `balanced_edge_loss(per_image=False)` against `boundary_target` | InverseForm |
+| edge attention | `edge_attention_loss` | InverseForm; Gated-SCNN, arXiv 1907.05740 |
 """
 
 from training.losses.attention_transfer import attention_transfer_loss
 from training.losses.balanced_edge import balanced_edge_loss
+from training.losses.boundary_target import boundary_target
 from training.losses.channel_alignment import ChannelAlignment
 from training.losses.channel_wise import channel_wise_loss
 from training.losses.cross_entropy import (
@@ -48,12 +53,14 @@ from training.losses.cross_entropy import (
 )
 from training.losses.depth_l1 import depth_l1_loss
 from training.losses.discriminator import Discriminator, DiscriminatorConfig
+from training.losses.edge_attention import edge_attention_loss
 from training.losses.edge_hint import edge_hint_loss
 from training.losses.edge_labels import edge_labels, shrink_edges
 from training.losses.feature_similarity import feature_similarity_loss
 from training.losses.holistic import discriminator_loss, gradient_penalty, holistic_loss
 from training.losses.image_edges import image_edges
 from training.losses.intra_class_variation import intra_class_variation_loss
+from training.losses.inverse_form import inverse_form_loss
 from training.losses.laplacian_nll import laplacian_nll_loss
 from training.losses.local_similarity import local_similarity_loss
 from training.losses.log_depth_distillation import log_depth_distillation_loss
@@ -78,6 +85,12 @@ from training.losses.smoothness import (
     smoothness_weight,
 )
 from training.losses.soft_cross_entropy import soft_cross_entropy_loss
+from training.losses.tiling import maps_from_tiles, tiles_from_maps, tiling_size
+from training.losses.transform_distance import (
+    euclidean_distance,
+    geodesic_distance,
+    parameter_distance,
+)
 from training.losses.uncertain_photometric import uncertain_photometric_loss
 from training.losses.uncertainty_distillation import uncertainty_weighted_distillation_loss
 from training.losses.unprojected_point import unprojected_point_loss
@@ -93,26 +106,33 @@ __all__ = [
     'at_full_size',
     'attention_transfer_loss',
     'balanced_edge_loss',
+    'boundary_target',
     'channel_wise_loss',
     'class_weights',
     'cross_entropy_loss',
     'depth_l1_loss',
     'discriminator_loss',
+    'edge_attention_loss',
     'edge_hint_loss',
     'edge_labels',
+    'euclidean_distance',
     'feature_similarity_loss',
+    'geodesic_distance',
     'gradient_penalty',
     'holistic_loss',
     'identity_error',
     'image_edges',
     'intra_class_variation_loss',
+    'inverse_form_loss',
     'laplacian_nll_loss',
     'local_similarity_loss',
     'log_depth_distillation_loss',
+    'maps_from_tiles',
     'minimum_reprojection',
     'multi_scale_reprojection',
     'multi_scale_smoothness_loss',
     'pairwise_affinity_loss',
+    'parameter_distance',
     'photometric_error',
     'photometric_loss',
     'pixel_wise_loss',
@@ -122,6 +142,8 @@ __all__ = [
     'smoothness_loss',
     'smoothness_weight',
     'soft_cross_entropy_loss',
+    'tiles_from_maps',
+    'tiling_size',
     'uncertain_photometric_loss',
     'uncertainty_weighted_distillation_loss',
     'unprojected_point_loss',

@@ -9,6 +9,7 @@ from kd_perception.models.architectures import (
 )
 from kd_perception.models.cenet import CENet, CENetConfig, CENetOutput
 from kd_perception.models.eknet import EKNet, EKNetConfig, EKNetOutput
+from kd_perception.models.hrnet import HRNet, HRNetConfig, HRNetOutput
 from kd_perception.models.monodepth_unet import (
     MonodepthOutput,
     MonodepthUNet,
@@ -25,6 +26,9 @@ __all__ = [
     'EKNet',
     'EKNetConfig',
     'EKNetOutput',
+    'HRNet',
+    'HRNetConfig',
+    'HRNetOutput',
     'LogDepthAndSigma',
     'LogitsOnly',
     'MonodepthOutput',

@@ -12,17 +12,19 @@ from torch import Tensor, nn
 from kd_perception.errors import ConfigError
 from kd_perception.models.cenet import CENet, CENetConfig
 from kd_perception.models.eknet import EKNet, EKNetConfig
+from kd_perception.models.hrnet import HRNet, HRNetConfig
 from kd_perception.models.monodepth_unet import MonodepthUNet, MonodepthUNetConfig
 from kd_perception.models.pose_network import PoseNetwork, PoseNetworkConfig
 from kd_perception.models.pspnet import PSPNet, PSPNetConfig
 from kd_perception.models.rep_unet import FoldedBlock, RepUNet, RepUNetConfig
 
-Network = RepUNet | CENet | EKNet | PSPNet | MonodepthUNet | PoseNetwork
+Network = RepUNet | CENet | EKNet | HRNet | PSPNet | MonodepthUNet | PoseNetwork
 
 _BUILDERS: dict[str, Callable[[Mapping[str, Any]], Network]] = {
     'rep_unet': lambda config: RepUNet(RepUNetConfig(**config)),
     'cenet': lambda config: CENet(CENetConfig(**config)),
     'eknet': lambda config: EKNet(EKNetConfig(**config)),
+    'hrnet': lambda config: HRNet(HRNetConfig(**config)),
     'pspnet': lambda config: PSPNet(PSPNetConfig(**config)),
     'monodepth_unet': lambda config: MonodepthUNet(MonodepthUNetConfig(**config)),
     'pose_network': lambda config: PoseNetwork(PoseNetworkConfig(**config)),
@@ -36,13 +38,13 @@ class LogitsOnly(nn.Module):
         network: stays the same object; this one shares its weights.
     """
 
-    def __init__(self, network: CENet | EKNet | PSPNet) -> None:
+    def __init__(self, network: CENet | EKNet | HRNet | PSPNet) -> None:
         """Hold the network."""
         super().__init__()
         self.network = network
 
     @property
-    def config(self) -> CENetConfig | EKNetConfig | PSPNetConfig:
+    def config(self) -> CENetConfig | EKNetConfig | HRNetConfig | PSPNetConfig:
         """Sizes of the network."""
         return self.network.config
 

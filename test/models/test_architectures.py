@@ -15,6 +15,8 @@ from kd_perception.models import (
     CENetConfig,
     EKNet,
     EKNetConfig,
+    HRNet,
+    HRNetConfig,
     LogDepthAndSigma,
     LogitsOnly,
     MonodepthUNet,
@@ -35,6 +37,7 @@ SEGMENTING = [
     CENetConfig(**TINY, modality='rgb', edge_stage=2),
     EKNetConfig(**TINY, enhancement='none'),
     EKNetConfig(**TINY, enhancement='two_sided', enhancement_offset=1.0),
+    HRNetConfig.preset('tiny', in_channels=1, out_channels=9),
     PSPNetConfig(18, 1, 9, base_width=4, ceil_pooling=False),
 ]
 DEPTH = MonodepthUNetConfig(base_width=4, encoder_depth=34, min_depth_m=0.5, max_depth_m=80.0)
@@ -50,6 +53,7 @@ CLASSES = {
     RepUNetConfig: RepUNet,
     CENetConfig: CENet,
     EKNetConfig: EKNet,
+    HRNetConfig: HRNet,
     PSPNetConfig: PSPNet,
     MonodepthUNetConfig: MonodepthUNet,
     PoseNetworkConfig: PoseNetwork,
@@ -119,6 +123,7 @@ def test_a_pose_network_is_no_student():
         {'name': 'cenet', 'config': {'image_size': 480}},
         {'name': 'eknet', 'config': {'base_width': '64'}},
         {'name': 'eknet', 'config': ['base_width']},
+        {'name': 'hrnet', 'config': {'depth': 3}},
         {'name': ['eknet']},
         {'name': 'monodepth_unet', 'config': {'width': 64}},
         {'name': 'monodepth_unet', 'config': {'base_width': '64'}},

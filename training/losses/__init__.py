@@ -4,7 +4,7 @@
 | acronym | function | paper |
 |---|---|---|
 | CE | `segmentation_loss`, `cross_entropy_loss` | |
-| class weights | `class_weights` | ENet, arXiv 1606.02147 |
+| class weights | `class_weights`, `batch_class_weights` | ENet, arXiv 1606.02147; Gated-SCNN |
 | prior correction | `prior_shift` | logit adjustment, arXiv 2007.07314 |
 | L_edge of the teacher | `balanced_edge_loss` | CEKD, RA-L 2023; HED (balance), ICCV 2015 |
 | ELG | `edge_labels`, `shrink_edges` | CEKD, after DFF, arXiv 1902.09104 |
@@ -46,6 +46,7 @@ from training.losses.boundary_target import boundary_target
 from training.losses.channel_alignment import ChannelAlignment
 from training.losses.channel_wise import channel_wise_loss
 from training.losses.cross_entropy import (
+    batch_class_weights,
     class_weights,
     cross_entropy_loss,
     prior_shift,
@@ -106,6 +107,7 @@ __all__ = [
     'at_full_size',
     'attention_transfer_loss',
     'balanced_edge_loss',
+    'batch_class_weights',
     'boundary_target',
     'channel_wise_loss',
     'class_weights',

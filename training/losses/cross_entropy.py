@@ -30,6 +30,27 @@ def class_weights(shares: npt.NDArray[Any], *, offset: float = 1.1) -> Tensor:
     return torch.tensor(1.0 / np.log(offset + shares), dtype=torch.float32)
 
 
+def batch_class_weights(label: Tensor, num_classes: int) -> Tensor:
+    """Weights of the classes of a batch, 2 minus their share; 1 of those that are absent.
+
+    Args:
+        label: class ids, int64 of any shape, 255 is ignored.
+        num_classes: ids 0 to num_classes - 1.
+
+    Returns:
+        float32 [classes], 1 to 2.
+
+    Reference:
+        S. Borse, Y. Wang, Y. Zhang, F. Porikli, "InverseForm: A Loss Function for Structured
+        Boundary-Aware Segmentation", CVPR 2021, after T. Takikawa, D. Acuna, V. Jampani,
+        S. Fidler, "Gated-SCNN: Gated Shape CNNs for Semantic Segmentation", ICCV 2019.
+    """
+    known = label[label != IGNORE_INDEX]
+    counts = torch.bincount(known.reshape(-1), minlength=num_classes).float()
+    share = counts / counts.sum().clamp(min=1.0)
+    return 1.0 + (counts > 0).float() * (1.0 - share)
+
+
 def prior_shift(weight: Tensor, prior_correction: float) -> Tensor:
     """What to subtract from logits that were trained with class weights, float32 [classes].
 

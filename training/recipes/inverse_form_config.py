@@ -1,0 +1,238 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What may be set of an InverseForm run; `training.recipes.inverse_form` runs it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from kd_perception.errors import ConfigError
+from kd_perception.label_sets import CITYSCAPES, MFNET, NYU40, LabelSet
+from training.data.augmentation import AugmentationConfig, JointConfig
+from training.data.modality import FIELDS, check_modality
+from training.data.world import WorldSplit, preset_splits
+from training.distributed import LaunchConfig
+from training.recipes.cekd_config import CekdConfig
+from training.recipes.inverse_form_settings import (
+    BoundaryStudentConfig,
+    HostConfig,
+    InverseConfig,
+)
+from training.settings import plain
+
+STAGES = ('inverse', 'student')
+CLASS_WEIGHTS = ('shares', 'batch', 'none')
+
+_SETS = {'mfnet': MFNET, 'nyu': NYU40, 'cityscapes': CITYSCAPES}
+_WITHOUT_HEAT = ('nyu', 'cityscapes')
+
+
+@dataclass(frozen=True)
+class InverseFormConfig:
+    """One run: an inverse network, unless one of the same settings is there, and a student.
+
+    Args:
+        name: of the configuration.
+        seed: of initialization, batches and augmentation.
+        stage: `student` trains both in order, `inverse` the inverse network only.
+        modality: what the student sees: `thermal`, `rgb` or `rgbt`.
+        image_size: (height, width) of training views and of the student's input.
+        class_weights: of cross-entropy against labels: by the `shares` of the training frames, by
+            those of the `batch` as in the authors' code, or `none`.
+        boundary_radius_px: how far boundaries reach to either side.
+        labeled: how many of the training frames have labels, the first ones; all if None.
+        host: see `HostConfig`.
+        train: frames.
+        validation: frames that choose nothing yet but the temperature of a bundle.
+        test: frames that choose nothing.
+        presets: worlds that the student is also scored on.
+        preset_count: frames of each of them.
+        mfnet: folder of MFNet, in place of the world; none if empty.
+        nyu: folder of NYU-Depth-v2, converted or as published; none if empty.
+        cityscapes: folder of Cityscapes; none if empty.
+        random_cameras: training frames are changed as other cameras might show them; else only
+            the view is random.
+        augmentation: of training frames; the view's size follows from `image_size`.
+        prior_correction: share of the log class weights taken back from the exported logits, 0 to
+            1; `rep_unet` with `shares` only.
+        inverse: see `InverseConfig`.
+        student: see `BoundaryStudentConfig`.
+        launch: processes, device, number format.
+        cache: folder of rendered frames.
+        output: folder of checkpoints.
+        results: folder of records.
+    """
+
+    name: str = 'inverse_form'
+    seed: int = 0
+    stage: str = 'student'
+    modality: str = 'thermal'
+    image_size: tuple[int, int] = (480, 640)
+    class_weights: str = 'shares'
+    boundary_radius_px: float = 2.0
+    labeled: int | None = None
+    host: HostConfig = field(default_factory=HostConfig)
+    train: WorldSplit = field(default_factory=lambda: WorldSplit('train', 0, 1500))
+    validation: WorldSplit = field(default_factory=lambda: WorldSplit('val', 0, 100))
+    test: WorldSplit = field(default_factory=lambda: WorldSplit('test', 0, 300))
+    presets: tuple[str, ...] = ()
+    preset_count: int = 100
+    mfnet: str = ''
+    nyu: str = ''
+    cityscapes: str = ''
+    random_cameras: bool = True
+    augmentation: AugmentationConfig = field(default_factory=AugmentationConfig)
+    prior_correction: float = 0.0
+    inverse: InverseConfig = field(default_factory=InverseConfig)
+    student: BoundaryStudentConfig = field(default_factory=BoundaryStudentConfig)
+    launch: LaunchConfig = field(default_factory=LaunchConfig)
+    cache: Path = Path('runs/world')
+    output: Path = Path('runs/inverse_form')
+    results: Path = Path('results/inverse_form')
+
+    def __post_init__(self) -> None:
+        """Check what must fit together, and let splits and views be of one kind and size."""
+        check_modality(self.modality)
+        for name, known in (('stage', STAGES), ('class_weights', CLASS_WEIGHTS)):
+            if getattr(self, name) not in known:
+                raise ConfigError(
+                    f'{name} must be one of {list(known)}, got {getattr(self, name)!r}'
+                )
+        if self.labeled is not None and self.labeled < 1:
+            raise ConfigError(f'labeled must be >= 1, or None for all frames, got {self.labeled}')
+        self._check_data()
+        height, width = self.image_size
+        view: JointConfig = replace(self.augmentation.view, height=height, width=width)
+        object.__setattr__(self, 'image_size', (height, width))
+        object.__setattr__(self, 'augmentation', replace(self.augmentation, view=view))
+        if self.host.recipe != 'none' and self.host.seed is None:
+            object.__setattr__(self, 'host', replace(self.host, seed=self.seed))
+        self._check_host()
+        modalities = {'train': self.drawn_modality, **dict.fromkeys(_SCORED, self.modality)}
+        for name, modality in modalities.items():
+            split = replace(getattr(self, name), fields=FIELDS[modality])
+            object.__setattr__(self, name, split)
+
+    def _check_data(self) -> None:
+        chosen = [name for name in _SETS if getattr(self, name)]
+        if len(chosen) > 1:
+            raise ConfigError(f'a run learns from one data set, got {chosen}')
+        if chosen and chosen[0] in _WITHOUT_HEAT and self.modality != 'rgb':
+            raise ConfigError(f'modality must be rgb with {chosen[0]}, got {self.modality!r}')
+        corrected = self.student.architecture == 'rep_unet' and self.class_weights == 'shares'
+        if not 0.0 <= self.prior_correction <= 1.0 or (self.prior_correction and not corrected):
+            raise ConfigError(
+                'prior_correction must be 0 to 1, and 0 but for rep_unet with class_weights '
+                f'shares, got {self.prior_correction}'
+            )
+
+    def _check_host(self) -> None:
+        run, own = self.host.run(), self.student
+        if run is None:
+            if own.outlines == 'teacher':
+                raise ConfigError('outlines of the teacher need a host that has one')
+            return
+        wanted = 'eknet' if isinstance(run, CekdConfig) else 'rep_unet'
+        if (own.architecture, self.modality) != (wanted, 'thermal'):
+            raise ConfigError(
+                f'a run hosted by {self.host.recipe} must have the architecture {wanted} and see '
+                f'thermal images, got {own.architecture!r} and {self.modality!r}'
+            )
+        view = run.augmentation.view
+        if (view.height, view.width) != self.image_size:
+            raise ConfigError(
+                f'image_size must be that of the views of the host, {view.height}x{view.width}, '
+                f'got {self.image_size[0]}x{self.image_size[1]}'
+            )
+
+    @property
+    def data_set(self) -> str:
+        """`world`, or the real set that is in its place."""
+        return next((name for name in _SETS if getattr(self, name)), 'world')
+
+    @property
+    def label_set(self) -> LabelSet:
+        """What the numbers of the labels mean."""
+        return _SETS.get(self.data_set, MFNET)
+
+    @property
+    def rendered(self) -> bool:
+        """Whether frames are those of the world."""
+        return self.data_set == 'world'
+
+    @property
+    def drawn_modality(self) -> str:
+        """What is drawn of training frames: what the student sees, and what its teacher does."""
+        run = self.host.run()
+        if run is None:
+            return self.modality
+        return 'rgbt' if isinstance(run, CekdConfig) else run.drawn_modality
+
+    @property
+    def split_names(self) -> tuple[str, ...]:
+        """All splits that the run learns from or is scored on."""
+        if self.rendered:
+            return tuple(self.splits())
+        return ('train', 'validation', 'test') if self.mfnet else ('train', 'test')
+
+    def splits(self) -> dict[str, WorldSplit]:
+        """All rendered frames that the run learns from or is scored on, by name."""
+        own = {'train': self.train, 'validation': self.validation, 'test': self.test}
+        return {**own, **preset_splits(self.test, self.presets, self.preset_count)}
+
+    def inverse_fingerprint(self) -> str:
+        """Of everything that changes the weights of the inverse network."""
+        values = plain(self)
+        chosen = {name: values[name] for name in _TEACHES_INVERSE}
+        chosen['train'] = {k: v for k, v in values['train'].items() if k != 'fields'}
+        if self.inverse.sampler == 'stn':
+            chosen |= {name: values[name] for name in _TEACHES_TRANSFORMER}
+        else:
+            chosen['view'] = values['augmentation']['view']
+            del chosen['inverse']['transformer']
+        del chosen['inverse']['min_explained']
+        return _digest({**chosen, 'launch': self.launch.bfloat16})
+
+    def fingerprint(self) -> str:
+        """Of everything that changes the weights of the student."""
+        values = {k: v for k, v in plain(self).items() if k not in _TEACHES_NOTHING}
+        del values['inverse']['min_explained']
+        if not self.student.needs_inverse:
+            del values['inverse']['loop'], values['inverse']['optimizer']
+        if (run := self.host.run()) is not None:
+            values['host'] = [self.host.recipe, run.fingerprint()]
+        return _digest({**values, 'launch': self.launch.bfloat16})
+
+    @property
+    def inverse_folder(self) -> Path:
+        """Where the inverse network is: runs that need the same one share it."""
+        return self.output / 'inverse' / f'{self.inverse_fingerprint()[:16]}_seed{self.seed}'
+
+    @property
+    def folder(self) -> Path:
+        """Where the student's checkpoints are."""
+        return self.output / self.name / f'seed{self.seed}'
+
+    @property
+    def record_path(self) -> Path:
+        """Where the record of this run is."""
+        return self.results / f'{self.name}_seed{self.seed}.json'
+
+
+_SCORED = ('validation', 'test')
+_TEACHES_NOTHING = (
+    *('cache', 'output', 'results', 'launch', 'stage', 'prior_correction'),
+    *('validation', 'test', 'presets', 'preset_count'),
+)
+_TEACHES_INVERSE = (
+    *('seed', 'image_size', 'boundary_radius_px', 'labeled', 'mfnet', 'nyu', 'cityscapes'),
+    'inverse',
+)
+_TEACHES_TRANSFORMER = ('modality', 'random_cameras', 'augmentation', 'class_weights', 'host')
+
+
+def _digest(values: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()

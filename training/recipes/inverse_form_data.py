@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What InverseForm learns from: frames with labels, of the world or of a real data set."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from kd_perception.uncertainty import IGNORE_INDEX
+from training.data.cityscapes import Cityscapes
+from training.data.mfnet import MFNet
+from training.data.modality import LabeledFrame, plain_sample, training_sample
+from training.data.nyu import NyuConverted
+from training.data.nyu_mat import NyuMat, read_class_mapping, read_splits
+from training.data.world import load_world
+from training.recipes.cekd_data import Pair
+from training.recipes.inverse_form_config import InverseFormConfig
+
+Array = npt.NDArray[Any]
+
+_SHARE_STRIDE = 7
+_NYU_MAT = 'nyu_depth_v2_labeled.mat'
+_MFNET_LISTS = {'train': 'train', 'validation': 'val', 'test': 'test'}
+_CITYSCAPES_SPLITS = {'train': 'train', 'test': 'val'}  # labels of its own test split are void
+
+
+def split_frames(config: InverseFormConfig, name: str) -> Sequence[LabeledFrame]:
+    """All frames of a split, rendered if they are not there yet.
+
+    Args:
+        config: of the run.
+        name: one of `config.split_names`.
+    """
+    frames: Any
+    if config.mfnet:
+        frames = MFNet(config.mfnet, _MFNET_LISTS[name])
+    elif config.nyu:
+        frames = _nyu_frames(Path(config.nyu), name)
+    elif config.cityscapes:
+        frames = Cityscapes(config.cityscapes, _CITYSCAPES_SPLITS[name], views=('label',))
+    else:
+        frames = load_world(config.splits()[name], config.cache)
+    found: Sequence[LabeledFrame] = frames
+    return found
+
+
+def _nyu_frames(root: Path, name: str) -> NyuConverted | NyuMat:
+    if not (root / _NYU_MAT).is_file():
+        return NyuConverted(root, name)
+    train, test = read_splits(root / 'splits.mat')
+    return NyuMat(
+        root / _NYU_MAT,
+        train if name == 'train' else test,
+        classes=read_class_mapping(root / 'classMapping40.mat'),
+        views=('label',),
+    )
+
+
+def labeled_count(config: InverseFormConfig, frames: Sequence[LabeledFrame]) -> int:
+    """How many of the training frames have labels, the first ones."""
+    return len(frames) if config.labeled is None else min(config.labeled, len(frames))
+
+
+def class_shares(config: InverseFormConfig) -> Array:
+    """Share of pixels per class in the labels of the training frames, float64 [classes]."""
+    frames = split_frames(config, 'train')
+    counts = np.zeros(config.label_set.num_classes)
+    for index in range(labeled_count(config, frames)):
+        label = np.asarray(frames[index].label)[::_SHARE_STRIDE, ::_SHARE_STRIDE]
+        known = label[label != IGNORE_INDEX].ravel()
+        counts += np.bincount(known, minlength=len(counts))
+    shares: Array = counts / counts.sum()
+    return shares
+
+
+class Drawing:
+    """The samples of stage 2, by step and index; to another process go its settings alone.
+
+    Args:
+        config: of the run.
+    """
+
+    def __init__(self, config: InverseFormConfig) -> None:
+        self._config = config
+        self._modality = config.drawn_modality
+        self._frames: Sequence[LabeledFrame] | None = None
+
+    def __getstate__(self) -> InverseFormConfig:
+        return self._config
+
+    def __setstate__(self, state: InverseFormConfig) -> None:
+        self.__init__(state)  # type: ignore[misc]
+
+    @property
+    def frames(self) -> Sequence[LabeledFrame]:
+        """What is drawn from, opened when it is needed first."""
+        if self._frames is None:
+            self._frames = split_frames(self._config, 'train')
+        return self._frames
+
+    def __call__(self, step: int, index: int) -> tuple[Array, Array]:
+        """A sample, a pure function of seed, step and index.
+
+        Returns:
+            Image float32 [channels, height, width] in 0 to 1, and label int64 [height, width], 255
+            where it is not known.
+        """
+        config = self._config
+        rng = np.random.default_rng([config.seed, step, index])
+        number = int(rng.integers(len(self.frames)))
+        frame = self.frames[number]
+        if number >= labeled_count(config, self.frames):
+            frame = hidden(frame)
+        if config.random_cameras:
+            image, label = training_sample(frame, self._modality, rng, config.augmentation)
+        else:
+            image, label = plain_sample(frame, self._modality, rng, config.augmentation.view)
+        # Color comes pixel by pixel; in that layout torch's convolutions of few channels crash on
+        # some processors.
+        return np.ascontiguousarray(image, np.float32), label.astype(np.int64)
+
+
+def hidden(frame: LabeledFrame) -> LabeledFrame:
+    """A frame whose label says 255 everywhere."""
+    label = np.full(np.asarray(frame.label).shape, IGNORE_INDEX, np.uint8)
+    thermal, rgb = getattr(frame, 'thermal', None), frame.rgb
+    pair: Any = Pair(thermal, rgb, label)  # type: ignore[arg-type]
+    found: LabeledFrame = pair
+    return found

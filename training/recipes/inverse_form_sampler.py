@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Transforms that stage 1 of InverseForm warps tiles by: random ones, or a transformer's."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from kd_perception.models import RepUNet, RepUNetConfig
+from training.data.modality import CHANNELS
+from training.distributed import Fabric
+from training.engine import fit, new_run, restore
+from training.losses import segmentation_loss
+from training.recipes.inverse_form_config import InverseFormConfig
+from training.recipes.inverse_form_data import Drawing
+from training.recipes.inverse_form_tiles import TransformSampler
+from training.spatial_transformer import TransformedSegmenter
+
+Array = npt.NDArray[Any]
+
+_ASKED_STEP = 2**31
+"""Of the samples that are asked for their transforms; no training step is as late."""
+
+
+def new_sampler(
+    config: InverseFormConfig, fabric: Fabric, weight: Tensor | None
+) -> TransformSampler:
+    """What draws the transforms of a run; trains a spatial transformer where that is wanted.
+
+    Args:
+        config: of the run.
+        fabric: from `launch`.
+        weight: of the classes in the loss of the transformer.
+    """
+    count = config.inverse.network.parameters
+    if config.inverse.sampler == 'random':
+        return TransformSampler(count)
+    network = trained_transformer(config, fabric, weight)
+    jitter = config.inverse.transformer.jitter
+    return TransformSampler(count, chosen_transforms(network, config), jitter)
+
+
+def trained_transformer(
+    config: InverseFormConfig, fabric: Fabric, weight: Tensor | None
+) -> TransformedSegmenter:
+    """A transformer and its network, trained to segment unless they are there already."""
+    own = config.inverse.transformer
+    torch.manual_seed(config.seed)
+    sizes = RepUNetConfig.preset(
+        own.network,
+        in_channels=CHANNELS[config.drawn_modality],
+        out_channels=config.label_set.num_classes,
+    )
+    inverse = config.inverse
+    network = TransformedSegmenter(RepUNet(sizes), inverse.network.parameters, inverse.ranges)
+    run = new_run(network, own.loop, own.optimizer)
+    folder, fingerprint = config.inverse_folder / 'transformer', config.inverse_fingerprint()
+    restore(run, folder, fingerprint)
+    if weight is None:
+        weight = torch.ones(config.label_set.num_classes, device=fabric.device)
+    if run.step < own.loop.steps:
+        fit(
+            run,
+            fabric=fabric,
+            loop=own.loop,
+            optimizer_config=own.optimizer,
+            draw=Drawing(config),
+            losses=lambda wrapped, batch: _segmentation(wrapped, batch, weight),
+            folder=folder,
+            fingerprint=fingerprint,
+            seed=config.seed,
+            workers=config.launch.workers,
+            title=f'transformer, seed {config.seed}',
+        )
+    trained: Any = run.network if run.average is None else run.average
+    found: TransformedSegmenter = trained.cpu().eval().requires_grad_(False)
+    return found
+
+
+def _segmentation(
+    network: nn.Module, batch: tuple[Tensor, ...], weight: Tensor
+) -> dict[str, Tensor]:
+    images, labels = batch
+    return {'segmentation': segmentation_loss(network(images), labels, weight=weight)}
+
+
+@torch.no_grad()
+def chosen_transforms(network: TransformedSegmenter, config: InverseFormConfig) -> Array:
+    """What a transformer chooses on training views, float32 [frames, parameters].
+
+    Args:
+        network: in eval mode, on the CPU.
+        config: of the run.
+    """
+    draw = Drawing(config)
+    found = []
+    for index in range(config.inverse.transformer.frames):
+        image, _ = draw(_ASKED_STEP, index)
+        found.append(network.transformer(torch.from_numpy(image)[None])[0].numpy())
+    return np.stack(found)

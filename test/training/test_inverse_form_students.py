@@ -25,6 +25,7 @@ STUDENTS = [
     ('eknet', 'tiny', 'thermal'),
     ('cenet', 'tiny', 'rgb'),
     ('hrnet', 'tiny', 'rgb'),
+    ('pspnet', 'tiny', 'thermal'),
 ]
 
 

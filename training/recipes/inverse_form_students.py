@@ -7,6 +7,7 @@
 | `eknet` | `paper`, `small`, `tiny` | heat |
 | `cenet` | `paper`, `small`, `tiny` | anything |
 | `hrnet` | `w18`, `w48`, `tiny` | anything |
+| `pspnet` | `paper`, `tiny`: the student, of depth 18 | anything |
 
 A network is added by a function from the configuration to it: `training.boundary_student` says
 what its output must have.
@@ -30,6 +31,8 @@ from kd_perception.models import (
     HRNet,
     HRNetConfig,
     LogitsOnly,
+    PSPNet,
+    PSPNetConfig,
     RepUNet,
     RepUNetConfig,
 )
@@ -79,6 +82,11 @@ def _hrnet(config: InverseFormConfig) -> nn.Module:
     return HRNet(HRNetConfig.preset(config.student.network, **_channels(config)))
 
 
+def _pspnet(config: InverseFormConfig) -> nn.Module:
+    sizes = _channels(config)
+    return PSPNet(PSPNetConfig.preset(config.student.network, ceil_pooling=False, **sizes))
+
+
 def _channels(config: InverseFormConfig) -> dict[str, Any]:
     classes = config.label_set.num_classes
     return {'in_channels': CHANNELS[config.modality], 'out_channels': classes}
@@ -89,6 +97,7 @@ NETWORKS: dict[str, Callable[[InverseFormConfig], nn.Module]] = {
     'eknet': _eknet,
     'cenet': _cenet,
     'hrnet': _hrnet,
+    'pspnet': _pspnet,
 }
 
 

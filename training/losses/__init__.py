@@ -38,6 +38,7 @@ features whose channels differ from the teacher's, and the `Discriminator` of HO
 | d_e, d_geo | `parameter_distance`, `euclidean_distance`, `geodesic_distance` | InverseForm |
 | L_bxe | `balanced_edge_loss(per_image=False)` against `boundary_target` | InverseForm |
 | edge attention | `edge_attention_loss` | InverseForm; Gated-SCNN, arXiv 1907.05740 |
+| L_sal | `saliency_loss`, `estimated_saliency` | EPS, arXiv 2105.08965 |
 """
 
 from training.losses.attention_transfer import attention_transfer_loss
@@ -79,6 +80,7 @@ from training.losses.multi_scale_reprojection import (
 from training.losses.pairwise_affinity import pairwise_affinity_loss
 from training.losses.photometric import photometric_error
 from training.losses.pixel_wise import pixel_wise_loss
+from training.losses.saliency import estimated_saliency, map_overlap, saliency_loss
 from training.losses.scale_alignment import Aligned, align_scale
 from training.losses.smoothness import (
     multi_scale_smoothness_loss,
@@ -117,6 +119,7 @@ __all__ = [
     'edge_attention_loss',
     'edge_hint_loss',
     'edge_labels',
+    'estimated_saliency',
     'euclidean_distance',
     'feature_similarity_loss',
     'geodesic_distance',
@@ -129,6 +132,7 @@ __all__ = [
     'laplacian_nll_loss',
     'local_similarity_loss',
     'log_depth_distillation_loss',
+    'map_overlap',
     'maps_from_tiles',
     'minimum_reprojection',
     'multi_scale_reprojection',
@@ -139,6 +143,7 @@ __all__ = [
     'photometric_loss',
     'pixel_wise_loss',
     'prior_shift',
+    'saliency_loss',
     'segmentation_loss',
     'shrink_edges',
     'smoothness_loss',

@@ -18,6 +18,7 @@ from kd_perception.models.monodepth_unet import (
 from kd_perception.models.pose_network import Motion, PoseNetwork, PoseNetworkConfig
 from kd_perception.models.pspnet import PSPNet, PSPNetConfig, PSPNetOutput
 from kd_perception.models.rep_unet import RepUNet, RepUNetConfig
+from kd_perception.models.resnet38 import ResNet38, ResNet38Config
 
 __all__ = [
     'CENet',
@@ -42,6 +43,8 @@ __all__ = [
     'PoseNetworkConfig',
     'RepUNet',
     'RepUNetConfig',
+    'ResNet38',
+    'ResNet38Config',
     'build_network',
     'build_trainable_network',
 ]

@@ -35,7 +35,7 @@ def read_weights(path: Path, *, max_bytes: int = MAX_WEIGHT_BYTES) -> dict[str, 
     Raises:
         ConfigError: the file cannot be read, is too large, or is no flat dict of tensors.
     """
-    data = _bounded_bytes(path, max_bytes)
+    data = bounded_bytes(path, max_bytes)
     try:
         if path.suffix == '.safetensors':
             weights = load_safetensors(data)
@@ -54,7 +54,12 @@ def read_weights(path: Path, *, max_bytes: int = MAX_WEIGHT_BYTES) -> dict[str, 
     return dict(weights)
 
 
-def _bounded_bytes(path: Path, max_bytes: int) -> bytes:
+def bounded_bytes(path: Path, max_bytes: int) -> bytes:
+    """A local file as a whole.
+
+    Raises:
+        ConfigError: it cannot be read, or is larger than that.
+    """
     try:
         with path.open('rb') as file:
             data = file.read(max_bytes + 1)
@@ -102,7 +107,7 @@ def weights_for_encoder(
     for key, value in expected.items():
         if key.endswith('num_batches_tracked'):  # files older than torch 0.4.1 lack it
             selected.setdefault(key, value)
-    _check_fit(selected, expected, source)
+    check_fit(selected, expected, source)
     return selected
 
 
@@ -147,7 +152,17 @@ def _is_left_out(key: str, expected: Mapping[str, Tensor]) -> bool:
     return module == 'fc' or (is_layer and module not in known)
 
 
-def _check_fit(weights: Mapping[str, Tensor], expected: Mapping[str, Tensor], source: str) -> None:
+def check_fit(weights: Mapping[str, Tensor], expected: Mapping[str, Tensor], source: str) -> None:
+    """Refuse weights that are not, name by name and shape by shape, those of a network.
+
+    Args:
+        weights: from somewhere.
+        expected: state dict of the network.
+        source: what the weights are called in errors.
+
+    Raises:
+        ConfigError: a weight is missing, unknown or of another shape.
+    """
     problems = []
     if missing := sorted(expected.keys() - weights.keys()):
         problems.append(f'{len(missing)} are missing, as {missing[:_SHOWN]}')

@@ -8,6 +8,8 @@ from kd_perception.models.architectures import (
     build_trainable_network,
 )
 from kd_perception.models.cenet import CENet, CENetConfig, CENetOutput
+from kd_perception.models.class_maps import ClassMapConfig, ClassMapNet, ClassMapOutput
+from kd_perception.models.deeplab import DeepLab, DeepLabConfig, DeepLabOutput
 from kd_perception.models.eknet import EKNet, EKNetConfig, EKNetOutput
 from kd_perception.models.hrnet import HRNet, HRNetConfig, HRNetOutput
 from kd_perception.models.monodepth_unet import (
@@ -24,6 +26,12 @@ __all__ = [
     'CENet',
     'CENetConfig',
     'CENetOutput',
+    'ClassMapConfig',
+    'ClassMapNet',
+    'ClassMapOutput',
+    'DeepLab',
+    'DeepLabConfig',
+    'DeepLabOutput',
     'EKNet',
     'EKNetConfig',
     'EKNetOutput',

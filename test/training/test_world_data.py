@@ -58,7 +58,7 @@ def test_fields_that_were_not_asked_for_are_neither_rendered_nor_kept(tmp_path, 
         asked.append(tuple(views))
         return render_frame(config, seed, index, views)
 
-    monkeypatch.setattr(rendering, 'render_frame', watched)
+    monkeypatch.setattr(world_data, 'render_frame', watched)
     data = load_world(split_of(2, 'label', 'rgb'), tmp_path)
     assert set(asked) == {('rgb',)}
     assert {name for name in FIELDS if getattr(data[0], name) is not None} == {'label', 'rgb'}
@@ -71,14 +71,14 @@ def test_later_fields_join_those_that_are_there(tmp_path, monkeypatch):
     both = load_world(split_of(4, 'thermal', 'rgb', 'label'), tmp_path)
     assert both.folder == first.folder
     assert all(path.stat().st_mtime_ns == time_ns for path, time_ns in before.items())
-    monkeypatch.setattr(rendering, 'render_frame', None)
+    monkeypatch.setattr(world_data, 'render_frame', None)
     alone = load_world(split_of(4, 'rgb'), tmp_path)
     np.testing.assert_array_equal(alone[3].rgb, both[3].rgb)
 
 
 def test_second_load_renders_nothing(tmp_path, monkeypatch):
     first = load_world(split_of(5), tmp_path).digest()
-    monkeypatch.setattr(rendering, 'render_frame', None)
+    monkeypatch.setattr(world_data, 'render_frame', None)
     assert load_world(split_of(5), tmp_path).digest() == first
 
 
@@ -98,7 +98,7 @@ def test_killed_rendering_goes_on_with_whole_chunks(tmp_path, monkeypatch):
             raise KeyboardInterrupt
         return render_frame(config, seed, index, views)
 
-    monkeypatch.setattr(rendering, 'render_frame', dying)
+    monkeypatch.setattr(world_data, 'render_frame', dying)
     with pytest.raises(KeyboardInterrupt):
         load_world(split_of(8), tmp_path)
     data = load_world(split_of(8), tmp_path)
@@ -145,7 +145,7 @@ def test_a_short_last_chunk_is_rendered_again_in_a_full_one(tmp_path, monkeypatc
         rendered.append(index)
         return render_frame(config, seed, index, views)
 
-    monkeypatch.setattr(rendering, 'render_frame', watched)
+    monkeypatch.setattr(world_data, 'render_frame', watched)
     data = load_world(split_of(8), tmp_path)
     assert rendered == [3, 4, 5, 6, 7]
     np.testing.assert_array_equal(data[4].thermal, short[4].thermal)
@@ -183,7 +183,7 @@ def test_chunk_of_another_renderer_is_done_last(tmp_path, monkeypatch):
             leave.set()  # the other renderer leaves without a result, as a killed one does
         return render_frame(config, seed, index, views)
 
-    monkeypatch.setattr(rendering, 'render_frame', watched)
+    monkeypatch.setattr(world_data, 'render_frame', watched)
     data = load_world(split, tmp_path)
     other.join(10)
     assert rendered == [0, 1, 2, 6, 7, 3, 4, 5]

@@ -15,7 +15,6 @@ from tqdm import tqdm
 
 from kd_perception.errors import DatasetError
 from kd_perception.files import unfinished_files, write_atomically
-from kd_perception.world.render import render_frame
 from kd_perception.world_export.render_pool import in_order
 from training.data.field_storage import encode
 from training.data.locks import locked
@@ -108,10 +107,10 @@ def _render_chunk(
 def _render(folder: Path, split: WorldSplit, chunk: Chunk, names: list[str]) -> None:
     for name in names:
         _remove_unfinished(chunk_path(folder, name, chunk))
-    config, seed, views = split.config(), split.world_seed(), views_of(names)
+    views = views_of(names)
     columns: dict[str, list[Array]] = {name: [] for name in names}
     for index in range(*chunk):
-        frame = render_frame(config, seed, index, views)
+        frame = split.frame(index, views)
         for name, column in columns.items():
             column.append(encode(name, getattr(frame, name)))
     for name, column in columns.items():

@@ -32,7 +32,9 @@ import numpy.typing as npt
 
 from kd_perception.errors import ConfigError
 from kd_perception.world.config import WorldConfig
+from kd_perception.world.frame import WorldFrame
 from kd_perception.world.presets import preset
+from kd_perception.world.render import render_frame
 from kd_perception.world.splits import SPLITS, split_seed
 from training.data.field_storage import decode
 from training.data.rendering import Chunk, chunk_path, render_missing
@@ -90,6 +92,10 @@ class WorldSplit:
     def world_seed(self) -> int:
         """The seed that the world is rendered with."""
         return split_seed(self.split, self.seed)
+
+    def frame(self, index: int, views: Sequence[str]) -> WorldFrame:
+        """Render a frame, with the views that are asked for."""
+        return render_frame(self.config(), self.world_seed(), index, views)
 
     def description(self) -> dict[str, Any]:
         """What the pixels depend on; neither the count nor the choice of fields does."""

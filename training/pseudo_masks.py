@@ -1,0 +1,173 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From class maps to masks: several scales and flips, each map by its own peak, a threshold.
+
+The background map that EPS learns is not looked at here; it competes in the softmax alone. What is
+sure to hold of every mask: classes without a tag never appear, and as long as the threshold is
+below 1 a class that is alone keeps its peak.
+
+Reference:
+    S. Lee, M. Lee, J. Lee, H. Shim, "Railroad is not a Train: Saliency as Pseudo-pixel
+    Supervision for Weakly Supervised Semantic Segmentation", CVPR 2021, and its released code.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from kd_perception.errors import ConfigError, ShapeError
+from kd_perception.models import ClassMapOutput
+from training.dense_crf import DenseCrfConfig, refine
+
+Array = npt.NDArray[Any]
+
+CRFS = ('none', 'dense')
+
+_SMALL = 1.0e-5
+
+
+@dataclass(frozen=True)
+class MaskConfig:
+    """How masks are made of class maps.
+
+    Args:
+        scales: of the image, each above 0.
+        flip: look at the mirrored image too.
+        background_threshold: share of its peak that a class needs, 0 to 1; 0.2 in EPS.
+        thresholds: that are tried beside it, for scoring alone; none is chosen by them.
+        crf: `none` (EPS), or `dense`: the background gets (1 - largest share) ** power, and a
+            random field lets masks follow the image.
+        background_power: of that, above 0; 4 or 32 in the authors' code.
+        field: of `dense`.
+    """
+
+    scales: tuple[float, ...] = (0.5, 1.0, 1.5, 2.0)
+    flip: bool = True
+    background_threshold: float = 0.2
+    thresholds: tuple[float, ...] = tuple(round(0.05 * k, 2) for k in range(1, 17))
+    crf: str = 'none'
+    background_power: float = 4.0
+    field: DenseCrfConfig = field(default_factory=DenseCrfConfig)
+
+    def __post_init__(self) -> None:
+        """Check names and ranges; lists become tuples."""
+        for name in ('scales', 'thresholds'):
+            object.__setattr__(self, name, tuple(getattr(self, name)))
+        if self.crf not in CRFS:
+            raise ConfigError(f'crf must be one of {", ".join(CRFS)}, got {self.crf!r}')
+        if not self.scales or not all(scale > 0.0 for scale in self.scales):
+            raise ConfigError(f'scales must be at least one, above 0, got {self.scales}')
+        shares = (self.background_threshold, *self.thresholds)
+        if not all(0.0 <= share <= 1.0 for share in shares) or not self.background_power > 0.0:
+            raise ConfigError(
+                f'thresholds must be 0 to 1 and background_power above 0, got {shares} and '
+                f'{self.background_power}'
+            )
+
+
+@torch.no_grad()
+def summed_maps(
+    network: Callable[[Tensor], ClassMapOutput],
+    image: Tensor,
+    tags: Array,
+    config: MaskConfig,
+) -> Array:
+    """Maps of the tagged classes, summed over scales and flips.
+
+    Those of EPS go through a softmax with the background, those of CAM, which has none, through
+    ReLU.
+
+    Args:
+        network: in eval mode.
+        image: normalized, float [1, channels, height, width].
+        tags: bool [classes]; maps of other classes are 0.
+        config: scales and flip.
+
+    Returns:
+        float32 [classes, height, width], at least 0.
+
+    Raises:
+        ShapeError: the network has maps of another number of classes.
+    """
+    height, width = int(image.shape[2]), int(image.shape[3])
+    total = torch.zeros(len(tags), height, width, device=image.device)
+    for scale in config.scales:
+        size = [max(1, round(scale * side)) for side in (height, width)]
+        scaled = functional.interpolate(image, size, mode='bilinear', align_corners=False)
+        for turned in (scaled, scaled.flip(3))[: 1 + config.flip]:
+            maps = _positive(network(turned).maps.float(), len(tags))
+            full = functional.interpolate(
+                maps, (height, width), mode='bilinear', align_corners=False
+            )
+            total += (full if turned is scaled else full.flip(3))[0]
+    present = torch.from_numpy(np.asarray(tags, np.float32)).to(image.device)
+    found: Array = (total * present[:, None, None]).cpu().numpy()
+    return found
+
+
+def _positive(maps: Tensor, classes: int) -> Tensor:
+    """Maps of the classes that are at least 0."""
+    if maps.shape[1] == classes + 1:
+        return maps.softmax(dim=1)[:, :classes]
+    if maps.shape[1] == classes:
+        return maps.relu()
+    raise ShapeError(
+        f'the network must have maps of {classes} classes, or one more, got {maps.shape[1]}'
+    )
+
+
+def shares_of_peak(maps: Array) -> Array:
+    """Each map divided by its own largest value.
+
+    Args:
+        maps: [classes, height, width], at least 0.
+
+    Returns:
+        float32 of the same shape, 0 to 1; maps that are 0 stay so.
+    """
+    peaks = maps.reshape(len(maps), -1).max(axis=1)
+    return np.asarray(maps / (peaks + _SMALL)[:, None, None], np.float32)
+
+
+def mask_from_shares(shares: Array, threshold: float) -> Array:
+    """The class with the largest share in each pixel, the background where none is larger.
+
+    Args:
+        shares: of `shares_of_peak`, [classes, height, width].
+        threshold: 0 to 1.
+
+    Returns:
+        uint8 [height, width]: 0 is background, k + 1 stands for class k.
+    """
+    background = np.full((1, *shares.shape[1:]), threshold, shares.dtype)
+    return np.asarray(np.concatenate([background, shares]).argmax(axis=0), np.uint8)
+
+
+def mask_from_maps(maps: Array, image: Array, config: MaskConfig) -> Array:
+    """The mask of an image.
+
+    Args:
+        maps: of `summed_maps`.
+        image: as it is shown, uint8 [height, width, 3] or [height, width]; only a random field
+            looks at it.
+        config: threshold, or field.
+
+    Returns:
+        uint8 [height, width], as of `mask_from_shares`.
+    """
+    shares = shares_of_peak(maps)
+    if config.crf == 'none':
+        return mask_from_shares(shares, config.background_threshold)
+    background = (1.0 - shares.max(axis=0, keepdims=True)) ** config.background_power
+    beliefs = np.concatenate([background, shares])
+    beliefs = beliefs / np.maximum(beliefs.sum(axis=0, keepdims=True), _SMALL)
+    present = np.flatnonzero([True, *(maps.reshape(len(maps), -1).max(axis=1) > 0.0)])
+    refined = refine(beliefs[present], image, config.field)
+    return np.asarray(present[refined.argmax(axis=0)], np.uint8)

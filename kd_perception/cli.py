@@ -16,6 +16,7 @@ from pathlib import Path
 
 from kd_perception.bench.command import declare_bench
 from kd_perception.errors import ConfigError, KdPerceptionError
+from kd_perception.tagging.arguments import declare_tag
 from kd_perception.world_export.arguments import declare_world
 
 FAILED, WRONG_USAGE, INTERRUPTED = 1, 2, 130
@@ -233,6 +234,11 @@ _COMMANDS: dict[str, tuple[str, str, Declare]] = {
         'make a synthetic data set in a public layout, or a recorded drive',
         'kd-perception world mfnet synthetic --splits train=400 val=100 test=100',
         declare_world,
+    ),
+    'tag': (
+        'take frames out of a recording and make a page on which they are tagged',
+        'kd-perception tag drive --out tagged --classes car person --stride 10',
+        declare_tag,
     ),
     'bench': (
         'time students on every backend of this machine, beside the usual ways',

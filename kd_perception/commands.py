@@ -137,6 +137,13 @@ def run_world(arguments: argparse.Namespace) -> int:
     return world_export.run(arguments)
 
 
+def run_tag(arguments: argparse.Namespace) -> int:
+    """Make a folder of frames to be tagged."""
+    from kd_perception.tagging import command as tagging
+
+    return tagging.run(arguments)
+
+
 def run_bench(arguments: argparse.Namespace) -> int:
     """Time students on this machine."""
     from kd_perception.bench import command as bench

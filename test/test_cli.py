@@ -19,7 +19,10 @@ from kd_perception.cli import main
 from kd_perception.cuda_driver import device_count
 
 ROOT = Path(__file__).resolve().parents[1]
-COMMANDS = ('demo', 'play', 'replay', 'evaluate', 'world', 'bench', 'build-engine', 'doctor')
+COMMANDS = (
+    *('demo', 'play', 'replay', 'evaluate', 'world', 'tag'),
+    *('bench', 'build-engine', 'doctor'),
+)
 TOPIC = '/thermal/image_raw'
 
 

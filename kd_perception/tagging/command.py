@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The command `kd-perception tag`: frames of a recording, a table of tags, a page to fill it in.
+
+FOLDER/frames/<stamp in ns>.png        images with all their bits
+FOLDER/thumbnails/<stamp in ns>.jpg    pictures of them
+FOLDER/tags.csv                        see `kd_perception.tagging.tag_table`
+FOLDER/index.html                      the page
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from tqdm import tqdm
+
+from kd_perception.bags import BagReader
+from kd_perception.errors import BagError
+from kd_perception.tagging.extraction import (
+    TagSetConfig,
+    tiles_from_text,
+    tiles_of_bag,
+    write_tile,
+)
+from kd_perception.tagging.page import write_page
+from kd_perception.tagging.tag_table import TagTable, check_classes, read_tag_table
+
+TAGS_FILE, PAGE_FILE = 'tags.csv', 'index.html'
+
+
+def make_tag_set(folder: Path, config: TagSetConfig, *, progress: bool = False) -> TagTable:
+    """Write frames, table and page; tags that are in the folder already are kept.
+
+    Args:
+        folder: To fill; made if needed.
+        config: What is to be tagged.
+        progress: Show a progress bar on standard error.
+
+    Returns:
+        The table as written.
+
+    Raises:
+        BagError: The recording cannot be read, or none of its images can be tagged.
+        ConfigError: Tiles are too small, or a class has an impossible name.
+        DatasetError: The table in the folder is damaged.
+        OSError: The folder cannot be written.
+    """
+    path = folder / TAGS_FILE
+    older = read_tag_table(path) if path.is_file() else TagTable(config.classes)
+    table = TagTable(config.classes)
+    with BagReader(config.bag) as bag:
+        topic = config.image_topic or bag.image_topic()
+        tiles = tiles_of_bag(bag, topic, config)
+        for tile in tqdm(tiles, unit='image', disable=not progress, leave=False):
+            write_tile(folder, tile)
+            table.rows[tile.name] = tile.tags
+        if not table.rows:
+            reason = bag.failures[0].reason if bag.failures else 'it has no stamped images'
+            raise BagError(f'No image of {topic} in {config.bag} can be tagged: {reason}')
+    table = table.merged(list(table.rows), older)
+    table.write(path)
+    write_page(folder / PAGE_FILE, table, title=f'Tags of {config.bag.name}, {topic}')
+    return table
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Run the command.
+
+    Returns:
+        Exit code 0.
+
+    Raises:
+        KdPerceptionError: As `make_tag_set`.
+    """
+    config = TagSetConfig(
+        bag=arguments.bag,
+        classes=check_classes(arguments.classes),
+        image_topic=arguments.image_topic,
+        stride=arguments.stride,
+        max_frames=arguments.max_frames,
+        tiles=tiles_from_text(arguments.tiles),
+        label_topic=arguments.label_topic,
+    )
+    progress = not arguments.quiet and sys.stderr.isatty()
+    table = make_tag_set(arguments.out, config, progress=progress)
+    print(
+        f'{len(table.rows)} images, {len(table.tagged())} of them tagged\n'
+        f'open {arguments.out / PAGE_FILE} in a browser, tag, and save {TAGS_FILE} into '
+        f'{arguments.out}'
+    )
+    return 0

@@ -1,0 +1,158 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From a recording to a folder that can be tagged: images with all bits, tags that are kept."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import cv2
+import numpy as np
+import pytest
+
+from kd_perception.bags import BagWriter
+from kd_perception.cli import main
+from kd_perception.errors import ConfigError
+from kd_perception.tagging import read_tag_table
+from kd_perception.tagging.extraction import TagSetConfig, tiles_from_text
+
+HEAT, COLOR, LABEL = '/thermal/image_raw', '/camera/image_raw', '/thermal/label'
+START, STEP = 1_700_000_000_000_000_000, 100_000_000
+SIZE = (48, 64)
+
+
+def heat(index):
+    return np.random.default_rng(index).integers(29_000, 31_000, SIZE).astype(np.uint16)
+
+
+def color(index):
+    return np.random.default_rng([index, 1]).integers(0, 256, (*SIZE, 3)).astype(np.uint8)
+
+
+def label(index):
+    """A car in every frame, a person on the right half of odd ones."""
+    found = np.zeros(SIZE, np.uint8)
+    found[:10, :10] = 1
+    if index % 2:
+        found[30:40, 50:60] = 2
+    return found
+
+
+@pytest.fixture
+def drive(tmp_path):
+    with BagWriter(tmp_path / 'drive') as bag:
+        for index in range(7):
+            stamp = START + index * STEP
+            bag.write_image(HEAT, heat(index), stamp_ns=stamp)
+            bag.write_image(COLOR, color(index), stamp_ns=stamp)
+            if index != 4:
+                bag.write_image(LABEL, label(index), stamp_ns=stamp)
+    return tmp_path / 'drive'
+
+
+def tag(drive, out, *more, classes=('car', 'person')):
+    return main(['tag', str(drive), '--out', str(out), '--classes', *classes, '--quiet', *more])
+
+
+def name(index):
+    return str(START + index * STEP)
+
+
+def test_frames_keep_their_bits_and_nothing_is_tagged_yet(drive, tmp_path, capsys):
+    out = tmp_path / 'tagged'
+    assert tag(drive, out, '--image-topic', HEAT, '--stride', '3') == 0
+    table = read_tag_table(out / 'tags.csv')
+    assert table.rows == {name(0): None, name(3): None, name(6): None}
+    for index in (0, 3, 6):
+        stored = cv2.imread(str(out / 'frames' / f'{name(index)}.png'), cv2.IMREAD_UNCHANGED)
+        np.testing.assert_array_equal(stored, heat(index))
+        small = cv2.imread(str(out / 'thumbnails' / f'{name(index)}.jpg'))
+        assert small.shape == (*SIZE, 3)
+    assert '3 images, 0 of them tagged' in capsys.readouterr().out
+
+
+def test_color_is_stored_as_color(drive, tmp_path):
+    assert tag(drive, tmp_path / 'out', '--image-topic', COLOR, '--max-frames', '1') == 0
+    stored = cv2.imread(str(tmp_path / 'out' / 'frames' / f'{name(0)}.png'))
+    np.testing.assert_array_equal(stored[..., ::-1], color(0))
+
+
+def test_labels_fill_in_tags(drive, tmp_path):
+    out = tmp_path / 'out'
+    options = ('--image-topic', HEAT, '--stride', '1', '--label-topic', LABEL)
+    assert tag(drive, out, *options) == 0
+    rows = read_tag_table(out / 'tags.csv').rows
+    assert rows == {
+        name(k): None if k == 4 else (True, bool(k % 2)) for k in range(7)
+    }  # fmt: skip
+
+
+def test_tiles_are_tagged_apart(drive, tmp_path):
+    out = tmp_path / 'out'
+    options = ('--image-topic', HEAT, '--stride', '3', '--max-frames', '2')
+    assert tag(drive, out, *options, '--tiles', '2x2', '--label-topic', LABEL) == 0
+    rows = read_tag_table(out / 'tags.csv').rows
+    assert rows[f'{name(3)}_0_0'] == (True, False) and rows[f'{name(3)}_1_1'] == (False, True)
+    assert rows[f'{name(0)}_1_1'] == (False, False) and len(rows) == 8
+    tiles = [
+        [cv2.imread(str(out / 'frames' / f'{name(3)}_{y}_{x}.png'), -1) for x in range(2)]
+        for y in range(2)
+    ]
+    np.testing.assert_array_equal(np.block(tiles), heat(3))
+
+
+def test_tags_are_kept_when_the_set_is_made_again(drive, tmp_path):
+    out, options = tmp_path / 'out', ('--image-topic', HEAT, '--stride', '3')
+    tag(drive, out, *options)
+    table = read_tag_table(out / 'tags.csv')
+    table.rows[name(3)] = (False, True)
+    table.write(out / 'tags.csv')
+    before = (out / 'frames' / f'{name(3)}.png').stat().st_mtime_ns
+    tag(drive, out, '--image-topic', HEAT, '--stride', '1', classes=('person', 'bike'))
+    rows = read_tag_table(out / 'tags.csv').rows
+    assert rows[name(3)] == (True, False) and len(rows) == 7 and rows[name(1)] is None
+    assert (out / 'frames' / f'{name(3)}.png').stat().st_mtime_ns == before
+
+
+def test_the_page_holds_all_it_needs(drive, tmp_path):
+    out = tmp_path / 'out'
+    tag(drive, out, '--image-topic', HEAT, '--stride', '3', '--label-topic', LABEL)
+    page = (out / 'index.html').read_text()
+    data = json.loads(re.search(r'const data = (.*);', page)[1])
+    assert data['classes'] == ['car', 'person'] and list(data['rows']) == [
+        name(0), name(3), name(6),
+    ]  # fmt: skip
+    assert data['rows'][name(3)] == [True, True]
+    assert 'class Tagging' in page and 'http' not in page.split('<body>')[1]
+
+
+@pytest.mark.parametrize(
+    ('options', 'code', 'text'),
+    [
+        (['--stride', '0'], 2, 'stride and max_frames must be >= 1'),
+        (['--tiles', '3'], 2, 'ROWSxCOLUMNS'),
+        (['--tiles', '8x8'], 2, '16 pixels'),
+        (['--image-topic', '/none'], 1, 'is not in'),
+        ([], 1, 'Name the image topic'),
+        (['--image-topic', HEAT, '--label-topic', '/none'], 1, 'is not in'),
+    ],
+)
+def test_what_cannot_be_done_is_said_in_one_line(drive, tmp_path, capsys, options, code, text):
+    if options[:1] == ['--tiles'] or options[:1] == ['--stride']:
+        options = [*options, '--image-topic', HEAT]
+    assert tag(drive, tmp_path / 'out', *options) == code
+    error = capsys.readouterr().err
+    assert text in error and len(error.strip().splitlines()) == 1
+
+
+def test_a_recording_without_usable_images_is_refused(tmp_path, capsys):
+    with BagWriter(tmp_path / 'drive') as bag:
+        bag.write_image(HEAT, np.zeros(SIZE, np.float32), stamp_ns=START)
+    assert tag(tmp_path / 'drive', tmp_path / 'out') == 1
+    assert 'received 32FC1' in capsys.readouterr().err
+
+
+def test_labels_must_know_the_classes(tmp_path):
+    with pytest.raises(ConfigError, match='labels know the classes car, person'):
+        TagSetConfig(tmp_path, ('tram',), label_topic=LABEL)
+    assert tiles_from_text('2x10') == (2, 10)

@@ -45,7 +45,7 @@ class MaskConfig:
         crf: `none` (EPS), or `dense`: the background gets (1 - largest share) ** power, and a
             random field lets masks follow the image.
         background_power: of that, above 0; 4 or 32 in the authors' code.
-        field: of `dense`.
+        random_field: of `dense`.
     """
 
     scales: tuple[float, ...] = (0.5, 1.0, 1.5, 2.0)
@@ -54,7 +54,7 @@ class MaskConfig:
     thresholds: tuple[float, ...] = tuple(round(0.05 * k, 2) for k in range(1, 17))
     crf: str = 'none'
     background_power: float = 4.0
-    field: DenseCrfConfig = field(default_factory=DenseCrfConfig)
+    random_field: DenseCrfConfig = field(default_factory=DenseCrfConfig)
 
     def __post_init__(self) -> None:
         """Check names and ranges; lists become tuples."""
@@ -150,11 +150,11 @@ def mask_from_shares(shares: Array, threshold: float) -> Array:
     return np.asarray(np.concatenate([background, shares]).argmax(axis=0), np.uint8)
 
 
-def mask_from_maps(maps: Array, image: Array, config: MaskConfig) -> Array:
+def make_mask(shares: Array, image: Array, config: MaskConfig) -> Array:
     """The mask of an image.
 
     Args:
-        maps: of `summed_maps`.
+        shares: of `shares_of_peak`.
         image: as it is shown, uint8 [height, width, 3] or [height, width]; only a random field
             looks at it.
         config: threshold, or field.
@@ -162,12 +162,11 @@ def mask_from_maps(maps: Array, image: Array, config: MaskConfig) -> Array:
     Returns:
         uint8 [height, width], as of `mask_from_shares`.
     """
-    shares = shares_of_peak(maps)
     if config.crf == 'none':
         return mask_from_shares(shares, config.background_threshold)
     background = (1.0 - shares.max(axis=0, keepdims=True)) ** config.background_power
     beliefs = np.concatenate([background, shares])
     beliefs = beliefs / np.maximum(beliefs.sum(axis=0, keepdims=True), _SMALL)
-    present = np.flatnonzero([True, *(maps.reshape(len(maps), -1).max(axis=1) > 0.0)])
-    refined = refine(beliefs[present], image, config.field)
+    present = np.flatnonzero([True, *(shares.reshape(len(shares), -1).max(axis=1) > 0.0)])
+    refined = refine(beliefs[present], image, config.random_field)
     return np.asarray(present[refined.argmax(axis=0)], np.uint8)

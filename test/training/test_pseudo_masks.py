@@ -15,7 +15,7 @@ from kd_perception.models import ClassMapConfig, ClassMapNet, ClassMapOutput
 from training.dense_crf import DenseCrfConfig
 from training.pseudo_masks import (
     MaskConfig,
-    mask_from_maps,
+    make_mask,
     mask_from_shares,
     shares_of_peak,
     summed_maps,
@@ -34,11 +34,11 @@ def test_properties_of_masks(seed, scaled, factor, threshold):
     maps = random_maps(seed)
     maps[(scaled + 1) % 3] = 0.0  # without a tag
     config = MaskConfig(background_threshold=threshold)
-    mask = mask_from_maps(maps, IMAGE, config)
+    mask = make_mask(shares_of_peak(maps), IMAGE, config)
     assert (scaled + 1) % 3 + 1 not in mask
     larger = maps.copy()
     larger[scaled] *= factor
-    different = mask_from_maps(larger, IMAGE, config) != mask
+    different = make_mask(shares_of_peak(larger), IMAGE, config) != mask
     shares = np.sort(shares_of_peak(maps), axis=0)
     close = (shares[-1] - shares[-2] < 1e-3) | (np.abs(shares[-1] - threshold) < 1e-3)
     assert not (different & ~close).any()
@@ -49,7 +49,7 @@ def test_properties_of_masks(seed, scaled, factor, threshold):
 def test_a_class_that_is_alone_keeps_its_peak():
     maps = np.zeros((3, 8, 10), np.float32)
     maps[1] = 0.001 * random_maps(4)[0]
-    mask = mask_from_maps(maps, IMAGE, MaskConfig(background_threshold=0.9))
+    mask = make_mask(shares_of_peak(maps), IMAGE, MaskConfig(background_threshold=0.9))
     assert mask[np.unravel_index(maps[1].argmax(), (8, 10))] == 2 and set(np.unique(mask)) <= {
         0,
         2,
@@ -131,10 +131,10 @@ def test_a_random_field_lets_masks_follow_the_image():
     blurred = cv2.GaussianBlur(disk.astype(np.float32), (0, 0), 4.0)
     maps = np.stack([np.zeros_like(blurred), blurred])
     config = MaskConfig(
-        crf='dense', field=DenseCrfConfig(5, appearance_px=8.0, appearance_levels=10.0)
+        crf='dense', random_field=DenseCrfConfig(5, appearance_px=8.0, appearance_levels=10.0)
     )
-    plain = mask_from_maps(maps, image, MaskConfig())
-    refined = mask_from_maps(maps, image, config)
+    plain = make_mask(shares_of_peak(maps), image, MaskConfig())
+    refined = make_mask(shares_of_peak(maps), image, config)
     assert set(np.unique(refined)) == {0, 2}
     assert ((refined == 2) == disk).mean() > 0.99 > ((plain == 2) == disk).mean()
 

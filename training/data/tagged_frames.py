@@ -120,11 +120,15 @@ def normalized_image(image: Array) -> Array:
 
     Color is normalized by the statistics of ImageNet, which weights from files expect.
     """
-    color = image.shape[2] == 3
-    mean, deviation = (
-        (_IMAGENET_MEAN, _IMAGENET_DEVIATION) if color else (_HEAT_MEAN, _HEAT_DEVIATION)
-    )
+    mean, deviation = statistics(image.shape[2])
     return np.ascontiguousarray(((image - mean) / deviation).transpose(2, 0, 1))
+
+
+def statistics(channels: int) -> tuple[Array, Array]:
+    """Mean and deviation per channel, float32 [channels], of color or of heat, 0 to 1."""
+    if channels == MODALITIES['rgb']:
+        return _IMAGENET_MEAN, _IMAGENET_DEVIATION
+    return _HEAT_MEAN, _HEAT_DEVIATION
 
 
 def tag_sample(

@@ -1,0 +1,213 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What may be set of an EPS run; `training.recipes.eps` runs it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from kd_perception.errors import ConfigError
+from kd_perception.label_sets import MFNET, VOC21, LabelSet, bit_rule_color
+from kd_perception.tagging import read_tag_table
+from kd_perception.tagging.command import TAGS_FILE
+from training.data.paired_world import with_pairs
+from training.data.tagged_frames import MODALITIES
+from training.data.tagged_sources import TaggedFolder
+from training.data.world import WorldSplit
+from training.data.world_views import WorldViewConfig, class_ids
+from training.distributed import LaunchConfig
+from training.pseudo_masks import MaskConfig
+from training.recipes.eps_parts import ClassifierConfig, SegmentationConfig
+from training.settings import plain
+
+STAGES = ('classifier', 'masks', 'segmentation')
+
+
+@dataclass(frozen=True)
+class VocConfig:
+    """PASCAL VOC in place of the world.
+
+    Args:
+        root: folder VOC2012; the world is taken if empty.
+        split: of training images.
+        tags_file: of image tags; those of the masks if empty.
+        saliency: folder of saliency maps; needed for EPS.
+        test_split: that the segmentation network is scored on.
+    """
+
+    root: str = ''
+    split: str = 'train_aug'
+    tags_file: str = ''
+    saliency: str = ''
+    test_split: str = 'val'
+
+
+@dataclass(frozen=True)
+class EpsConfig:
+    """One run: a classifier, unless one of the same settings is there, its masks, a network.
+
+    Args:
+        name: of the configuration.
+        seed: of initialization, batches and augmentation.
+        stage: where the run ends: `classifier`, `masks` or `segmentation`.
+        classes: of the world that are tagged; VOC and a folder have their own.
+        modality: what the classifier sees: `rgb` or `thermal`; a folder has its own.
+        views: of the frames of the world.
+        train: frames of the world that are tagged.
+        validation: frames that the temperature of a bundle is fitted on.
+        test: frames that choose nothing.
+        test_count: crops of validation and test at most, each; 0 for all.
+        voc: PASCAL VOC in place of the world.
+        tagged: folder of `kd-perception tag` in place of the world; none if empty. Every tenth of
+            its frames is kept for measuring tags.
+        saliency: of `tagged`: folder of maps or name of a detector.
+        classifier: see `ClassifierConfig`.
+        masks: see `MaskConfig`.
+        segmentation: see `SegmentationConfig`.
+        launch: processes, device, number format.
+        cache: folder of rendered frames.
+        output: folder of checkpoints and masks.
+        results: folder of records.
+    """
+
+    name: str = 'eps'
+    seed: int = 0
+    stage: str = 'masks'
+    classes: tuple[str, ...] = ('car', 'person', 'bike', 'color_cone')
+    modality: str = 'rgb'
+    views: WorldViewConfig = field(default_factory=WorldViewConfig)
+    train: WorldSplit = field(default_factory=lambda: WorldSplit('train', 0, 500))
+    validation: WorldSplit = field(default_factory=lambda: WorldSplit('val', 0, 100))
+    test: WorldSplit = field(default_factory=lambda: WorldSplit('test', 0, 100))
+    test_count: int = 200
+    voc: VocConfig = field(default_factory=VocConfig)
+    tagged: str = ''
+    saliency: str = ''
+    classifier: ClassifierConfig = field(default_factory=ClassifierConfig)
+    masks: MaskConfig = field(default_factory=MaskConfig)
+    segmentation: SegmentationConfig = field(default_factory=SegmentationConfig)
+    launch: LaunchConfig = field(default_factory=LaunchConfig)
+    cache: Path = Path('runs/world')
+    output: Path = Path('runs/eps')
+    results: Path = Path('results/eps')
+
+    def __post_init__(self) -> None:
+        """Check that the parts belong together; a folder brings its classes and its modality."""
+        if self.stage not in STAGES:
+            raise ConfigError(f'stage must be one of {", ".join(STAGES)}, got {self.stage!r}')
+        if self.voc.root and self.tagged:
+            raise ConfigError('a run learns from one source: voc.root or tagged must be empty')
+        if self.modality not in MODALITIES:
+            raise ConfigError(f'modality must be one of {list(MODALITIES)}, got {self.modality!r}')
+        if self.saliency and not self.tagged:
+            raise ConfigError('saliency is that of tagged; the world has views.saliency')
+        object.__setattr__(self, 'classes', tuple(self._own_classes()))
+        if self.tagged:
+            modality = TaggedFolder(self.tagged, self.saliency).modality
+            object.__setattr__(self, 'modality', modality)
+            seen = replace(self.segmentation, modality=modality)
+            object.__setattr__(self, 'segmentation', seen)
+        self._check_source()
+        unknown = set(self.classifier.background_classes) - set(self.classes)
+        if unknown:
+            raise ConfigError(
+                f'background_classes must be among {list(self.classes)}, got {sorted(unknown)}'
+            )
+
+    def _own_classes(self) -> tuple[str, ...]:
+        if self.voc.root:
+            return VOC21.names[1:]
+        if self.tagged:
+            return read_tag_table(Path(self.tagged) / TAGS_FILE).classes
+        class_ids(self.classes)
+        return self.classes
+
+    def _check_source(self) -> None:
+        """What a source lacks."""
+        if self.voc.root and 'thermal' in (self.modality, self.segmentation.modality):
+            raise ConfigError('VOC has color alone: modality must be rgb')
+        if self.voc.root and self.classifier.method == 'eps' and not self.voc.saliency:
+            raise ConfigError('EPS on VOC needs voc.saliency, a folder of saliency maps')
+        if self.tagged and self.segmentation.target == 'label':
+            raise ConfigError('a folder of tags has no labels: segmentation.target must be masks')
+
+    @property
+    def rendered(self) -> bool:
+        """Whether images are views of the world."""
+        return not (self.voc.root or self.tagged)
+
+    @property
+    def label_set(self) -> LabelSet:
+        """Background and the classes of the tags, with colors."""
+        if self.voc.root:
+            return VOC21
+        known = dict(zip(MFNET.names, MFNET.colors, strict=True))
+        colors = (known.get(name, bit_rule_color(k + 1)) for k, name in enumerate(self.classes))
+        return LabelSet('the tags', ('background', *self.classes), ((0, 0, 0), *colors))
+
+    def splits(self) -> dict[str, WorldSplit]:
+        """The frames of the world by name, in pairs where the views say so; none of others."""
+        if not self.rendered:
+            return {}
+        own = {'train': self.train, 'validation': self.validation, 'test': self.test}
+        return {k: with_pairs(v) if self.views.pairs else v for k, v in own.items()}
+
+    def classifier_fingerprint(self) -> str:
+        """Of everything that changes the weights of the classifier."""
+        return _digest(
+            self._source_values()
+            | {'modality': self.modality, 'classifier': plain(self.classifier)}
+        )
+
+    def masks_fingerprint(self) -> str:
+        """Of everything that changes the masks."""
+        masks = plain(self.masks)
+        del masks['thresholds']
+        return _digest({'classifier': self.classifier_fingerprint(), 'masks': masks})
+
+    def fingerprint(self) -> str:
+        """Of everything that changes the weights of the segmentation network."""
+        learnt_from: Any = self._source_values()
+        if self.segmentation.target == 'masks':
+            learnt_from = self.masks_fingerprint()
+        return _digest({'from': learnt_from, 'segmentation': plain(self.segmentation)})
+
+    def _source_values(self) -> dict[str, Any]:
+        values: dict[str, Any] = {
+            'seed': self.seed, 'bfloat16': self.launch.bfloat16, 'classes': self.classes,
+        }  # fmt: skip
+        if self.voc.root:
+            return values | {'voc': plain(self.voc)}
+        if self.tagged:
+            folder = TaggedFolder(self.tagged, self.saliency)
+            return values | {'tagged': [folder.digest(), folder.saliency]}
+        split = self.splits()['train']
+        return values | {'train': [split.key(), split.count], 'views': plain(self.views)}
+
+    @property
+    def classifier_folder(self) -> Path:
+        """Where the classifier's checkpoints are: runs that need the same one share it."""
+        name = f'{self.classifier_fingerprint()[:16]}_seed{self.seed}'
+        return self.output / 'classifiers' / name
+
+    @property
+    def masks_folder(self) -> Path:
+        """Where the masks are: runs that need the same ones share them."""
+        return self.output / 'masks' / f'{self.masks_fingerprint()[:16]}_seed{self.seed}'
+
+    @property
+    def folder(self) -> Path:
+        """Where the checkpoints of the segmentation network are."""
+        return self.output / self.name / f'seed{self.seed}'
+
+    @property
+    def record_path(self) -> Path:
+        """Where the record of this run is."""
+        return self.results / f'{self.name}_seed{self.seed}.json'
+
+
+def _digest(values: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()

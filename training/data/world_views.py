@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from kd_perception.errors import ConfigError
+from kd_perception.uncertainty import IGNORE_INDEX
 from kd_perception.world.classes import CLASS_NAMES
 from training.data.paired_world import with_pairs
 from training.data.saliency import (
@@ -54,7 +55,8 @@ class WorldViewConfig:
         share_low: least share of a crop's side that its thing takes.
         share_high: largest.
         least_px: things whose longer side is less are not cropped.
-        tag_share: a class is tagged from this share of the view's pixels on.
+        tag_share: a class is tagged from this share of the view's pixels on; with less it is
+            neither tagged nor scored.
         pairs: things come together, see `kd_perception.world.pairs`.
         saliency: `world`, as it is rendered: a tenth of the things is missed; `truth`: the labels
             of the tagged classes; `degraded`: `world` made worse; or a detector: of color
@@ -69,7 +71,7 @@ class WorldViewConfig:
     share_low: float = 0.35
     share_high: float = 0.8
     least_px: int = 14
-    tag_share: float = 0.005
+    tag_share: float = 0.02
     pairs: bool = False
     saliency: str = 'world'
     degradation: DegradationConfig = field(default_factory=DegradationConfig)
@@ -217,7 +219,9 @@ def _view(
     label = table[things]
     counts = np.bincount(label.ravel(), minlength=len(ids) + 1)[1:]
     tags = counts >= max(1.0, config.tag_share * label.size)
-    saliency = _saliency(config, rgb, thermal, label, seen, rng)
+    # What is too small to be tagged is neither right nor wrong.
+    label[(label > 0) & ~np.concatenate([[True], tags])[label]] = IGNORE_INDEX
+    saliency = _saliency(config, rgb, thermal, np.isin(things, ids), seen, rng)
     return TaggedFrame(name, tags, rgb, thermal, saliency, label, things)
 
 
@@ -225,12 +229,12 @@ def _saliency(
     config: WorldViewConfig,
     rgb: Array,
     thermal: Array,
-    label: Array,
+    there: Array,
     seen: Array,
     rng: np.random.Generator,
 ) -> Array:
     if config.saliency == 'truth':
-        return np.asarray((label > 0) * np.uint8(255), np.uint8)
+        return np.asarray(there * np.uint8(255), np.uint8)
     if config.saliency == 'degraded':
         return degrade(seen, rng, config.degradation)
     if config.saliency in COLOR_DETECTORS:

@@ -16,8 +16,8 @@ from training.cekd_tables import Runs, read_runs, spread
 
 MASKS = {
     'method': ('cam', 'eps'),
-    'selection': ('naive', 'fixed', 'eps'),
-    'threshold': ('tau20', 'eps', 'tau60'),
+    'selection': ('naive', 'fixed', 'adaptive'),
+    'threshold': ('tau20', 'adaptive', 'tau60'),
     'blend': ('lambda30', 'eps', 'lambda90'),
     'saliency': ('truth', 'eps', 'degraded', 'detector'),
     'streets': ('street_cam', 'street_eps', 'street_pooling', 'street_close', 'street_tiles'),
@@ -26,9 +26,15 @@ MASKS = {
 """Rows of each table of masks by the name of its section; the run that others are compared with is
 the one in `AGAINST`, else `eps`."""
 
-AGAINST = {'method': 'cam', 'streets': 'street_cam', 'pairs': 'pairs_cam'}
+AGAINST = {
+    'method': 'cam', 'selection': 'naive', 'threshold': 'adaptive', 'streets': 'street_cam',
+    'pairs': 'pairs_cam',
+}  # fmt: skip
 
-SEGMENTATION = ('seg_cam', 'seg_eps', 'seg_full', 'thermal_eps', 'thermal_full')
+SEGMENTATION = (
+    *('seg_cam', 'seg_eps', 'seg_full'),
+    *('thermal_eps', 'thermal_from_color', 'thermal_full'),
+)
 
 CONFUSED = (
     ('color_cone', 'bump'), ('car', 'car_stop'), ('color_cone', 'unlabeled'), ('car', 'unlabeled'),

@@ -96,6 +96,13 @@ def test_saliency_from_a_folder(folder, tmp_path):
         TaggedFolder(folder, str(tmp_path / 'absent'))
 
 
+def test_frames_are_brought_to_a_size(folder):
+    frame = TaggedFolder(folder, 'heat_contrast', (32, 64))[2]
+    assert frame.thermal.shape == frame.saliency.shape == (32, 64)
+    assert frame.thermal.dtype == np.uint16
+    assert frame.thermal.mean() == pytest.approx(heat_of(2).mean(), abs=2.0)
+
+
 def test_missing_and_odd_frames_are_named(tmp_path):
     folder = tagged_folder(tmp_path)
     Image.fromarray(color_of(3)).save(folder / 'frames' / f'{name_of(3)}.png')

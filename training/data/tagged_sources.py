@@ -11,9 +11,11 @@ records name the one that was taken.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 
@@ -64,6 +66,7 @@ class TaggedFolder(Frames[TaggedFrame]):
     Args:
         folder: of `kd-perception tag`.
         saliency: folder of maps, or name of a detector; the usual one of the modality if empty.
+        image_size: (height, width) that frames and saliency are brought to; empty for as they are.
 
     Attributes:
         classes: Names in the order of the tags.
@@ -75,8 +78,10 @@ class TaggedFolder(Frames[TaggedFrame]):
         ConfigError: the detector is of another modality.
     """
 
-    def __init__(self, folder: Path | str, saliency: str = '') -> None:
-        self.folder = Path(folder)
+    def __init__(
+        self, folder: Path | str, saliency: str = '', image_size: Sequence[int] = ()
+    ) -> None:
+        self.folder, self._size = Path(folder), tuple(image_size)
         table = read_tag_table(self.folder / TAGS_FILE)
         self.classes, self._tags = table.classes, table.tagged()
         self.names = sorted(self._tags)
@@ -128,10 +133,18 @@ class TaggedFolder(Frames[TaggedFrame]):
             raise DatasetError(f'all frames must be of one kind, {self.modality}; {name} is not')
         saliency = self._saliency(name, image)
         check_sizes(self._path(name), {'frame': image, 'saliency': saliency})
+        image, saliency = self._sized(image), self._sized(saliency)
         tags = np.array(self._tags[name], bool)
         if self.modality == 'rgb':
             return TaggedFrame(name, tags, rgb=image, saliency=saliency)
         return TaggedFrame(name, tags, thermal=image, saliency=saliency)
+
+    def _sized(self, image: Array) -> Array:
+        if not self._size or image.shape[:2] == self._size:
+            return image
+        shrinks = self._size[0] < image.shape[0]
+        method = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+        return np.asarray(cv2.resize(image, self._size[::-1], interpolation=method))
 
     def _saliency(self, name: str, image: Array) -> Array:
         if self.saliency == 'spectral_residual':

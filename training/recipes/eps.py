@@ -34,7 +34,7 @@ import torch
 from torch import nn
 
 from kd_perception.models import ClassMapNet, RepUNet
-from training.data.tagged_sources import COLOR_DETECTORS, HEAT_DETECTORS, TaggedFolder
+from training.data.tagged_sources import COLOR_DETECTORS, HEAT_DETECTORS
 from training.distributed import Fabric, launch
 from training.engine import Run, fit, restore
 from training.recipes.eps_config import STAGES, EpsConfig
@@ -192,7 +192,7 @@ def saliency_source(config: EpsConfig) -> str:
     if config.voc.root:
         return 'a folder of maps'
     if config.tagged:
-        found = TaggedFolder(config.tagged, config.saliency).saliency
+        found = config.tagged_folder().saliency
         return found if found in (*COLOR_DETECTORS, *HEAT_DETECTORS) else 'a folder of maps'
     return config.views.saliency
 

@@ -64,6 +64,9 @@ class EpsConfig:
         tagged: folder of `kd-perception tag` in place of the world; none if empty. Every tenth of
             its frames is kept for measuring tags.
         saliency: of `tagged`: folder of maps or name of a detector.
+        tagged_size: (height, width) that its frames are brought to, multiples of 32; as they are
+            if empty. With frames cut into tiles it is that of a tile, while the student's
+            `segmentation.image_size` is that of a whole frame.
         classifier: see `ClassifierConfig`.
         masks: see `MaskConfig`.
         segmentation: see `SegmentationConfig`.
@@ -86,6 +89,7 @@ class EpsConfig:
     voc: VocConfig = field(default_factory=VocConfig)
     tagged: str = ''
     saliency: str = ''
+    tagged_size: tuple[int, ...] = ()
     classifier: ClassifierConfig = field(default_factory=ClassifierConfig)
     masks: MaskConfig = field(default_factory=MaskConfig)
     segmentation: SegmentationConfig = field(default_factory=SegmentationConfig)
@@ -105,8 +109,15 @@ class EpsConfig:
         if self.saliency and not self.tagged:
             raise ConfigError('saliency is that of tagged; the world has views.saliency')
         object.__setattr__(self, 'classes', tuple(self._own_classes()))
+        object.__setattr__(self, 'tagged_size', tuple(self.tagged_size))
+        if self.tagged_size and (
+            len(self.tagged_size) != 2 or any(side < 32 or side % 32 for side in self.tagged_size)
+        ):
+            raise ConfigError(
+                f'tagged_size must be two multiples of 32, or empty, got {self.tagged_size}'
+            )
         if self.tagged:
-            modality = TaggedFolder(self.tagged, self.saliency).modality
+            modality = self.tagged_folder().modality
             object.__setattr__(self, 'modality', modality)
             seen = replace(self.segmentation, modality=modality)
             object.__setattr__(self, 'segmentation', seen)
@@ -133,6 +144,10 @@ class EpsConfig:
             raise ConfigError('EPS on VOC needs voc.saliency, a folder of saliency maps')
         if self.tagged and self.segmentation.target == 'label':
             raise ConfigError('a folder of tags has no labels: segmentation.target must be masks')
+
+    def tagged_folder(self) -> TaggedFolder:
+        """The folder of tagged frames, of a run that has one."""
+        return TaggedFolder(self.tagged, self.saliency, self.tagged_size)
 
     @property
     def rendered(self) -> bool:
@@ -182,8 +197,9 @@ class EpsConfig:
         if self.voc.root:
             return values | {'voc': plain(self.voc)}
         if self.tagged:
-            folder = TaggedFolder(self.tagged, self.saliency)
-            return values | {'tagged': [folder.digest(), folder.saliency]}
+            folder = self.tagged_folder()
+            content = [folder.digest(), folder.saliency, self.tagged_size]
+            return values | {'tagged': content}
         split = self.splits()['train']
         return values | {'train': [split.key(), split.count], 'views': plain(self.views)}
 

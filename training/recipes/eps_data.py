@@ -18,7 +18,7 @@ from kd_perception.world_export.pictures import write_palette_png
 from training.data.images import read_label
 from training.data.modality import plain_sample
 from training.data.tagged_frames import TaggedFrame, TaggedFrames, tag_sample
-from training.data.tagged_sources import TaggedFolder, TaggedVOC
+from training.data.tagged_sources import TaggedVOC
 from training.data.voc import VOC
 from training.data.world_views import load_views
 from training.recipes.eps_config import EpsConfig
@@ -84,7 +84,7 @@ def load_frames(config: EpsConfig, name: str) -> TaggedFrames:
     if config.voc.root:
         return TaggedVOC(_voc(config, name))
     if config.tagged:
-        folder = TaggedFolder(config.tagged, config.saliency)
+        folder = config.tagged_folder()
         held_out = name != 'train'
         rows = [k for k in range(len(folder)) if (k % HELD_OUT == HELD_OUT - 1) == held_out]
         return Chosen(folder, rows)

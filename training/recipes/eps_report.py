@@ -73,7 +73,8 @@ def tags_of_masks(network: nn.Module, frames: TaggedFrames, config: EpsConfig) -
     own = config.segmentation
     for k in range(len(frames)):
         frame = frames[k]
-        image, _ = network_image(frame, own.modality, own.image_size)
+        size = (config.tagged_size or own.image_size)[:2]
+        image, _ = network_image(frame, own.modality, (size[0], size[1]))
         mask = network(torch.from_numpy(image))[0].argmax(dim=0).numpy()
         counts = np.bincount(mask.ravel(), minlength=len(config.classes) + 1)
         shares.append(counts[1:] / mask.size)

@@ -29,7 +29,7 @@ FRAMES, THUMBNAILS = 'frames', 'thumbnails'
 
 _RAW_ENCODINGS = ('mono8', '8UC1', 'mono16', '16UC1')
 _THUMBNAIL_WIDTH = 480
-_TAG_SHARE = 0.0005
+_TAG_SHARE = 0.003
 _BGR = ('bgr8', '8UC3', 'bgra8')
 
 
@@ -160,7 +160,7 @@ def _tiles(entry: Labeled, image: Array, config: TagSetConfig) -> Iterator[Tile]
 
 
 def tags_from_label(label: Array, classes: Sequence[str]) -> Tags:
-    """Classes with more than a few pixels.
+    """Classes that are large enough for a person to tag them.
 
     Args:
         label: ids of MFNet, uint8 [height, width].

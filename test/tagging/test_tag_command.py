@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
+import subprocess
 
 import cv2
 import numpy as np
@@ -124,6 +126,12 @@ def test_the_page_holds_all_it_needs(drive, tmp_path):
     ]  # fmt: skip
     assert data['rows'][name(3)] == [True, True]
     assert 'class Tagging' in page and 'http' not in page.split('<body>')[1]
+    scripts = re.findall(r'<script>(.*?)</script>', page, re.DOTALL)
+    assert len(scripts) == 2
+    if node := shutil.which('node'):
+        (tmp_path / 'page.js').write_text('\n'.join(scripts))
+        checked = subprocess.run([node, '--check', str(tmp_path / 'page.js')], timeout=60)
+        assert checked.returncode == 0
 
 
 @pytest.mark.parametrize(

@@ -23,6 +23,7 @@ MISSING = [
         'tensorboard',
         'tqdm',
         'PIL',
+        'scipy',
     )
     if find_spec(name) is None
 ]

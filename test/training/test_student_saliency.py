@@ -1,0 +1,50 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Saliency out of a student: one map per frame, from what the pipeline says of it."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from PIL import Image
+from tagged_folders import COLOR, SIZE, heat_of, name_of, tagged_folder
+
+from kd_perception.backends import create_backend
+from kd_perception.bundle import load_student
+from kd_perception.errors import DatasetError, ImageEncodingError
+from kd_perception.frames import Frame
+from kd_perception.pipeline import Output, Pipeline
+from training.data.tagged_sources import TaggedFolder
+from training.student_saliency import main, saliency_from_prediction
+
+
+def test_sure_things_are_salient_and_sure_background_is_not():
+    mask = np.array([[0, 0, 3, 3, 255]], np.uint8)
+    confidence = np.array([[255, 130, 200, 100, 0]], np.uint8)
+    assert saliency_from_prediction(mask, confidence).tolist() == [[0, 125, 200, 100, 0]]
+
+
+def test_a_map_per_frame(tmp_path, tiny_student_folder):
+    folder = tagged_folder(tmp_path, count=3)
+    main([str(folder), '--student', str(tiny_student_folder)])
+    data = TaggedFolder(folder, str(folder / 'saliency'))
+    student = load_student(tiny_student_folder)
+    backend = create_backend(student, threads=1)
+    try:
+        for index in range(3):
+            frame = Frame(heat_of(index), 'mono16', 0)
+            result = Pipeline(student, backend).step(frame, Output.PREDICTION)
+            expected = saliency_from_prediction(result.mask, result.confidence)
+            stored = np.array(Image.open(folder / 'saliency' / f'{name_of(index)}.png'))
+            assert stored.shape == SIZE
+            np.testing.assert_array_equal(stored, expected)
+            np.testing.assert_array_equal(data[index].saliency, expected)
+    finally:
+        backend.close()
+
+
+def test_what_has_no_heat_is_refused(tmp_path, tiny_student_folder):
+    with pytest.raises(DatasetError, match='must hold frames'):
+        main([str(tmp_path), '--student', str(tiny_student_folder)])
+    folder = tagged_folder(tmp_path, topic=COLOR, count=2)
+    with pytest.raises(ImageEncodingError, match='one channel'):
+        main([str(folder), '--student', str(tiny_student_folder)])

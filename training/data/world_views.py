@@ -7,10 +7,10 @@ thing is like a photograph of VOC; a tile is a part of the frame that is tagged 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import cv2
 import numpy as np
@@ -28,6 +28,7 @@ from training.data.saliency import (
     spectral_residual,
 )
 from training.data.tagged_frames import TaggedFrame
+from training.data.view_windows import Window, by_turns, crop_windows, tile_windows
 from training.data.world import WorldSplit, load_world
 from training.data.world_fields import WorldSample
 
@@ -39,8 +40,6 @@ FIELDS = ('thermal', 'rgb', 'label', 'instance', 'saliency')
 COLOR_DETECTORS = {'spectral_residual': spectral_residual, 'barrier_distance': barrier_distance}
 HEAT_DETECTORS = {'heat_contrast': heat_contrast, 'heat_barrier': barrier_distance}
 SALIENCIES = ('world', 'truth', 'degraded', *COLOR_DETECTORS, *HEAT_DETECTORS)
-
-_WINDOW_JITTER = 0.35
 
 
 @dataclass(frozen=True)
@@ -94,16 +93,6 @@ class WorldViewConfig:
             )
 
 
-class Window(NamedTuple):
-    """A part of a frame: first row and column, height and width; `label` is that of its thing."""
-
-    top: int
-    left: int
-    height: int
-    width: int
-    label: int = 0
-
-
 def class_ids(classes: Sequence[str]) -> tuple[int, ...]:
     """Ids of classes of the world.
 
@@ -139,7 +128,7 @@ def load_views(
     places = {(k, w[:4]): (k, w) for k, own in enumerate(windows) for w in own}
     chosen = sorted(places.values())
     if config.kind == 'crops' and config.count:
-        chosen = sorted(_by_turns(chosen, ids, config.count))
+        chosen = sorted(by_turns(chosen, ids, config.count))
     if not chosen:
         raise ConfigError('no thing of the classes is large enough: lower least_px, or take tiles')
     views = []
@@ -153,51 +142,13 @@ def load_views(
 def _windows(
     frame: WorldSample, number: int, ids: tuple[int, ...], config: WorldViewConfig
 ) -> list[Window]:
-    height, width = np.asarray(frame.label).shape
-    if config.kind == 'crops':
-        return list(_crops(frame, number, ids, config))
-    rows, columns = config.tiles if config.kind == 'tiles' else (1, 1)
-    high, wide = height // rows, width // columns
-    return [Window(y * high, x * wide, high, wide) for y in range(rows) for x in range(columns)]
-
-
-def _crops(
-    frame: WorldSample, number: int, ids: tuple[int, ...], config: WorldViewConfig
-) -> Iterator[Window]:
-    """A square about each thing that is large enough, moved about at random."""
     label, instance = np.asarray(frame.label), np.asarray(frame.instance)
+    if config.kind != 'crops':
+        return tile_windows(label.shape, *(config.tiles if config.kind == 'tiles' else (1, 1)))
     rng = np.random.default_rng([number, len(ids)])
-    for thing in np.unique(instance[np.isin(label, ids)]):
-        rows, columns = np.nonzero((instance == thing) & np.isin(label, ids))
-        top, left = int(rows.min()), int(columns.min())
-        high, wide = int(np.ptp(rows)) + 1, int(np.ptp(columns)) + 1
-        share = rng.uniform(config.share_low, config.share_high)
-        jitter = rng.uniform(-_WINDOW_JITTER, _WINDOW_JITTER, 2)
-        longest = max(high, wide)
-        if longest < config.least_px:
-            continue
-        side = min(round(longest / share), *label.shape)
-        start = [
-            int(np.clip(round(first + size / 2 - side / 2 + j * (side - size)), 0, full - side))
-            for first, size, j, full in zip(
-                (top, left), (high, wide), jitter, label.shape, strict=True
-            )
-        ]
-        found = int(np.bincount(label[rows, columns]).argmax())
-        yield Window(start[0], start[1], side, side, found)
-
-
-def _by_turns(
-    windows: list[tuple[int, Window]], ids: tuple[int, ...], count: int
-) -> list[tuple[int, Window]]:
-    """The classes by turns, as long as there are any of them."""
-    queues = [[entry for entry in windows if entry[1].label == k] for k in ids]
-    chosen: list[tuple[int, Window]] = []
-    turn = 0
-    while len(chosen) < count and any(len(queue) > turn for queue in queues):
-        chosen += [queue[turn] for queue in queues if len(queue) > turn]
-        turn += 1
-    return chosen[:count]
+    shares = (config.share_low, config.share_high)
+    found = crop_windows(label, instance, ids, rng, shares=shares, least_px=config.least_px)
+    return list(found)
 
 
 def _view(

@@ -28,7 +28,7 @@ Reference:
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import nn
@@ -113,7 +113,9 @@ def train(config: EpsConfig, fabric: Fabric, frames: RunFrames, stage: str) -> R
         else segmentation_losses,
         folder=folder,
         fingerprint=fingerprint,
-        pictures=(lambda network: show_classifier(network, frames['train'], config))
+        pictures=(
+            lambda network: show_classifier(cast('ClassMapNet', network), frames['train'], config)
+        )
         if classifies
         else None,
         seed=config.seed,

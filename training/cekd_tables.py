@@ -24,6 +24,7 @@ TABLES = {
               'without_similarity', 'reweighed'),
     'controls': ('few_labels', 'thermal_teacher', 'rgb_teacher', 'full', 'full_long',
                  'all_labels'),
+    'scarce': ('few_labels_10', 'thermal_teacher_10', 'full_10'),
     'edges': ('no_edges', 'edge_stage1', 'edge_stage2', 'full', 'edge_stage4', 'edge_stage5',
               'image_edges'),
     'regimes': ('full', 'labels_and_teacher', 'all_labels', 'all_labels_teacher',
@@ -33,6 +34,9 @@ TABLES = {
     'enhancement': ('kdnet', 'offset1', 'full', 'offset3', 'raw', 'two_sided'),
 }  # fmt: skip
 """Rows of each table by the name of its section."""
+
+AGAINST = {'controls': 'few_labels', 'scarce': 'few_labels_10'}
+"""The run that the others of a table are compared with, where it is not `full`."""
 
 COMPRESSED = (
     *('small_few_labels', 'small_from_student', 'small_soft', 'small_channel_wise'),
@@ -165,7 +169,7 @@ def section(runs: Runs, names: Sequence[str], *, against: str = 'full') -> str:
 def teachers_section(runs: Runs) -> str:
     """The teachers of the runs that differ in theirs."""
     names = [*TABLES['edges'], 'thermal_teacher', 'rgb_teacher', 'relu', 'all_labels_teacher',
-             'all_labels_joint']  # fmt: skip
+             'all_labels_joint', 'full_10', 'thermal_teacher_10']  # fmt: skip
     return means_table(runs, names, 'teacher', against='full')
 
 
@@ -202,8 +206,8 @@ def page(text: str, runs: Runs, compressed: Runs | None = None) -> str:
         found = compression_table(compressed, runs)
         text = replace_section(text, 'cekd compression', found)
     for name, rows in TABLES.items():
-        against = 'few_labels' if name == 'controls' else 'full'
-        text = replace_section(text, f'cekd {name}', section(runs, rows, against=against))
+        found = section(runs, rows, against=AGAINST.get(name, 'full'))
+        text = replace_section(text, f'cekd {name}', found)
     contrast = contrast_table(runs, TABLES['enhancement'])
     text = replace_section(text, 'cekd contrast', contrast)
     return replace_section(text, 'cekd teachers', teachers_section(runs))

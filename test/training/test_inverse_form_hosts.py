@@ -113,7 +113,9 @@ def test_a_hosted_run_learns_and_differs_from_one_without_boundaries(shared, tmp
 def test_a_host_without_seed_is_of_the_same_seed(shared, tmp_path):
     student = replace(STUDENT, architecture='eknet')
     host = HostConfig('cekd', str(shared[2]))
-    assert tiny_run(tmp_path, shared[1], seed=3, host=host, student=student).host.run().seed == 3
+    host = tiny_run(tmp_path, shared[1], seed=3, host=host, student=student).host
+    assert host.run().seed == 3
+    assert host.run() is host.run(), 'read once, not in every step'
 
 
 def write_compression(shared, folder, **changes):
@@ -170,6 +172,18 @@ def test_hosts_that_do_not_fit_are_refused(shared, tmp_path, fabric):
             tmp_path, shared[1], host=host, image_size=(64, 96),
             student=replace(STUDENT, architecture='eknet'),
         )  # fmt: skip
+    alone = compress_run(tmp_path, shared[1], augmentation=VIEW)
+    path = tmp_path / 'alone.yaml'
+    path.write_text(yaml.safe_dump(plain(alone)), encoding='utf-8')
+    for values, message in (
+        ({'student': replace(STUDENT, outlines='teacher')}, 'need a host that has one'),
+        ({'class_weights': 'batch'}, "must be shares with this host, got 'batch'"),
+        ({'class_weights': 'none'}, "must be shares with this host, got 'none'"),
+    ):
+        with pytest.raises(ConfigError, match=message):
+            tiny_run(tmp_path, shared[1], host=HostConfig('compress', str(path)), **values)
+    with pytest.raises(ConfigError, match="must be shares or none with this host, got 'batch'"):
+        replace(cekd_hosted(shared, tmp_path), class_weights='batch')
     other = tmp_path / 'pst900.yaml'
     other.write_text(shared[2].read_text().replace("pst900: ''", 'pst900: folder'))
     config = replace(cekd_hosted(shared, tmp_path), host=HostConfig('cekd', str(other)))

@@ -16,6 +16,7 @@ from training.data.modality import FIELDS, check_modality
 from training.data.world import WorldSplit, preset_splits
 from training.distributed import LaunchConfig
 from training.recipes.cekd_config import CekdConfig
+from training.recipes.compress_config import CompressConfig
 from training.recipes.inverse_form_settings import (
     BoundaryStudentConfig,
     HostConfig,
@@ -41,7 +42,7 @@ class InverseFormConfig:
         modality: what the student sees: `thermal`, `rgb` or `rgbt`.
         image_size: (height, width) of training views and of the student's input.
         class_weights: of cross-entropy against labels: by the `shares` of the training frames, by
-            those of the `batch` as in the authors' code, or `none`.
+            those of the `batch` as in the authors' code (not with a host), or `none`.
         boundary_radius_px: how far boundaries reach to either side.
         labeled: how many of the training frames have labels, the first ones; all if None.
         host: see `HostConfig`.
@@ -131,10 +132,17 @@ class InverseFormConfig:
 
     def _check_host(self) -> None:
         run, own = self.host.run(), self.student
+        if own.outlines == 'teacher' and not self.host.has_teacher:
+            raise ConfigError('outlines of the teacher need a host that has one')
         if run is None:
-            if own.outlines == 'teacher':
-                raise ConfigError('outlines of the teacher need a host that has one')
             return
+        weighed = isinstance(run, CompressConfig) and run.label_weight > 0.0
+        known = ('shares',) if weighed else ('shares', 'none')
+        if self.class_weights not in known:
+            raise ConfigError(
+                f'class_weights must be {" or ".join(known)} with this host, got '
+                f'{self.class_weights!r}'
+            )
         wanted = 'eknet' if isinstance(run, CekdConfig) else 'rep_unet'
         if (own.architecture, self.modality) != (wanted, 'thermal'):
             raise ConfigError(

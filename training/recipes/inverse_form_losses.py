@@ -74,7 +74,8 @@ def student_terms(
         terms, taught = host(output, batch, weight)
     if config.student.looks_at_boundaries:
         from_label = config.student.outlines == 'label'
-        mask = labels if from_label or taught is None else taught
+        mask = labels if from_label else taught
+        assert mask is not None
         edge_logits = _scaled(output.edge_logits, mask)
         target = boundary_target(mask, radius=config.boundary_radius_px)
         own_weight = weight if from_label else None

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
+from functools import cache
 
 from kd_perception.errors import ConfigError
 from kd_perception.models import RepUNetConfig
@@ -221,7 +222,21 @@ class HostConfig:
 
     def run(self) -> HostRun | None:
         """The run of the host, None without one."""
-        arguments = ['--config_path', self.config, '--seed', str(self.seed or 0)]
-        if self.recipe == 'cekd':
-            return load_config(CekdConfig, arguments)
-        return load_config(CompressConfig, arguments) if self.recipe == 'compress' else None
+        return _host_run(self)
+
+    @property
+    def has_teacher(self) -> bool:
+        """Whether the host learns from a teacher."""
+        run = self.run()
+        if isinstance(run, CekdConfig):
+            return run.student.needs_teacher
+        return run is not None and bool(run.teacher.config)
+
+
+@cache
+def _host_run(host: HostConfig) -> HostRun | None:
+    """The file is read once: every step asks for what it says."""
+    arguments = ['--config_path', host.config, '--seed', str(host.seed or 0)]
+    if host.recipe == 'cekd':
+        return load_config(CekdConfig, arguments)
+    return load_config(CompressConfig, arguments) if host.recipe == 'compress' else None

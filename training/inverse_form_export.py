@@ -20,7 +20,6 @@ from torch import Tensor, nn
 from kd_perception.bundle import save_student
 from kd_perception.errors import ConfigError
 from kd_perception.label_sets import MFNET
-from training.distributed import launch
 from training.evaluation import evaluate_student
 from training.export import student_spec
 from training.recipes.inverse_form import build, class_weight, deployable_network
@@ -78,7 +77,7 @@ def export_student(config: InverseFormConfig, folder: Path) -> str:
     run = build(config)
     if not run.step:
         raise ConfigError(f'{config.folder} must hold a checkpoint: train this run first')
-    network: Any = deployable_network(run, config, class_weight(config, launch(config.launch)))
+    network: Any = deployable_network(run, config, class_weight(config))
     onnx = checked_onnx(network, config.image_size)
     splits = scored_splits(config, names=('validation', 'test'))
     report = evaluate_student(

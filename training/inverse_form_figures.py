@@ -25,7 +25,6 @@ from torch import nn
 from kd_perception.errors import ConfigError
 from training.cekd_figures import header
 from training.data.modality import LabeledFrame, network_image
-from training.distributed import launch
 from training.losses import edge_labels
 from training.recipes.inverse_form import build, class_weight, deployable_network
 from training.recipes.inverse_form_config import InverseFormConfig
@@ -69,8 +68,8 @@ def load_shown(names: Sequence[str], seed: int, changes: Sequence[str] = ()) -> 
         run = build(config)
         if not run.step:
             raise ConfigError(f'{config.folder} must hold a checkpoint: train this run first')
-        weight = class_weight(config, launch(config.launch))
-        shown.append(Shown(name, deployable_network(run, config, weight), config))
+        network = deployable_network(run, config, class_weight(config))
+        shown.append(Shown(name, network, config))
     return shown
 
 

@@ -142,7 +142,7 @@ def main(arguments: list[str] | None = None) -> None:
     own, rest = parser.parse_known_args(arguments)
     config = load_config(InverseFormConfig, rest)
     fabric = launch(config.launch)
-    module = trained_inverse(config, fabric, class_weight(config, fabric))
+    module = trained_inverse(config, fabric, class_weight(config))
     curves = measure(module.network.cpu(), config, SHIFTS_PX, own.tiles)
     own.file.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(own.file, lambda file: file.write(drawn(curves).encode()))

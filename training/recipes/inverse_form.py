@@ -59,11 +59,11 @@ from training.runs import Run
 from training.settings import load_config, plain
 
 
-def class_weight(config: InverseFormConfig, fabric: Fabric) -> Tensor | None:
-    """Weights of the classes by their shares, on the device; None where that is not wanted."""
+def class_weight(config: InverseFormConfig) -> Tensor | None:
+    """Weights of the classes by their shares [classes]; None where that is not wanted."""
     if config.class_weights != 'shares':
         return None
-    return class_weights(class_shares(config)).to(fabric.device)
+    return class_weights(class_shares(config))
 
 
 def inverse_module(
@@ -112,6 +112,7 @@ def train(
     if run.step == loop.steps:
         return
     host = host_terms(config, fabric)
+    weight = None if weight is None else weight.to(fabric.device)
     fit(
         run,
         fabric=fabric,
@@ -144,14 +145,13 @@ def tested_student(run: Run) -> BoundaryStudent:
 
 def deployable_network(run: Run, config: InverseFormConfig, weight: Tensor | None) -> nn.Module:
     """What is exported: the student without its boundary head, which gives logits alone."""
-    shares = None if weight is None else weight.cpu()
-    return without_head(tested_student(run), shares, config.prior_correction)
+    return without_head(tested_student(run), weight, config.prior_correction)
 
 
 def run_stages(config: InverseFormConfig, fabric: Fabric) -> dict[str, Any]:
     """Train what the stage of a run asks for; returns the metrics, {} but in the first process."""
     run = build(config) if config.stage == 'student' else None
-    weight = class_weight(config, fabric)
+    weight = class_weight(config)
     inverse = inverse_module(config, fabric, weight)
     if run is not None:
         train(run, config, fabric, inverse, weight)

@@ -61,7 +61,8 @@ def trained_transformer(
     folder, fingerprint = config.inverse_folder / 'transformer', config.inverse_fingerprint()
     restore(run, folder, fingerprint)
     if weight is None:
-        weight = torch.ones(config.label_set.num_classes, device=fabric.device)
+        weight = torch.ones(config.label_set.num_classes)
+    weight = weight.to(fabric.device)
     if run.step < own.loop.steps:
         fit(
             run,

@@ -290,6 +290,8 @@ def test_hidden_labels_are_not_seen(config):
     drawn = [Drawing(few)(0, k)[1] for k in range(30)]
     hidden = sum(bool((label == 255).all()) for label in drawn)
     assert 10 < hidden < 28
+    seen = pickle.loads(pickle.dumps(Drawing(few, labeled_only=True)))
+    assert not any((seen(0, k)[1] == 255).all() for k in range(30))
     assert class_shares(config).sum() == pytest.approx(1.0)
     assert not np.array_equal(class_shares(config), class_shares(few))
 

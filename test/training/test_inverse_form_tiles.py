@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from inverse_form_runs import INVERSE, tiny_run
 
+from kd_perception.errors import ConfigError
 from training.data.augmentation import JointConfig
 from training.plane_transforms import TransformRanges, matrices_from_parameters
 from training.recipes.inverse_form_tiles import (
@@ -142,6 +143,8 @@ def test_no_frame_is_both_learnt_from_and_held_out(config):
     assert (list(learnt), list(tested)) == ([*range(9)], [9, 10, 11])
     few = replace(config, labeled=4)
     assert [len(stage_frames(few, held_out=each)[1]) for each in (False, True)] == [3, 1]
+    with pytest.raises(ConfigError, match=r'must be enough .* got 1 with held_out 0\.25'):
+        stage_frames(replace(config, labeled=1), held_out=True)
 
 
 def test_held_out_tiles_are_the_same_for_every_seed(config):

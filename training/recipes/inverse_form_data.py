@@ -82,18 +82,19 @@ class Drawing:
 
     Args:
         config: of the run.
+        labeled_only: draw frames whose labels may be seen.
     """
 
-    def __init__(self, config: InverseFormConfig) -> None:
-        self._config = config
+    def __init__(self, config: InverseFormConfig, *, labeled_only: bool = False) -> None:
+        self._config, self._labeled_only = config, labeled_only
         self._modality = config.drawn_modality
         self._frames: Sequence[LabeledFrame] | None = None
 
-    def __getstate__(self) -> InverseFormConfig:
-        return self._config
+    def __getstate__(self) -> tuple[InverseFormConfig, bool]:
+        return self._config, self._labeled_only
 
-    def __setstate__(self, state: InverseFormConfig) -> None:
-        self.__init__(state)  # type: ignore[misc]
+    def __setstate__(self, state: tuple[InverseFormConfig, bool]) -> None:
+        self.__init__(state[0], labeled_only=state[1])  # type: ignore[misc]
 
     @property
     def frames(self) -> Sequence[LabeledFrame]:
@@ -111,9 +112,10 @@ class Drawing:
         """
         config = self._config
         rng = np.random.default_rng([config.seed, step, index])
-        number = int(rng.integers(len(self.frames)))
+        labeled = labeled_count(config, self.frames)
+        number = int(rng.integers(labeled if self._labeled_only else len(self.frames)))
         frame = self.frames[number]
-        if number >= labeled_count(config, self.frames):
+        if number >= labeled:
             frame = hidden(frame)
         if config.random_cameras:
             image, label = training_sample(frame, self._modality, rng, config.augmentation)

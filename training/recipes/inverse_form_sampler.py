@@ -69,7 +69,7 @@ def trained_transformer(
             fabric=fabric,
             loop=own.loop,
             optimizer_config=own.optimizer,
-            draw=Drawing(config),
+            draw=Drawing(config, labeled_only=True),
             losses=lambda wrapped, batch: _segmentation(wrapped, batch, weight),
             folder=folder,
             fingerprint=fingerprint,

@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from kd_perception.errors import ConfigError
 from training.data.augmentation import Sample, augment_sample
 from training.data.modality import LabeledFrame
 from training.losses import boundary_target, tiling_size
@@ -144,11 +145,20 @@ def draw_tiles(
 def stage_frames(
     config: InverseFormConfig, *, held_out: bool
 ) -> tuple[Sequence[LabeledFrame], range]:
-    """Training frames and which of those with labels stage 1 learns from, or is tested on."""
+    """Training frames and which of those with labels stage 1 learns from, or is tested on.
+
+    Raises:
+        ConfigError: none would be left to learn from.
+    """
     frames = split_frames(config, 'train')
     count = labeled_count(config, frames)
     learnt = count - max(1, round(config.inverse.held_out * count))
-    return frames, range(learnt, count) if held_out else range(max(1, learnt))
+    if learnt < 1:
+        raise ConfigError(
+            'frames with labels must be enough to learn from some and hold out others, got '
+            f'{count} with held_out {config.inverse.held_out}'
+        )
+    return frames, range(learnt, count) if held_out else range(learnt)
 
 
 class TileDrawing:

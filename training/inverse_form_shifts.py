@@ -20,6 +20,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from kd_perception.errors import ConfigError
 from kd_perception.evaluation.report_charts import Axes, Line, line_chart
 from kd_perception.files import write_atomically
 from training.distributed import launch
@@ -55,7 +56,10 @@ def shifted_pairs(config: InverseFormConfig, shift_px: int, count: int) -> tuple
     Args:
         config: of the run; tiles are those of held-out frames.
         shift_px: pixels, >= 0; what comes in is taken from beyond the tile.
-        count: tiles.
+        count: tiles; frames that show too little boundary for one are passed over.
+
+    Raises:
+        ConfigError: no frame shows enough boundary.
     """
     frames, chosen = stage_frames(config, held_out=True)
     own, pairs = config.inverse, []
@@ -75,6 +79,11 @@ def shifted_pairs(config: InverseFormConfig, shift_px: int, count: int) -> tuple
         move = np.array([[1.0, 0.0, offset[1] - column], [0.0, 1.0, offset[0] - row]])
         moved = cv2.warpAffine(edges, move, (tile, tile), flags=cv2.INTER_NEAREST)
         pairs.append((moved, edges[row : row + tile, column : column + tile]))
+    if not pairs:
+        raise ConfigError(
+            f'some held-out frame must have a tile with at least {own.min_edge_pixels} pixels of '
+            'boundary, got none: lower inverse.min_edge_pixels'
+        )
     moved_tiles, true = (
         torch.from_numpy(np.stack(part))[:, None] for part in zip(*pairs, strict=True)
     )
@@ -85,7 +94,7 @@ def shifted_pairs(config: InverseFormConfig, shift_px: int, count: int) -> tuple
 def losses_at(
     network: InverseNetwork, config: InverseFormConfig, shift_px: int, count: int
 ) -> dict[str, float]:
-    """Mean losses of shifted boundaries: `cross_entropy` and `inverse_form`.
+    """Mean losses of shifted boundaries, `cross_entropy` and `inverse_form`, and their `tiles`.
 
     Args:
         network: frozen, on the CPU.
@@ -105,16 +114,20 @@ def losses_at(
         distance=distance_of(config.student.distance, config.inverse.ranges),
     )
     plain_loss = balanced_edge_loss(logits, target, per_image=False)
-    return {'cross_entropy': float(plain_loss), 'inverse_form': float(inverse)}
+    return {
+        'tiles': len(true),
+        'cross_entropy': float(plain_loss),
+        'inverse_form': float(inverse),
+    }
 
 
 def measure(
     network: InverseNetwork, config: InverseFormConfig, shifts_px: Sequence[int], count: int
 ) -> dict[str, Any]:
-    """Both losses by shift: `shift_px` and a list of values for each loss."""
+    """Both losses by shift: `shift_px`, `tiles`, and a list of values for each loss."""
     found = [losses_at(network, config, shift, count) for shift in shifts_px]
-    values = {name: [round(each[name], 5) for each in found] for name in found[0]}
-    return {'shift_px': list(shifts_px), 'tiles': count, **values}
+    values = {name: [round(each[name], 5) for each in found] for name, *_ in _CURVES}
+    return {'shift_px': list(shifts_px), 'tiles': found[0]['tiles'], **values}
 
 
 def drawn(curves: dict[str, Any]) -> str:

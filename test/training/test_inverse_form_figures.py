@@ -90,6 +90,13 @@ def test_pairs_are_shifted_by_whole_pixels(config):
         assert any(4.2 < np.hypot(*step) < 5.8 for step in best)
 
 
+def test_frames_without_boundary_are_not_measured(config):
+    full = 32 * 32
+    strict = replace(config, inverse=replace(config.inverse, min_edge_pixels=full))
+    with pytest.raises(ConfigError, match='at least 1024 pixels of boundary'):
+        shifted_pairs(strict, 0, 3)
+
+
 def test_losses_are_told_by_shift(config):
     class Counts(torch.nn.Module):
         """Says how many pixels of both tiles differ."""
@@ -99,6 +106,7 @@ def test_losses_are_told_by_shift(config):
 
     curves = measure(Counts(), config, (0, 2, 4), 6)
     assert curves['shift_px'] == [0, 2, 4]
+    assert curves['tiles'] == len(shifted_pairs(config, 0, 6)[1])
     for name in ('cross_entropy', 'inverse_form'):
         assert 0.0 < curves[name][0] < curves[name][1] <= curves[name][2] * 1.2
 

@@ -44,7 +44,8 @@ class TransformRanges:
         log_scale: natural logarithm of the largest zoom.
         angle_deg: of the rotation.
         shear: change of x per y.
-        perspective: change of the depth per half of a tile.
+        perspective: change of the depth per half of a tile, below 0.5: two of them must not bring
+            a corner of the tile behind the viewer.
     """
 
     shift: float = 0.15
@@ -57,6 +58,8 @@ class TransformRanges:
         """Check the ranges."""
         for name in ('shift', 'log_scale', 'angle_deg', 'shear', 'perspective'):
             check_positive(name, getattr(self, name))
+        if self.perspective >= 0.5:
+            raise ConfigError(f'perspective must be below 0.5, received {self.perspective}')
 
     def values(self, count: int) -> tuple[float, ...]:
         """The ranges of the first numbers, in the order of `NAMES`.

@@ -101,3 +101,5 @@ def test_bad_arguments_are_named():
         matrices_from_parameters(torch.zeros(4), RANGES)
     with pytest.raises(ConfigError, match='shear must be above 0'):
         TransformRanges(shear=0.0)
+    with pytest.raises(ConfigError, match=r'perspective must be below 0\.5, received 0\.5'):
+        TransformRanges(perspective=0.5)

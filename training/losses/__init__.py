@@ -31,14 +31,14 @@
 | PA | `pairwise_affinity_loss` | structured distillation |
 | IFVD | `intra_class_variation_loss` | Wang et al., ECCV 2020 |
 | HO | `holistic_loss`, `discriminator_loss` | structured distillation; WGAN-GP, arXiv 1704.00028 |
-
-Two modules learn beside the student and are left behind after training: `ChannelAlignment`, for
-features whose channels differ from the teacher's, and the `Discriminator` of HO.
 | L_if | `inverse_form_loss`, `tiles_from_maps` | InverseForm, CVPR 2021, arXiv 2104.02745 |
 | d_e, d_geo | `parameter_distance`, `euclidean_distance`, `geodesic_distance` | InverseForm |
 | L_bxe | `balanced_edge_loss(per_image=False)` against `boundary_target` | InverseForm |
 | edge attention | `edge_attention_loss` | InverseForm; Gated-SCNN, arXiv 1907.05740 |
 | L_sal | `saliency_loss`, `estimated_saliency` | EPS, arXiv 2105.08965 |
+
+Two modules learn beside the student and are left behind after training: `ChannelAlignment`, for
+features whose channels differ from the teacher's, and the `Discriminator` of HO.
 """
 
 from training.losses.attention_transfer import attention_transfer_loss

@@ -27,7 +27,8 @@ def edge_attention_loss(
         label: int64 [batch, height, width], 255 is ignored.
         edge_logits: before the sigmoid, [batch, 1, height, width]; they choose pixels and get no
             gradient.
-        threshold: of the probability, 0 to below 1; 0.8 in the authors' code.
+        threshold: of the probability, 0 to below 1. The authors' code has 0.8, which it holds
+            against the logits of its main boundary head: 0.69 as a probability.
         weight: of the classes [classes], or None for equal ones.
 
     Returns:

@@ -3,6 +3,9 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TypeVar
@@ -26,6 +29,11 @@ def load_config(kind: type[Config], arguments: list[str] | None = None) -> Confi
 def plain(config: Any) -> dict[str, Any]:
     """A configuration as JSON can hold it: paths as text with forward slashes, tuples as lists."""
     return {key: _plain_value(value) for key, value in asdict(config).items()}
+
+
+def settings_digest(values: Mapping[str, Any]) -> str:
+    """SHA-256 of settings as `plain` gives them, whatever their order: a fingerprint of a run."""
+    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
 
 
 def _plain_value(value: Any) -> Any:

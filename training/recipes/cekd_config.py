@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -18,7 +16,7 @@ from training.data.modality import FIELDS
 from training.data.world import WorldSplit, preset_splits
 from training.distributed import LaunchConfig
 from training.recipes.cekd_networks import StudentConfig, StudentSizes, TeacherConfig
-from training.settings import plain
+from training.settings import plain, settings_digest
 
 STAGES = ('teacher', 'student', 'joint')
 
@@ -160,11 +158,11 @@ class CekdConfig:
 
     def teacher_fingerprint(self) -> str:
         """Of everything that changes the weights of the teacher."""
-        return _digest({k: v for k, v in self._teaching_values().items() if k in _TEACHES})
+        return settings_digest({k: v for k, v in self._teaching_values().items() if k in _TEACHES})
 
     def fingerprint(self) -> str:
         """Of everything that changes the weights of the student."""
-        return _digest(self._teaching_values())
+        return settings_digest(self._teaching_values())
 
     def _teaching_values(self) -> dict[str, Any]:
         """What weights depend on: neither where a run trains nor what it is scored on."""
@@ -202,7 +200,3 @@ _TEACHES = (
     *('seed', 'image_size', 'class_weighted', 'nonnegative_logits', 'labeled'),
     *('train', 'mfnet', 'pst900', 'random_cameras', 'augmentation', 'teacher', 'launch'),
 )
-
-
-def _digest(values: dict[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()

@@ -3,11 +3,8 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 from kd_perception.errors import ConfigError
 from kd_perception.label_sets import CITYSCAPES, MFNET, LabelSet
@@ -18,7 +15,7 @@ from training.distributed import LaunchConfig
 from training.recipes.channel_wise_learner import OpponentConfig
 from training.recipes.channel_wise_networks import NetworkConfig
 from training.recipes.channel_wise_terms import NEED_EQUAL_CHANNELS, TermConfig
-from training.settings import plain
+from training.settings import plain, settings_digest
 
 ROLES = ('teacher', 'student')
 
@@ -147,7 +144,7 @@ class ChannelWiseConfig:
             values |= {'terms': plain(self)['terms'], 'teacher': self.fingerprint('teacher')}
             if any(term.loss == 'holistic' for term in self.terms):
                 values['opponent'] = plain(self.opponent)
-        return _digest(values)
+        return settings_digest(values)
 
     def folder(self, role: str) -> Path:
         """Where the checkpoints of a role are: runs that need the same teacher share it."""
@@ -163,7 +160,3 @@ class ChannelWiseConfig:
 
 
 _TEACHES = ('class_weighted', 'cityscapes', 'train', 'random_cameras', 'augmentation')
-
-
-def _digest(values: dict[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()

@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -18,7 +16,7 @@ from training.engine import LoopConfig
 from training.optimization import OptimizerConfig
 from training.recipes.cekd_config import CekdConfig
 from training.recipes.cekd_trained import ROLES
-from training.settings import load_config, plain
+from training.settings import load_config, plain, settings_digest
 
 
 @dataclass(frozen=True)
@@ -186,7 +184,7 @@ class CompressConfig:
         values['launch'] = self.launch.bfloat16
         if self.teacher.config:
             values['teacher'] = [_teacher_fingerprint(self.teacher), self.teacher.role]
-        return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
+        return settings_digest(values)
 
 
 _TEACHES_NOTHING = (

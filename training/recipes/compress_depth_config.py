@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -17,7 +15,7 @@ from training.distributed import LaunchConfig
 from training.engine import LoopConfig
 from training.optimization import OptimizerConfig
 from training.recipes.mutual_distillation_config import SCORED_FIELDS, MutualConfig
-from training.settings import load_config, plain
+from training.settings import load_config, plain, settings_digest
 
 LABELS = ('depth', 'lidar')
 
@@ -184,7 +182,7 @@ class CompressDepthConfig:
         values['launch'] = self.launch.bfloat16
         if self.teacher.config:
             values['teacher'] = [self.teacher.run().fingerprint(), self.teacher.branch]
-        return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
+        return settings_digest(values)
 
 
 _TEACHES_NOTHING = (

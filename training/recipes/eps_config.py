@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -21,7 +19,7 @@ from training.data.world_views import WorldViewConfig, class_ids
 from training.distributed import LaunchConfig
 from training.pseudo_masks import MaskConfig
 from training.recipes.eps_parts import ClassifierConfig, SegmentationConfig
-from training.settings import plain
+from training.settings import plain, settings_digest
 
 STAGES = ('classifier', 'masks', 'segmentation')
 
@@ -172,7 +170,7 @@ class EpsConfig:
 
     def classifier_fingerprint(self) -> str:
         """Of everything that changes the weights of the classifier."""
-        return _digest(
+        return settings_digest(
             self._source_values()
             | {'modality': self.modality, 'classifier': plain(self.classifier)}
         )
@@ -181,14 +179,14 @@ class EpsConfig:
         """Of everything that changes the masks."""
         masks = plain(self.masks)
         del masks['thresholds']
-        return _digest({'classifier': self.classifier_fingerprint(), 'masks': masks})
+        return settings_digest({'classifier': self.classifier_fingerprint(), 'masks': masks})
 
     def fingerprint(self) -> str:
         """Of everything that changes the weights of the segmentation network."""
         learnt_from: Any = self._source_values()
         if self.segmentation.target == 'masks':
             learnt_from = self.masks_fingerprint()
-        return _digest({'from': learnt_from, 'segmentation': plain(self.segmentation)})
+        return settings_digest({'from': learnt_from, 'segmentation': plain(self.segmentation)})
 
     def _source_values(self) -> dict[str, Any]:
         values: dict[str, Any] = {
@@ -223,7 +221,3 @@ class EpsConfig:
     def record_path(self) -> Path:
         """Where the record of this run is."""
         return self.results / f'{self.name}_seed{self.seed}.json'
-
-
-def _digest(values: dict[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()

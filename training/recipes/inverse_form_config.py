@@ -3,11 +3,8 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 from kd_perception.errors import ConfigError
 from kd_perception.label_sets import CITYSCAPES, MFNET, NYU40, LabelSet
@@ -22,7 +19,7 @@ from training.recipes.inverse_form_settings import (
     HostConfig,
     InverseConfig,
 )
-from training.settings import plain
+from training.settings import plain, settings_digest
 
 STAGES = ('inverse', 'student')
 CLASS_WEIGHTS = ('shares', 'batch', 'none')
@@ -202,7 +199,7 @@ class InverseFormConfig:
             chosen['view'] = values['augmentation']['view']
             del chosen['inverse']['transformer']
         del chosen['inverse']['min_explained']
-        return _digest({**chosen, 'launch': self.launch.bfloat16})
+        return settings_digest({**chosen, 'launch': self.launch.bfloat16})
 
     def fingerprint(self) -> str:
         """Of everything that changes the weights of the student."""
@@ -212,7 +209,7 @@ class InverseFormConfig:
             del values['inverse']['loop'], values['inverse']['optimizer']
         if (run := self.host.run()) is not None:
             values['host'] = [self.host.recipe, run.fingerprint()]
-        return _digest({**values, 'launch': self.launch.bfloat16})
+        return settings_digest({**values, 'launch': self.launch.bfloat16})
 
     @property
     def inverse_folder(self) -> Path:
@@ -240,7 +237,3 @@ _TEACHES_INVERSE = (
     'inverse',
 )
 _TEACHES_TRANSFORMER = ('modality', 'random_cameras', 'augmentation', 'class_weights', 'host')
-
-
-def _digest(values: dict[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()

@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -28,7 +26,7 @@ from training.recipes.mutual_distillation_terms import (
     SupervisedLossConfig,
     flips_only,
 )
-from training.settings import plain
+from training.settings import plain, settings_digest
 
 SPLIT_NAMES = ('train', 'validation', 'test')
 
@@ -207,7 +205,7 @@ class MutualConfig:
         """Of everything that changes the weights."""
         values = {k: v for k, v in plain(self).items() if k not in _TEACHES_NOTHING}
         values['launch'] = self.launch.bfloat16
-        return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
+        return settings_digest(values)
 
     @property
     def folder(self) -> Path:

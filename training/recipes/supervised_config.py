@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -12,7 +10,7 @@ from kd_perception.errors import ConfigError
 from training.data.augmentation import AugmentationConfig, SensorConfig
 from training.data.modality import FIELDS, check_modality
 from training.data.world import WorldSplit, preset_splits
-from training.settings import plain
+from training.settings import plain, settings_digest
 
 _NOT_TRAINED_ON = (
     *('cache', 'output', 'results', 'checkpoint_steps'),
@@ -112,4 +110,4 @@ class SupervisedConfig:
         for name in _LATER_FAULTS:
             if sensor[name] == usual[name]:
                 del sensor[name]
-        return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
+        return settings_digest(values)

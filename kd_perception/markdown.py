@@ -19,6 +19,11 @@ def table(head: Sequence[str], body: Iterable[Sequence[str]], *, right: bool = F
     return '\n'.join(f'| {" | ".join(cells)} |' for cells in (head, rule, *body))
 
 
+def percent(share: float | None) -> str:
+    """A share as a cell: in percent with one digit, a dash where there is none."""
+    return '-' if share is None else f'{100.0 * share:.1f}'
+
+
 def replace_section(text: str, name: str, section: str) -> str:
     """Put a section between its two marks, at the end of a text that has none.
 

@@ -16,6 +16,7 @@ import torch
 
 from kd_perception.bundle import save_student
 from kd_perception.errors import ConfigError
+from kd_perception.markdown import percent
 from kd_perception.models.architectures import LogitsOnly
 from training.evaluation import evaluate_student
 from training.export import student_spec
@@ -94,10 +95,7 @@ def export_student(config: CekdConfig, folder: Path) -> str:
 def model_card(config: CekdConfig, report: dict[str, Any], step: int) -> str:
     """What a user must know of the student."""
     test = report['synthetic_test']
-    shown = {
-        name: '-' if (value := test['iou'][name]) is None else f'{100.0 * value:.1f}'
-        for name in ('car', 'person')
-    }
+    shown = {name: percent(test['iou'][name]) for name in ('car', 'person')}
     return _CARD.format(
         name=config.name,
         seed=config.seed,

@@ -20,6 +20,7 @@ import torch
 from kd_perception.errors import ConfigError
 from kd_perception.models import CENet
 from training.data.modality import LabeledFrame, network_image
+from training.pictures import below, beside, gray_picture, header, sized
 from training.recipes.cekd_config import CekdConfig
 from training.recipes.cekd_networks import Student
 from training.recipes.cekd_report import scored_splits
@@ -29,8 +30,6 @@ from training.settings import load_config
 Array = npt.NDArray[Any]
 
 CONFIGS = Path(__file__).parent / 'configs' / 'cekd'
-_HEADER_PX = 20
-_GAP_PX = 4
 _ZOOM = 2
 
 
@@ -81,29 +80,14 @@ def row(frame: LabeledFrame, shown: Sequence[Shown], config: CekdConfig) -> Arra
     """Color, heat, labels and what each network says, side by side, uint8 [h, w, 3] RGB."""
     size = config.image_size
     heat, _ = network_image(frame, 'thermal', size)
-    gray = (heat[0, 0, :, :, None] * 255.0).astype(np.uint8).repeat(3, axis=2)
     colors = config.label_set.palette[np.asarray(frame.label)]
     tiles = [
         np.asarray(frame.rgb),
-        gray,
+        gray_picture(heat[0, 0]),
         colors,
         *(mask_of(each.network, frame, config) for each in shown),
     ]
-    width, height = size[1] * _ZOOM, size[0] * _ZOOM
-    gap = np.full((height, _GAP_PX, 3), 255, np.uint8)
-    parts: list[Array] = []
-    for tile in tiles:
-        parts += [cv2.resize(tile, (width, height), interpolation=cv2.INTER_NEAREST), gap]
-    return np.hstack(parts[:-1])
-
-
-def header(names: Sequence[str], width: int) -> Array:
-    """The names of the columns over their tiles, uint8 [h, w, 3]."""
-    image = np.full((_HEADER_PX, len(names) * (width + _GAP_PX) - _GAP_PX, 3), 255, np.uint8)
-    for k, name in enumerate(names):
-        place = (k * (width + _GAP_PX) + 2, _HEADER_PX - 6)
-        cv2.putText(image, name, place, cv2.FONT_HERSHEY_SIMPLEX, 0.42, (0,) * 3, 1, cv2.LINE_AA)
-    return image
+    return beside([sized(tile, (size[0] * _ZOOM, size[1] * _ZOOM)) for tile in tiles])
 
 
 def picture(frames: Sequence[LabeledFrame], shown: Sequence[Shown], config: CekdConfig) -> Array:
@@ -115,11 +99,8 @@ def picture(frames: Sequence[LabeledFrame], shown: Sequence[Shown], config: Cekd
         config: of a run of theirs: they have one input size and one label set.
     """
     names = ['color', 'heat', 'labels', *(each.name.replace('_', ' ') for each in shown)]
-    rows = [header(names, config.image_size[1] * _ZOOM)]
-    for frame in frames:
-        rows += [row(frame, shown, config)]
-        rows += [np.full((_GAP_PX, rows[0].shape[1], 3), 255, np.uint8)]
-    return np.vstack(rows[:-1])
+    rows = below([row(frame, shown, config) for frame in frames])
+    return np.vstack([header(names, config.image_size[1] * _ZOOM), rows])
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from kd_perception.markdown import replace_section, table
+from kd_perception.markdown import percent, replace_section, table
 from training.cekd_tables import Runs, classes_table, metric, read_runs, spread
 from training.records import read_record
 
@@ -146,16 +146,12 @@ def tuning_table(folder: Path) -> str:
     for record in records:
         tried: Mapping[str, Any] = record['tried']
         cells = [
-            _percent(tried[ratio]['miou_nanmean'] if ratio in tried else None) for ratio in ratios
+            percent(tried[ratio]['miou_nanmean'] if ratio in tried else None) for ratio in ratios
         ]
         weights = ', '.join(f'{weight:g}' for weight in record['weights'].values())
         body.append([f'`{record["name"]}`', *cells, record['chosen'], weights])
     head = ['run', *(f'ratio {ratio}' for ratio in ratios), 'chosen', 'weight']
     return table(head, body, right=True)
-
-
-def _percent(value: float | None) -> str:
-    return '-' if value is None else f'{100.0 * value:.1f}'
 
 
 def cost_table(lines: Sequence[Mapping[str, Any]]) -> str:

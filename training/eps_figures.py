@@ -18,8 +18,8 @@ import numpy as np
 import numpy.typing as npt
 
 from kd_perception.errors import ConfigError
-from training.cekd_figures import header
 from training.data.tagged_frames import TaggedFrame
+from training.pictures import below, beside, header, sized
 from training.recipes.eps_config import EpsConfig
 from training.recipes.eps_data import RunFrames, read_mask, read_shares
 from training.recipes.eps_report import heat_picture, picture_of, saliency_picture
@@ -28,7 +28,7 @@ from training.settings import load_config
 Array = npt.NDArray[Any]
 
 CONFIGS = Path(__file__).parent / 'configs' / 'eps'
-WIDTH_PX, GAP_PX = 144, 4
+WIDTH_PX = 144
 
 
 def load_runs(names: Sequence[str], seed: int, changes: Sequence[str] = ()) -> list[EpsConfig]:
@@ -79,22 +79,14 @@ def picture(frames: Sequence[TaggedFrame], runs: Sequence[EpsConfig]) -> Array:
     for config in runs:
         label = config.name.replace('_', ' ')
         names += [f'{label}: maps', f'{label}: mask']
-    rows = []
-    for frame in frames:
-        tiles = [_sized(tile) for tile in tiles_of(frame, runs)]
-        gap = np.full((tiles[0].shape[0], GAP_PX, 3), 255, np.uint8)
-        parts = [part for tile in tiles for part in (tile, gap)]
-        rows.append(np.hstack(parts[:-1]))
     if frames[0].label is not None:
         names.append('ground truth')
-    line = np.full((GAP_PX, rows[0].shape[1], 3), 255, np.uint8)
-    stacked = [part for row in rows for part in (row, line)]
-    return np.vstack([header(names, WIDTH_PX), *stacked[:-1]])
+    rows = [beside([_narrow(tile) for tile in tiles_of(frame, runs)]) for frame in frames]
+    return np.vstack([header(names, WIDTH_PX), below(rows)])
 
 
-def _sized(tile: Array) -> Array:
-    height = round(WIDTH_PX * tile.shape[0] / tile.shape[1])
-    return np.asarray(cv2.resize(tile, (WIDTH_PX, height), interpolation=cv2.INTER_NEAREST))
+def _narrow(tile: Array) -> Array:
+    return sized(tile, (round(WIDTH_PX * tile.shape[0] / tile.shape[1]), WIDTH_PX))
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -23,9 +23,9 @@ import torch
 from torch import nn
 
 from kd_perception.errors import ConfigError
-from training.cekd_figures import header
 from training.data.modality import LabeledFrame, network_image
 from training.losses import edge_labels
+from training.pictures import below, beside, gray_picture, header, sized
 from training.recipes.inverse_form import build, class_weight, deployable_network
 from training.recipes.inverse_form_config import InverseFormConfig
 from training.recipes.inverse_form_report import scored_splits
@@ -34,7 +34,6 @@ from training.settings import load_config
 Array = npt.NDArray[Any]
 
 CONFIGS = Path(__file__).parent / 'configs' / 'inverse_form'
-_GAP_PX = 4
 _ZOOM = 2
 _NEAR_PX = 2
 _RIGHT, _FALSE, _MISSED = (255, 255, 255), (235, 60, 50), (70, 130, 255)
@@ -112,17 +111,11 @@ def row(frame: LabeledFrame, shown: Sequence[Shown]) -> Array:
     config = shown[0].config
     size = config.image_size
     image, _ = network_image(frame, config.modality, size)
-    gray = (image[0, 0, :, :, None] * 255.0).astype(np.uint8).repeat(3, axis=2)
     label = cv2.resize(np.asarray(frame.label), size[::-1], interpolation=cv2.INTER_NEAREST_EXACT)
     true = outlines(label)
-    tiles = [gray, compared(true, true)]
+    tiles = [gray_picture(image[0, 0]), compared(true, true)]
     tiles += [compared(outlines(mask_of(each, frame)), true) for each in shown]
-    width, height = size[1] * _ZOOM, size[0] * _ZOOM
-    gap = np.full((height, _GAP_PX, 3), 255, np.uint8)
-    parts: list[Array] = []
-    for tile in tiles:
-        parts += [cv2.resize(tile, (width, height), interpolation=cv2.INTER_NEAREST), gap]
-    return np.hstack(parts[:-1])
+    return beside([sized(tile, (size[0] * _ZOOM, size[1] * _ZOOM)) for tile in tiles])
 
 
 def picture(frames: Sequence[LabeledFrame], shown: Sequence[Shown]) -> Array:
@@ -133,10 +126,8 @@ def picture(frames: Sequence[LabeledFrame], shown: Sequence[Shown]) -> Array:
         shown: networks with one input size.
     """
     names = ['camera', 'true', *(each.name.replace('_', ' ') for each in shown)]
-    rows = [header(names, shown[0].config.image_size[1] * _ZOOM)]
-    for frame in frames:
-        rows += [row(frame, shown), np.full((_GAP_PX, rows[0].shape[1], 3), 255, np.uint8)]
-    return np.vstack(rows[:-1])
+    rows = below([row(frame, shown) for frame in frames])
+    return np.vstack([header(names, shown[0].config.image_size[1] * _ZOOM), rows])
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -9,6 +9,7 @@ import textwrap
 from pathlib import Path
 from typing import Any
 
+from kd_perception.markdown import percent
 from kd_perception.world.classes import CLASS_NAMES
 from kd_perception.world.config import WorldConfig
 from training.data.real_tiles import NO_TEST
@@ -202,7 +203,7 @@ def _cameras(world: WorldConfig) -> dict[str, float]:
 
 
 def _percent(metrics: dict[str, Any] | None, name: str) -> str:
-    return _share(metrics['iou'][name] if metrics else None)
+    return percent(metrics['iou'][name] if metrics else None)
 
 
 def _presets(presets: dict[str, Any] | None, count: int) -> str:
@@ -212,14 +213,10 @@ def _presets(presets: dict[str, Any] | None, count: int) -> str:
     rows = []
     for name, metrics in presets.items():
         classes = ' | '.join(_percent(metrics, each) for each in ('car', 'person', 'bike'))
-        outlines = _share(metrics['boundary_f_3px'])
+        outlines = percent(metrics['boundary_f_3px'])
         rows.append(f'| {name} | {_mean(metrics)} | {classes} | {outlines} |')
     return _PRESETS.format(count=count, rows='\n'.join(rows))
 
 
 def _mean(metrics: dict[str, Any] | None) -> str:
-    return _share(metrics['miou_nanmean'] if metrics else None)
-
-
-def _share(value: float | None) -> str:
-    return '-' if value is None else f'{100 * value:.1f}'
+    return percent(metrics['miou_nanmean'] if metrics else None)

@@ -7,7 +7,7 @@ import textwrap
 from collections.abc import Mapping
 from typing import Any
 
-from kd_perception.markdown import table
+from kd_perception.markdown import percent, table
 from kd_perception.world.classes import CLASS_NAMES
 
 FIRST_CLASSES = ('person', 'car', *(n for n in CLASS_NAMES if n not in ('person', 'car')))
@@ -49,9 +49,9 @@ def _scores_table(found: Mapping[str, Any]) -> str:
     body = [
         [
             name,
-            *(_percent(scores['iou'][n]) for n in FIRST_CLASSES),
-            _percent(scores['miou_nanmean']),
-            _percent(scores['ece']),
+            *(percent(scores['iou'][n]) for n in FIRST_CLASSES),
+            percent(scores['miou_nanmean']),
+            percent(scores['ece']),
         ]
         for name, scores in lines.items()
     ]
@@ -65,7 +65,7 @@ def _shares_table(sets: Mapping[str, Any]) -> str:
         [
             name,
             str(found['frames']),
-            *(_percent(found['class_shares'][n]) for n in FIRST_CLASSES),
+            *(percent(found['class_shares'][n]) for n in FIRST_CLASSES),
             f'{found["mean_confidence"]:.3f}',
             f'{found["mean_uncertainty"]:.3f}',
         ]
@@ -77,7 +77,3 @@ def _shares_table(sets: Mapping[str, Any]) -> str:
 
 def _paragraph(text: str) -> str:
     return textwrap.fill(text, _PAGE_WIDTH, break_on_hyphens=False)
-
-
-def _percent(value: float | None) -> str:
-    return '-' if value is None else f'{100.0 * value:.1f}'

@@ -14,7 +14,8 @@ from eps_runs import changed, tiny_run
 from kd_perception.errors import ConfigError
 from training import eps_figures
 from training.distributed import launch
-from training.eps_figures import GAP_PX, WIDTH_PX
+from training.eps_figures import WIDTH_PX
+from training.pictures import GAP_PX
 from training.recipes import eps
 from training.recipes.eps_data import RunFrames, read_mask
 from training.settings import plain

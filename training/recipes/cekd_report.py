@@ -12,11 +12,13 @@ import numpy.typing as npt
 import torch
 
 from kd_perception.label_sets import LabelSet
+from kd_perception.markdown import percent
 from kd_perception.models import CENet, EKNet
 from training.boundary_contrast import BoundaryContrast
 from training.data.modality import LabeledFrame, network_image
 from training.data.real_tiles import load_real_tiles
 from training.evaluation import REAL_TILES_NOTE, score
+from training.pictures import gray_picture
 from training.recipes.cekd_config import CekdConfig
 from training.recipes.cekd_data import split_frames
 from training.recipes.cekd_networks import Student
@@ -159,9 +161,8 @@ def show(network: Any, frames: Sequence[LabeledFrame], config: CekdConfig) -> di
         label = cv2.resize(
             np.asarray(frame.label), image_size[::-1], interpolation=cv2.INTER_NEAREST_EXACT
         )
-        gray = (heat[0, 0, :, :, None] * 255.0).astype(np.uint8).repeat(3, axis=2)
         colors = (palette[part] for part in (label, mask.byte().cpu().numpy()))
-        pictures[f'frame {index}'] = np.concatenate([gray, *colors], axis=1)
+        pictures[f'frame {index}'] = np.concatenate([gray_picture(heat[0, 0]), *colors], axis=1)
     return pictures
 
 
@@ -169,5 +170,4 @@ def table_row(name: str, metrics: Mapping[str, Any]) -> str:
     """One row of the table in percent: mIoU, mAcc, hot and cold classes, boundary F at 3 px."""
     columns = ('miou', 'macc', 'miou_hot', 'miou_cold', 'boundary_f_3px')
     values = (metrics[column] for column in columns)
-    shown = ('-' if value is None else f'{100.0 * value:.1f}' for value in values)
-    return f'| {name} | ' + ' | '.join(shown) + ' |'
+    return f'| {name} | ' + ' | '.join(percent(value) for value in values) + ' |'

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
+from kd_perception.markdown import percent
 from kd_perception.postprocessing import mask_from_logits
 from training.data.modality import LabeledFrame
 from training.evaluation import Tally, infer
@@ -57,5 +58,4 @@ def _scored(
 def table_row(name: str, metrics: Mapping[str, Any]) -> str:
     """One row of a table in percent: mIoU, frequent and rare classes, mAcc, boundary F at 3 px."""
     values = (metrics[column] for column in COLUMNS)
-    shown = ('-' if value is None else f'{100.0 * value:.1f}' for value in values)
-    return f'| {name} | ' + ' | '.join(shown) + ' |'
+    return f'| {name} | ' + ' | '.join(percent(value) for value in values) + ' |'

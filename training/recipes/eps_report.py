@@ -14,6 +14,7 @@ from torch import nn
 from torch.nn import functional
 from tqdm import tqdm
 
+from kd_perception.markdown import percent
 from kd_perception.metrics import PseudoLabelMatrix
 from kd_perception.models import ClassMapNet
 from training.data.modality import network_image
@@ -178,5 +179,4 @@ def table_row(name: str, metrics: Mapping[str, Any]) -> str:
         ('masks', 'miou_best_threshold'), ('segmentation', 'miou_nanmean'),
     )  # fmt: skip
     values = (metrics.get(part, {}).get(column) for part, column in paths)
-    shown = ('-' if value is None else f'{100.0 * value:.1f}' for value in values)
-    return f'| {name} | ' + ' | '.join(shown) + ' |'
+    return f'| {name} | ' + ' | '.join(percent(value) for value in values) + ' |'

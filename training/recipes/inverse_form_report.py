@@ -12,11 +12,13 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
+from kd_perception.markdown import percent
 from training.boundary_student import BoundaryStudent
 from training.data.modality import LabeledFrame, network_image
 from training.data.real_tiles import load_real_tiles
 from training.evaluation import REAL_TILES_NOTE, score
 from training.inverse_networks import weight_count
+from training.pictures import gray_picture
 from training.recipes.inverse_form_config import InverseFormConfig
 from training.recipes.inverse_form_data import split_frames
 from training.recipes.inverse_form_losses import edge_probability
@@ -101,20 +103,13 @@ def show(
             for each in (label, mask)
         )
         edges = edge_probability(output, size)[0].cpu().numpy()
-        first, last = (_gray(plane) for plane in (image[0, 0], edges))
+        first, last = (gray_picture(plane) for plane in (image[0, 0], edges))
         pictures[f'frame {index}'] = np.concatenate([first, *masks, last], axis=1)
     return pictures
-
-
-def _gray(plane: Array) -> Array:
-    """0 to 1 as uint8 [height, width, 3]."""
-    gray: Array = (plane[:, :, None] * 255.0).astype(np.uint8).repeat(3, axis=2)
-    return gray
 
 
 def table_row(name: str, metrics: Mapping[str, Any]) -> str:
     """One row of the table in percent: mIoU, mAcc, boundary F at 1, 2, 3 and 5 px."""
     columns = ('miou_nanmean', 'macc_nanmean', *(f'boundary_f_{k}px' for k in BOUNDS_PX))
     values = (metrics[column] for column in columns)
-    shown = ('-' if value is None else f'{100.0 * value:.1f}' for value in values)
-    return f'| {name} | ' + ' | '.join(shown) + ' |'
+    return f'| {name} | ' + ' | '.join(percent(value) for value in values) + ' |'

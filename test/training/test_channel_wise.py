@@ -22,8 +22,9 @@ from kd_perception.models import PSPNet, RepUNet
 from training.distributed import launch
 from training.losses import class_weights
 from training.recipes import channel_wise
+from training.recipes.cekd_losses import shown_to
 from training.recipes.channel_wise_config import ChannelWiseConfig
-from training.recipes.channel_wise_data import Drawing, class_shares, shown_to, split_frames
+from training.recipes.channel_wise_data import Drawing, class_shares, split_frames
 from training.recipes.channel_wise_networks import NetworkConfig, Segmenter
 from training.recipes.channel_wise_report import evaluate, table_row
 from training.recipes.channel_wise_terms import TermConfig

@@ -33,9 +33,16 @@ _MFNET_LISTS = {'train': 'train', 'validation': 'val', 'test': 'test'}
 class Pair:
     """Both images of a frame; the label says 255 where it is hidden."""
 
-    thermal: Array
-    rgb: Array
+    thermal: Array | None
+    rgb: Array | None
     label: Array
+
+
+def hidden(frame: LabeledFrame) -> Pair:
+    """A frame whose label says 255 everywhere; what a data set has no image of is None."""
+    thermal = getattr(frame, 'thermal', None)
+    shape = (thermal if thermal is not None else np.asarray(frame.rgb)).shape[:2]
+    return Pair(thermal, frame.rgb, np.full(shape, IGNORE_INDEX, np.uint8))
 
 
 class Frames(NamedTuple):
@@ -66,9 +73,7 @@ class Frames(NamedTuple):
         index = int(rng.integers(self.labeled if labeled_only else len(self.frames)))
         frame = self.frames[index]
         if index >= self.labeled:
-            assert frame.thermal is not None and frame.rgb is not None
-            hidden = np.full(frame.thermal.shape, IGNORE_INDEX, np.uint8)
-            frame = Pair(frame.thermal, frame.rgb, hidden)
+            frame = hidden(frame)
         if config.random_cameras:
             image, label = training_sample(frame, 'rgbt', rng, config.augmentation)
         else:

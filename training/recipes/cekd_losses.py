@@ -33,6 +33,17 @@ def seen_by(images: Tensor, modality: str) -> Tensor:
     return images[:, _CHANNELS[modality]]
 
 
+def shown_to(images: Tensor, drawn: str, modality: str) -> Tensor:
+    """The channels of a batch that a network sees.
+
+    Args:
+        images: float [batch, channels, height, width] as drawn.
+        drawn: modality of them.
+        modality: of the network, a part of `drawn`.
+    """
+    return images if drawn == modality else seen_by(images, modality)
+
+
 def teacher_losses(
     network: Callable[[Tensor], CENetOutput],
     batch: Batch,

@@ -44,8 +44,9 @@ from training.data.world import check_described, described, load_world
 from training.distributed import Fabric, launch
 from training.engine import Run, fit, restore
 from training.losses import class_weights
+from training.recipes.cekd_losses import shown_to
 from training.recipes.channel_wise_config import ChannelWiseConfig
-from training.recipes.channel_wise_data import Drawing, class_shares, shown_to
+from training.recipes.channel_wise_data import Drawing, class_shares
 from training.recipes.channel_wise_learner import Learner, new_optimizer
 from training.recipes.channel_wise_networks import Maps, Segmenter
 from training.recipes.channel_wise_report import evaluate, table_row

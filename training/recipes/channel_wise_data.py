@@ -9,13 +9,11 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from torch import Tensor
 
 from training.data.cityscapes import Cityscapes
 from training.data.modality import LabeledFrame, plain_sample, training_sample
 from training.data.world import WorldData, load_world
 from training.recipes.cekd_data import Frames
-from training.recipes.cekd_losses import seen_by
 from training.recipes.channel_wise_config import ChannelWiseConfig
 
 Array = npt.NDArray[Any]
@@ -91,14 +89,3 @@ class Drawing:
         else:
             image, label = plain_sample(frame, modality, rng, config.augmentation.view)
         return np.ascontiguousarray(image, np.float32), label.astype(np.int64), mix
-
-
-def shown_to(images: Tensor, drawn: str, modality: str) -> Tensor:
-    """The channels of a batch that a network sees.
-
-    Args:
-        images: float [batch, channels, height, width] as drawn.
-        drawn: modality of them.
-        modality: of the network, a part of `drawn`.
-    """
-    return images if drawn == modality else seen_by(images, modality)

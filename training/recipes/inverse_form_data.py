@@ -10,19 +10,17 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from kd_perception.uncertainty import IGNORE_INDEX
 from training.data.cityscapes import Cityscapes
 from training.data.mfnet import MFNet
 from training.data.modality import LabeledFrame, plain_sample, training_sample
 from training.data.nyu import NyuConverted
 from training.data.nyu_mat import NyuMat, read_class_mapping, read_splits
 from training.data.world import load_world
-from training.recipes.cekd_data import Pair
+from training.recipes.cekd_data import Frames, hidden
 from training.recipes.inverse_form_config import InverseFormConfig
 
 Array = npt.NDArray[Any]
 
-_SHARE_STRIDE = 7
 _NYU_MAT = 'nyu_depth_v2_labeled.mat'
 _MFNET_LISTS = {'train': 'train', 'validation': 'val', 'test': 'test'}
 _CITYSCAPES_SPLITS = {'train': 'train', 'test': 'val'}  # labels of its own test split are void
@@ -68,13 +66,8 @@ def labeled_count(config: InverseFormConfig, frames: Sequence[LabeledFrame]) -> 
 def class_shares(config: InverseFormConfig) -> Array:
     """Share of pixels per class in the labels of the training frames, float64 [classes]."""
     frames = split_frames(config, 'train')
-    counts = np.zeros(config.label_set.num_classes)
-    for index in range(labeled_count(config, frames)):
-        label = np.asarray(frames[index].label)[::_SHARE_STRIDE, ::_SHARE_STRIDE]
-        known = label[label != IGNORE_INDEX].ravel()
-        counts += np.bincount(known, minlength=len(counts))
-    shares: Array = counts / counts.sum()
-    return shares
+    seen = Frames(frames, labeled_count(config, frames))
+    return np.array(seen.class_shares(config.label_set.num_classes))
 
 
 class Drawing:
@@ -124,12 +117,3 @@ class Drawing:
         # Color comes pixel by pixel; in that layout torch's convolutions of few channels crash on
         # some processors.
         return np.ascontiguousarray(image, np.float32), label.astype(np.int64)
-
-
-def hidden(frame: LabeledFrame) -> LabeledFrame:
-    """A frame whose label says 255 everywhere."""
-    label = np.full(np.asarray(frame.label).shape, IGNORE_INDEX, np.uint8)
-    thermal, rgb = getattr(frame, 'thermal', None), frame.rgb
-    pair: Any = Pair(thermal, rgb, label)  # type: ignore[arg-type]
-    found: LabeledFrame = pair
-    return found

@@ -24,7 +24,7 @@ from training.losses import (
     parameter_distance,
 )
 from training.plane_transforms import TransformRanges, matrices_from_parameters
-from training.recipes.cekd_losses import seen_by
+from training.recipes.cekd_losses import shown_to
 from training.recipes.inverse_form_config import InverseFormConfig
 from training.recipes.inverse_form_hosts import HostTerms
 from training.recipes.inverse_form_pretraining import InverseModule
@@ -62,7 +62,7 @@ def student_terms(
         weight: of the classes by the shares of the training frames.
     """
     images, labels = batch
-    output = network(_seen(images, config))
+    output = network(shown_to(images, config.drawn_modality, config.modality))
     logits = _scaled(output.logits, labels)
     taught: Tensor | None = None
     if host is None:
@@ -85,11 +85,6 @@ def student_terms(
             found = _inverse_form(config, inverse)(edge_logits, target)
             terms['inverse_form'] = config.student.inverse_form_weight * found
     return terms
-
-
-def _seen(images: Tensor, config: InverseFormConfig) -> Tensor:
-    """What the student sees of a batch that may hold what only a teacher does."""
-    return images if config.drawn_modality == config.modality else seen_by(images, config.modality)
 
 
 def _scaled(logits: Tensor, mask: Tensor) -> Tensor:

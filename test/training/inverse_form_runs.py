@@ -1,17 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A tiny InverseForm run, for the tests of the recipe."""
+"""A tiny InverseForm run, a batch and an inverse network of it, for the tests of the recipe."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
+import torch
 from cekd_runs import LOOP, WORLD
 
 from training.data.augmentation import AugmentationConfig, JointConfig
 from training.data.world import WorldSplit
 from training.distributed import LaunchConfig
-from training.inverse_networks import InverseNetworkConfig
+from training.inverse_networks import InverseNetworkConfig, new_inverse_network
 from training.recipes.inverse_form_config import InverseFormConfig
+from training.recipes.inverse_form_data import Drawing
+from training.recipes.inverse_form_pretraining import InverseModule
 from training.recipes.inverse_form_settings import BoundaryStudentConfig, InverseConfig
 
 INVERSE = InverseConfig(
@@ -43,3 +47,17 @@ def tiny_run(folder, cache, **changes):
         results=folder / 'results',
     )
     return replace(config, **changes)
+
+
+def batch_of(config, size=2):
+    """The first samples of a run, as `fit` stacks them."""
+    drawing = Drawing(config)
+    parts = zip(*(drawing(0, k) for k in range(size)), strict=True)
+    return tuple(torch.from_numpy(np.stack(part)) for part in parts)
+
+
+def module_of(config):
+    """A frozen inverse network that has learnt nothing."""
+    torch.manual_seed(1)
+    network = new_inverse_network(config.inverse.network).eval().requires_grad_(False)
+    return InverseModule(network, {})

@@ -11,14 +11,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-import yaml
-from inverse_form_runs import INVERSE, STUDENT, tiny_run
+from config_files import write_config
+from inverse_form_runs import INVERSE, STUDENT, batch_of, module_of, tiny_run
 from torch.nn import functional
 
 from kd_perception.errors import ConfigError
 from training.boundary_student import BoundaryOutput
 from training.distributed import launch
-from training.inverse_networks import InverseNetworkConfig, new_inverse_network
+from training.inverse_networks import InverseNetworkConfig
 from training.losses import (
     balanced_edge_loss,
     batch_class_weights,
@@ -31,14 +31,13 @@ from training.recipes import inverse_form
 from training.recipes.inverse_form_config import InverseFormConfig
 from training.recipes.inverse_form_data import Drawing, class_shares
 from training.recipes.inverse_form_losses import distance_of, student_terms
-from training.recipes.inverse_form_pretraining import InverseModule
 from training.recipes.inverse_form_settings import (
     BoundaryStudentConfig,
     HostConfig,
     InverseConfig,
     TransformerConfig,
 )
-from training.settings import load_config, plain
+from training.settings import load_config
 
 CONFIGS = sorted((Path(inverse_form.__file__).parents[1] / 'configs/inverse_form').glob('*.yaml'))
 
@@ -52,18 +51,6 @@ def config(tmp_path, world_cache):
 def fabric(tmp_path_factory):
     folder = tmp_path_factory.mktemp('launch')
     return launch(tiny_run(folder, folder).launch)
-
-
-def module_of(config):
-    torch.manual_seed(1)
-    network = new_inverse_network(config.inverse.network).eval().requires_grad_(False)
-    return InverseModule(network, {})
-
-
-def batch_of(config, size=2):
-    drawing = Drawing(config)
-    parts = zip(*(drawing(0, k) for k in range(size)), strict=True)
-    return tuple(torch.from_numpy(np.stack(part)) for part in parts)
 
 
 class Said:
@@ -230,13 +217,6 @@ def test_stages_are_refused_trained_and_left_out(config, fabric, monkeypatch):
     assert list(metrics) == ['inverse']
 
 
-def write_config(config, folder):
-    path = folder / 'inverse_form.yaml'
-    path.write_text(yaml.safe_dump(plain(config)), encoding='utf-8')
-    assert load_config(InverseFormConfig, ['--config_path', str(path)]) == config
-    return path
-
-
 def test_a_run_writes_its_record_and_its_row(config, tmp_path, capsys):
     config = replace(config, presets=('night',), preset_count=2)
     inverse_form.main(['--config_path', str(write_config(config, tmp_path))])
@@ -257,7 +237,8 @@ def test_settings_survive_yaml(config, tmp_path):
         inverse=replace(config.inverse, tiling_size=(64, 96), sampler='stn'),
         host=HostConfig('none', '', 3),
     )
-    write_config(changed, tmp_path)
+    path = write_config(changed, tmp_path)
+    assert load_config(InverseFormConfig, ['--config_path', str(path)]) == changed
 
 
 def test_only_what_teaches_changes_fingerprints(config):

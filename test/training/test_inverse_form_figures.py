@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
-import yaml
+from config_files import write_config
 from inverse_form_runs import STUDENT, tiny_run
 
 from kd_perception.errors import ConfigError
@@ -20,13 +20,6 @@ from training.inverse_form_figures import compared, load_shown, outlines
 from training.inverse_form_shifts import drawn, measure, shifted_pairs
 from training.recipes import inverse_form
 from training.records import read_record
-from training.settings import plain
-
-
-def write_config(config, folder):
-    path = folder / f'{config.name}.yaml'
-    path.write_text(yaml.safe_dump(plain(config)), encoding='utf-8')
-    return path
 
 
 @pytest.fixture(scope='module')

@@ -5,29 +5,24 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import numpy as np
 import pytest
 import torch
-import yaml
 from compress_runs import tiny_run as compress_run
 from compress_runs import write_teacher
-from inverse_form_runs import STUDENT, tiny_run
+from config_files import write_config
+from inverse_form_runs import STUDENT, batch_of, module_of, tiny_run
 
 from kd_perception.errors import ConfigError
 from training.boundary_student import BoundaryStudent
 from training.data.augmentation import AugmentationConfig, JointConfig
 from training.distributed import launch
-from training.inverse_networks import new_inverse_network
 from training.losses import boundary_target
 from training.recipes import cekd, compress, inverse_form
 from training.recipes.cekd_losses import student_losses
-from training.recipes.inverse_form_data import Drawing
 from training.recipes.inverse_form_hosts import host_terms
 from training.recipes.inverse_form_losses import student_terms
-from training.recipes.inverse_form_pretraining import InverseModule
 from training.recipes.inverse_form_settings import HostConfig
 from training.recipes.inverse_form_students import new_student
-from training.settings import plain
 
 VIEW = AugmentationConfig(JointConfig(64, 64, scale_low=0.9, scale_high=1.1))
 
@@ -48,17 +43,6 @@ def cekd_hosted(shared, folder, **student):
     student = replace(STUDENT, architecture='eknet', **{'outlines': 'teacher', **student})
     host = HostConfig('cekd', str(shared[2]))
     return tiny_run(folder, shared[1], host=host, labeled=5, student=student)
-
-
-def batch_of(config, size=2):
-    drawing = Drawing(config)
-    parts = zip(*(drawing(0, k) for k in range(size)), strict=True)
-    return tuple(torch.from_numpy(np.stack(part)) for part in parts)
-
-
-def module_of(config):
-    network = new_inverse_network(config.inverse.network).eval().requires_grad_(False)
-    return InverseModule(network, {})
 
 
 def test_cekd_keeps_its_terms(shared, tmp_path, fabric):
@@ -120,9 +104,7 @@ def test_a_host_without_seed_is_of_the_same_seed(shared, tmp_path):
 
 def write_compression(shared, folder, **changes):
     config = compress_run(folder, shared[1], shared[2], 'teacher', augmentation=VIEW, **changes)
-    path = folder / 'compress.yaml'
-    path.write_text(yaml.safe_dump(plain(config)), encoding='utf-8')
-    return path
+    return write_config(config, folder, 'compress')
 
 
 def test_compression_keeps_its_terms(shared, tmp_path, fabric):
@@ -149,9 +131,8 @@ def test_compression_keeps_its_terms(shared, tmp_path, fabric):
 
 
 def test_a_host_needs_no_teacher(shared, tmp_path, fabric):
-    path = tmp_path / 'alone.yaml'
     alone = compress_run(tmp_path, shared[1], augmentation=VIEW)
-    path.write_text(yaml.safe_dump(plain(alone)), encoding='utf-8')
+    path = write_config(alone, tmp_path, 'alone')
     config = tiny_run(tmp_path, shared[1], host=HostConfig('compress', str(path)))
     host = host_terms(config, fabric)
     weight = torch.ones(9)
@@ -173,8 +154,7 @@ def test_hosts_that_do_not_fit_are_refused(shared, tmp_path, fabric):
             student=replace(STUDENT, architecture='eknet'),
         )  # fmt: skip
     alone = compress_run(tmp_path, shared[1], augmentation=VIEW)
-    path = tmp_path / 'alone.yaml'
-    path.write_text(yaml.safe_dump(plain(alone)), encoding='utf-8')
+    path = write_config(alone, tmp_path, 'alone')
     for values, message in (
         ({'student': replace(STUDENT, outlines='teacher')}, 'need a host that has one'),
         ({'class_weights': 'batch'}, "must be shares with this host, got 'batch'"),

@@ -8,14 +8,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from inverse_form_runs import STUDENT, tiny_run
+from inverse_form_runs import STUDENT, module_of, tiny_run
 
 from kd_perception.errors import ConfigError
 from kd_perception.models import LogitsOnly, RepUNet
 from training.distributed import launch
-from training.inverse_networks import new_inverse_network
 from training.recipes import inverse_form
-from training.recipes.inverse_form_pretraining import InverseModule
 from training.recipes.inverse_form_report import show, shown_frames
 from training.recipes.inverse_form_students import new_student, without_head
 
@@ -42,8 +40,7 @@ def test_every_student_learns_and_is_scored(
     config = config_of(tmp_path, world_cache, architecture, network, modality)
     fabric = launch(config.launch)
     run = inverse_form.build(config)
-    inverse = new_inverse_network(config.inverse.network).eval().requires_grad_(False)
-    inverse_form.train(run, config, fabric, InverseModule(inverse, {}), None)
+    inverse_form.train(run, config, fabric, module_of(config), None)
     assert run.step == 2
     student = inverse_form.tested_student(run)
     deployed = inverse_form.deployable_network(run, config, None)

@@ -146,8 +146,8 @@ def contrast_table(runs: Runs, names: Sequence[str]) -> str:
 
 
 def _enhancements(records: Mapping[int, Record]) -> list[dict[str, Any]]:
-    metrics = [record['metrics'] for record in records.values()]
-    return [one['enhancement'] for one in metrics if 'enhancement' in one]
+    students = [record['metrics'].get('student', {}) for record in records.values()]
+    return [one['enhancement'] for one in students if 'enhancement' in one]
 
 
 def class_names(runs: Runs, names: Sequence[str], role: str) -> tuple[str, ...]:

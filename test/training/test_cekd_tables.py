@@ -60,7 +60,7 @@ def test_what_is_not_known_is_a_dash():
 def test_contrast_is_told_of_runs_with_an_enhancement(results):
     runs = read_runs(results)
     for record, exponent, bump in zip(runs['full'].values(), (1.5, 1.7), (0.9, None), strict=True):
-        record['metrics']['enhancement'] = {
+        record['metrics']['student']['enhancement'] = {
             'exponent': {'mean': exponent, 'least': 1.25, 'most': 2.0},
             'contrast_ratio': {'car': 1.125, 'bump': bump},
         }

@@ -132,7 +132,7 @@ def learnt_from(config: CompressDepthConfig) -> str:
         return f'the recording {Path(config.bag.bag).name}, {labels}'
     size = config.train.config()
     return (
-        f'{config.train.count} rendered frames of {size.height}x{size.width} '
+        f'{config.train.count} synthetic frames of {size.height}x{size.width} '
         f'(`kd_perception/world`), no real image, {labels}'
     )
 

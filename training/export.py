@@ -170,7 +170,8 @@ def run_provenance(config: RunConfig, report: Mapping[str, Any], step: int) -> d
         'config': plain(config),
     }
     if isinstance(config, CompressConfig):
-        known['trained_on'] = learnt_from(config)
+        if config.bag:
+            known['trained_on'] = learnt_from(config)
         if config.teacher.config:
             known['teacher'] = plain(config.teacher.run())
     return known

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -77,8 +78,8 @@ def write_page(
 
 
 def is_synthetic_trained(provenance: Mapping[str, Any]) -> bool:
-    """Tell whether the student's record says that it was trained on synthetic images alone."""
-    return str(provenance.get('trained_on', '')).lower().startswith('synthetic')
+    """Tell whether the student says that it was trained on synthetic images."""
+    return re.search(r'\bsynthetic\b', str(provenance.get('trained_on', '')).lower()) is not None
 
 
 def percent(share: float | None, digits: int = 1) -> str:

@@ -17,6 +17,7 @@ from torch.nn import functional
 
 from kd_perception.bundle import load_student
 from kd_perception.errors import ConfigError
+from kd_perception.evaluation.report_page import is_synthetic_trained
 from kd_perception.models import RepUNet, RepUNetConfig
 from training import export, prior_correction
 from training.distributed import launch
@@ -201,6 +202,7 @@ def test_a_run_is_recorded_and_exported(shared, tmp_path, config):
     student = load_student(folder)
     provenance = student.spec.provenance
     assert provenance['recipe'] == 'compress' and provenance['teacher']['name'] == 'tiny'
+    assert is_synthetic_trained(provenance)
     card = (folder / 'MODEL_CARD.md').read_text()
     assert '| Taught by | `EKNet`, preset `tiny`, 6 steps, and by labels |' in card
     assert '12 rendered frames of 64x96' in card

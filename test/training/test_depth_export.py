@@ -13,6 +13,7 @@ from kd_perception.backends import create_backend
 from kd_perception.bundle import load_student
 from kd_perception.bundle_depth import SigmaCalibration
 from kd_perception.errors import ConfigError
+from kd_perception.evaluation.report_page import is_synthetic_trained
 from kd_perception.frames import Frame
 from kd_perception.freeze import FreezeConfig
 from kd_perception.models import RepUNetConfig
@@ -48,6 +49,7 @@ def test_the_bundle_says_what_the_run_knows(trained):
     assert (spec.depth.focal_px, spec.depth.metric) == (config.focal_px, True)
     assert (spec.depth.min_depth_m, spec.depth.max_depth_m) == (1.0, 80.0)
     assert spec.depth.sigma_unit == 'relative'
+    assert is_synthetic_trained(spec.provenance)
     metrics = spec.provenance['metrics']
     after = metrics['test']['sigma']['after']
     assert spec.depth.calibration.scale == metrics['sigma_scale']

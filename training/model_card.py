@@ -136,7 +136,7 @@ def model_card(config: RunConfig, report: dict[str, Any], step: int) -> str:
         kind=_KINDS[bool(_bag(config))],
         learnt_from=learnt_from(config),
         taught_by=_taught_by(config),
-        chosen_by='the synthetic validation split, among the seeds of the record',
+        chosen_by=_chosen_by(config),
         how_good=_how_good(config.test.count, with_tiles=bool(tiles)),
         presets=_presets(report.get('presets'), config.preset_count),
         seen=observed.read_text().strip() if finished and observed.is_file() else _NOT_SEEN,
@@ -165,6 +165,14 @@ def learnt_from(config: RunConfig) -> str:
         f'{config.train.count} rendered frames of {size.height}x{size.width} '
         '(`kd_perception/world`), no real image'
     )
+
+
+def _chosen_by(config: RunConfig) -> str:
+    path = config.record_path
+    seeds = len(list(path.parent.glob(f'{config.name}_seed*{path.suffix}')))
+    if seeds < 2:
+        return 'nothing: no other seed was trained'
+    return 'the synthetic validation split, among the seeds of the record'
 
 
 def _bag(config: RunConfig) -> str:

@@ -9,8 +9,9 @@ from kd_perception.errors import BundleError
 from kd_perception.resources import share_directory, student_folder
 
 
-def test_the_shipped_student_is_found_by_name() -> None:
-    assert student_folder('thermal_seg_s') == share_directory() / 'students' / 'thermal_seg_s'
+@pytest.mark.parametrize('name', ['thermal_seg', 'thermal_seg_s'])
+def test_shipped_students_are_found_by_name(name: str) -> None:
+    assert student_folder(name) == share_directory() / 'students' / name
 
 
 def test_a_path_is_taken_as_it_is(tiny_student_folder: Path) -> None:
@@ -21,5 +22,5 @@ def test_a_path_is_taken_as_it_is(tiny_student_folder: Path) -> None:
 def test_unknown_students_are_refused(name: str) -> None:
     with pytest.raises(BundleError, match=r'model\.path') as raised:
         student_folder(name)
-    assert 'shipped are thermal_seg_s' in str(raised.value)
+    assert 'shipped are thermal_seg, thermal_seg_s;' in str(raised.value)
     assert '`python -m training.export --help`' in str(raised.value)

@@ -11,26 +11,27 @@ import pytest
 from kd_perception.bundle import load_student
 from training import model_card as card_module
 from training.data.real_tiles import NO_TEST
+from training.export import RECIPES, RunConfig
 from training.model_card import OBSERVATIONS, model_card, observations_path
 from training.recipes.supervised import SupervisedConfig
 from training.records import read_record
 from training.settings import load_config
 
 ROOT = Path(__file__).resolve().parents[2]
-SETTINGS = ROOT / 'training' / 'configs' / 'supervised'
+SETTINGS = ROOT / 'training' / 'configs'
 SEEN = 'Seen on real frames'
 NOT_SEEN = 'Not looked at yet'
 
 
-def committed(name: str, seed: int) -> SupervisedConfig:
-    arguments = ['--config_path', str(SETTINGS / f'{name}.yaml'), '--seed', str(seed)]
-    return load_config(SupervisedConfig, arguments)
+def committed(recipe: str, name: str, seed: int) -> RunConfig:
+    arguments = ['--config_path', str(SETTINGS / recipe / f'{name}.yaml'), '--seed', str(seed)]
+    return load_config(RECIPES[recipe], arguments)
 
 
-@pytest.fixture(scope='module')
-def shipped() -> SupervisedConfig:
-    student = load_student(ROOT / 'students' / 'thermal_seg_s')
-    return committed('thermal_seg_s', student.spec.provenance['seed'])
+@pytest.fixture(scope='module', params=['thermal_seg_s', 'thermal_seg'])
+def shipped(request) -> RunConfig:
+    provenance = load_student(ROOT / 'students' / request.param).spec.provenance
+    return committed(provenance['recipe'], request.param, provenance['seed'])
 
 
 @pytest.fixture
@@ -63,7 +64,7 @@ def metrics() -> dict:
 
 
 def test_the_shipped_card_follows_from_the_record(shipped):
-    card = (ROOT / 'students' / 'thermal_seg_s' / 'MODEL_CARD.md').read_text()
+    card = (ROOT / 'students' / shipped.name / 'MODEL_CARD.md').read_text()
     metrics = read_record(ROOT / shipped.record_path)['metrics']
     assert model_card(shipped, metrics, shipped.steps) == card
     assert (NOT_SEEN in card) != observations_path(shipped, metrics).is_file()
@@ -71,10 +72,10 @@ def test_the_shipped_card_follows_from_the_record(shipped):
 
 def test_every_observation_is_of_a_recorded_run_of_a_committed_configuration():
     known = set()
-    for settings in SETTINGS.glob('*.yaml'):
-        for path in (ROOT / 'results' / 'supervised').glob(f'{settings.stem}_seed*.json'):
+    for recipe in RECIPES:
+        for path in (ROOT / 'results' / recipe).glob('thermal_seg*_seed*.json'):
             record = read_record(path)
-            run = committed(settings.stem, record['seed'])
+            run = committed(recipe, record['name'], record['seed'])
             known.add(observations_path(run, record['metrics']))
     assert known
     orphans = [path.name for path in OBSERVATIONS.glob('*') if path not in known]
@@ -85,6 +86,13 @@ def test_a_card_says_what_was_seen(observed, metrics):
     card = model_card(observed, metrics, observed.steps)
     assert 'Hedges are taken for cars.' in card
     assert NOT_SEEN not in card
+
+
+def test_only_a_seed_among_several_was_chosen(observed, metrics, tmp_path):
+    config = replace(observed, results=tmp_path)
+    for seed, said in enumerate(('nothing: no other seed', 'the synthetic validation split')):
+        (tmp_path / f'{config.name}_seed{seed}.json').touch()
+        assert f'| Chosen by | {said}' in model_card(config, metrics, config.steps)
 
 
 @pytest.mark.parametrize('changes', [{'seed': 1}, {'steps': 20}, {'batch_size': 4}])

@@ -18,6 +18,7 @@ from tqdm import tqdm
 from kd_perception.bags import BagReader
 from kd_perception.errors import BagError
 from kd_perception.tagging.extraction import (
+    FRAMES,
     TagSetConfig,
     tiles_from_text,
     tiles_of_bag,
@@ -32,6 +33,8 @@ TAGS_FILE, PAGE_FILE = 'tags.csv', 'index.html'
 def make_tag_set(folder: Path, config: TagSetConfig, *, progress: bool = False) -> TagTable:
     """Write frames, table and page; tags that are in the folder already are kept.
 
+    So are those of frames which are not chosen this time, as long as their images are there.
+
     Args:
         folder: To fill; made if needed.
         config: What is to be tagged.
@@ -42,7 +45,8 @@ def make_tag_set(folder: Path, config: TagSetConfig, *, progress: bool = False) 
 
     Raises:
         BagError: The recording cannot be read, or none of its images can be tagged.
-        ConfigError: Tiles are too small, or a class has an impossible name.
+        ConfigError: Tiles are too small, a class has an impossible name, or the folder holds
+            other images under the same names.
         DatasetError: The table in the folder is damaged.
         OSError: The folder cannot be written.
     """
@@ -58,10 +62,19 @@ def make_tag_set(folder: Path, config: TagSetConfig, *, progress: bool = False) 
         if not table.rows:
             reason = bag.failures[0].reason if bag.failures else 'it has no stamped images'
             raise BagError(f'No image of {topic} in {config.bag} can be tagged: {reason}')
-    table = table.merged(list(table.rows), older)
+    table = table.merged([*table.rows, *_kept(folder, table, older)], older)
     table.write(path)
     write_page(folder / PAGE_FILE, table, title=f'Tags of {config.bag.name}, {topic}')
     return table
+
+
+def _kept(folder: Path, table: TagTable, older: TagTable) -> list[str]:
+    """Frames that somebody has tagged before and that are still there."""
+    return [
+        name
+        for name in older.tagged()
+        if name not in table.rows and (folder / FRAMES / f'{name}.png').is_file()
+    ]
 
 
 def run(arguments: argparse.Namespace) -> int:

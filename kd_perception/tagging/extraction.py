@@ -175,13 +175,27 @@ def write_tile(folder: Path, tile: Tile) -> None:
     """Write the image, and a small picture of it for the page, unless both are there.
 
     Raises:
+        ConfigError: Another image has this name, to which tags in the folder may belong.
         OSError: They cannot be written.
     """
     target, small = folder / FRAMES / f'{tile.name}.png', folder / THUMBNAILS / f'{tile.name}.jpg'
+    if target.exists() and not np.array_equal(_stored(target), tile.image):
+        raise ConfigError(
+            f'{target} is another image than the one that is to be tagged: of another topic, '
+            'recording or tiling, or damaged. Choose another --out, or remove that folder'
+        )
     if target.exists() and small.exists():
         return
     _write(target, tile.image)
     _write(small, thumbnail(tile.image))
+
+
+def _stored(path: Path) -> Array:
+    """An image as it was written; empty if it cannot be read."""
+    image = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+    if image is None:
+        return np.zeros(0, np.uint8)
+    return np.asarray(image if image.ndim == 2 else image[..., ::-1])
 
 
 def thumbnail(image: Array) -> Array:

@@ -116,6 +116,33 @@ def test_tags_are_kept_when_the_set_is_made_again(drive, tmp_path):
     assert (out / 'frames' / f'{name(3)}.png').stat().st_mtime_ns == before
 
 
+def test_tags_of_frames_that_are_not_chosen_again_are_kept(drive, tmp_path):
+    out, options = tmp_path / 'out', ('--image-topic', HEAT)
+    tag(drive, out, *options, '--stride', '1')
+    table = read_tag_table(out / 'tags.csv')
+    table.rows[name(1)], table.rows[name(2)] = (False, True), (True, False)
+    table.write(out / 'tags.csv')
+    (out / 'frames' / f'{name(2)}.png').unlink()
+    tag(drive, out, *options, '--stride', '3')
+    rows = read_tag_table(out / 'tags.csv').rows
+    assert rows == {name(0): None, name(3): None, name(6): None, name(1): (False, True)}
+
+
+@pytest.mark.parametrize('options', [['--image-topic', COLOR], ['--tiles', '3x3']])
+def test_tags_are_not_given_to_other_images_of_the_same_name(drive, tmp_path, capsys, options):
+    out, plain = tmp_path / 'out', ['--image-topic', HEAT, '--tiles', '2x2']
+    tag(drive, out, *plain)
+    before = {path: path.read_bytes() for path in out.rglob('*') if path.is_file()}
+    assert tag(drive, out, *plain, *options) == 2
+    assert 'another image than the one' in capsys.readouterr().err
+    assert all(path.read_bytes() == data for path, data in before.items())
+
+
+def test_color_may_be_tagged_again(drive, tmp_path):
+    for _ in range(2):
+        assert tag(drive, tmp_path / 'out', '--image-topic', COLOR) == 0
+
+
 def test_the_page_holds_all_it_needs(drive, tmp_path):
     out = tmp_path / 'out'
     tag(drive, out, '--image-topic', HEAT, '--stride', '3', '--label-topic', LABEL)

@@ -37,13 +37,13 @@ def color_of(index):
     return (colors[label_of(index)] + noise).clip(0, 255).astype(np.uint8)
 
 
-def tagged_folder(folder, *, topic=HEAT, count=12, label_topic=LABEL, **changes):
+def tagged_folder(folder, *, topic=HEAT, count=12, label_topic=LABEL, start=START, **changes):
     """A drive and what `kd-perception tag` makes of it."""
     drive = folder / 'drive'
     if not drive.exists():
         with BagWriter(drive) as bag:
             for index in range(count):
-                stamp = START + index * STEP
+                stamp = start + index * STEP
                 bag.write_image(HEAT, heat_of(index), stamp_ns=stamp)
                 bag.write_image(COLOR, color_of(index), stamp_ns=stamp)
                 bag.write_image(LABEL, label_of(index), stamp_ns=stamp)

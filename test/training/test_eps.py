@@ -15,10 +15,10 @@ import numpy as np
 import pytest
 import torch
 from eps_runs import LOOP, changed, shareable, tiny_run
-from tagged_folders import CLASSES, tagged_folder
+from tagged_folders import CLASSES, name_of, tagged_folder
 from torch.nn import functional
 
-from kd_perception.errors import ConfigError
+from kd_perception.errors import ConfigError, DatasetError
 from kd_perception.models import ClassMapNet, ClassMapOutput
 from training.data.tagged_frames import normalized_image, shown_image
 from training.distributed import launch
@@ -26,7 +26,15 @@ from training.losses import saliency_loss
 from training.pseudo_masks import mask_from_shares, shares_of_peak, summed_maps
 from training.recipes import eps
 from training.recipes.eps_config import EpsConfig, VocConfig
-from training.recipes.eps_data import Drawing, RunFrames, mask_path, read_mask, read_shares
+from training.recipes.eps_data import (
+    Drawing,
+    RunFrames,
+    mask_path,
+    read_mask,
+    read_shares,
+    shares_path,
+    write_shares,
+)
 from training.recipes.eps_masks import confusions, make_masks, score_masks
 from training.recipes.eps_networks import (
     NormalizedDeepLab,
@@ -272,6 +280,18 @@ def test_a_folder_of_tags(tmp_path, cache, fabric):
     assert eps.saliency_source(config) == 'heat_and_motion'
 
 
+def test_tiles_of_one_image_are_learnt_from_or_measured_together(tmp_path, cache):
+    folder = tagged_folder(tmp_path, count=21, tiles=(2, 2))
+    frames = RunFrames(tiny_run(tmp_path, cache, tagged=str(folder)))
+    names = {part: [frame.name for frame in frames[part]] for part in ('train', 'test')}
+    measured = {name_of(9), name_of(19)}
+    assert names['test'] == [
+        f'{stamp}_{y}_{x}' for stamp in sorted(measured) for y in range(2) for x in range(2)
+    ]
+    assert len(names['train']) == 4 * 19
+    assert not any(name.partition('_')[0] in measured for name in names['train'])
+
+
 def test_confusions_by_hand():
     taken = np.zeros((3, 9))
     taken[1, 1], taken[1, 5] = 40, 10  # car: 40 right, 10 of car stops
@@ -344,6 +364,15 @@ def test_masks_of_other_steps_are_not_taken(config):
         read_mask(config, 'none')
     with pytest.raises(ConfigError, match='run stage masks first'):
         read_shares(config, 'none')
+
+
+def test_damaged_maps_are_named(config):
+    path = shares_path(config, 'one')
+    write_shares(config, 'one', np.ones((4, 8, 8), np.float32))
+    for data in (b'', path.read_bytes()[:200], b'no archive'):
+        path.write_bytes(data)
+        with pytest.raises(DatasetError, match='is damaged'):
+            read_shares(config, 'one')
 
 
 @pytest.mark.ddp

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from tagged_folders import COLOR, SIZE, color_of, heat_of, label_of, name_of, tagged_folder
+from tagged_folders import COLOR, SIZE, STEP, color_of, heat_of, label_of, name_of, tagged_folder
 
 from kd_perception.errors import ConfigError, DatasetError
 from kd_perception.label_sets import VOC21
@@ -73,6 +73,16 @@ def test_motion_looks_at_the_same_tile(tmp_path):
     np.testing.assert_array_equal(data[row[1]].saliency, motion(*right))
 
 
+def test_frames_of_simulated_time_are_in_order(tmp_path):
+    """9.9 s has a digit less than 10.0 s."""
+    start = 9_800_000_000
+    data = TaggedFolder(tagged_folder(tmp_path, count=5, start=start, tiles=(1, 2)), 'motion')
+    stamps = [int(name.partition('_')[0]) for name in data.names]
+    assert stamps == [start + k // 2 * STEP for k in range(10)]
+    around = [heat_of(index)[:, :48] for index in (0, 1, 2)]
+    np.testing.assert_array_equal(data[2].saliency, motion(*around))
+
+
 def test_color_folders(tmp_path):
     data = TaggedFolder(tagged_folder(tmp_path, topic=COLOR))
     assert (data.modality, data.saliency) == ('rgb', 'barrier_distance')
@@ -89,7 +99,9 @@ def test_saliency_from_a_folder(folder, tmp_path):
         Image.fromarray(levels).save(tmp_path / f'{name_of(index)}.png')
     data = TaggedFolder(folder, str(tmp_path))
     assert all((data[k].saliency == 10 * k).all() for k in range(12))
+    before = data.digest()
     Image.fromarray(np.zeros((4, 4), np.uint8)).save(tmp_path / f'{name_of(2)}.png')
+    assert TaggedFolder(folder, str(tmp_path)).digest() != before, 'other maps, other runs'
     with pytest.raises(DatasetError, match='one size'):
         data[2]
     with pytest.raises(ConfigError, match='folder of maps'):

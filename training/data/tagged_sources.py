@@ -60,8 +60,18 @@ class TaggedVOC(Frames[TaggedFrame]):
         return TaggedFrame(sample.name, sample.tags, sample.rgb, None, saliency, sample.label)
 
 
+def image_of(name: str) -> str:
+    """The image that a frame is, or is a tile of: its stamp in nanoseconds."""
+    return name.partition('_')[0]
+
+
+def _in_time(name: str) -> tuple[int, str]:
+    """Key to sort by; stamps of simulated time have fewer digits at its beginning."""
+    return len(image_of(name)), name
+
+
 class TaggedFolder(Frames[TaggedFrame]):
-    """The frames of a folder that somebody has looked at, in the order of their names.
+    """The frames of a folder that somebody has looked at, in the order of their stamps.
 
     Args:
         folder: of `kd-perception tag`.
@@ -84,8 +94,8 @@ class TaggedFolder(Frames[TaggedFrame]):
         self.folder, self._size = Path(folder), tuple(image_size)
         table = read_tag_table(self.folder / TAGS_FILE)
         self.classes, self._tags = table.classes, table.tagged()
-        self.names = sorted(self._tags)
-        self._all = sorted(table.rows)
+        self.names = sorted(self._tags, key=_in_time)
+        self._all = sorted(table.rows, key=_in_time)
         if not self.names:
             raise DatasetError(
                 f'{self.folder / TAGS_FILE} must have tagged frames: open index.html beside it, '
@@ -104,12 +114,20 @@ class TaggedFolder(Frames[TaggedFrame]):
         return len(self.names)
 
     def digest(self) -> str:
-        """SHA-256 of the names and their tags."""
-        text = repr((self.classes, [(name, self._tags[name]) for name in self.names]))
-        return hashlib.sha256(text.encode()).hexdigest()
+        """SHA-256 of the names, their tags, and their maps where those are read from a folder."""
+        found = hashlib.sha256(
+            repr((self.classes, [(name, self._tags[name]) for name in self.names])).encode()
+        )
+        if self.saliency not in (*COLOR_DETECTORS, *HEAT_DETECTORS):
+            for path in (self._map(name) for name in self.names):
+                found.update(path.read_bytes() if path.is_file() else b'')
+        return found.hexdigest()
 
     def _path(self, name: str) -> Path:
         return self.folder / FRAMES / f'{name}.png'
+
+    def _map(self, name: str) -> Path:
+        return Path(self.saliency) / f'{name}.png'
 
     def _chosen(self, saliency: str) -> str:
         own, other = (
@@ -157,7 +175,7 @@ class TaggedFolder(Frames[TaggedFrame]):
             return self._motion(name, image)
         if self.saliency == 'heat_and_motion':
             return np.asarray(np.maximum(heat_contrast(image), self._motion(name, image)))
-        levels = read_saliency(Path(self.saliency) / f'{name}.png')
+        levels = read_saliency(self._map(name))
         return np.asarray(np.rint(levels * 255.0), np.uint8)
 
     def _motion(self, name: str, image: Array) -> Array:

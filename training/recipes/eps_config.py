@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -60,7 +61,7 @@ class EpsConfig:
         test_count: crops of validation and test at most, each; 0 for all.
         voc: PASCAL VOC in place of the world.
         tagged: folder of `kd-perception tag` in place of the world; none if empty. Every tenth of
-            its frames is kept for measuring tags.
+            its images, with all its tiles, is kept for measuring tags.
         saliency: of `tagged`: folder of maps or name of a detector.
         tagged_size: (height, width) that its frames are brought to, multiples of 32; as they are
             if empty. With frames cut into tiles it is that of a tile, while the student's
@@ -171,8 +172,7 @@ class EpsConfig:
     def classifier_fingerprint(self) -> str:
         """Of everything that changes the weights of the classifier."""
         return settings_digest(
-            self._source_values()
-            | {'modality': self.modality, 'classifier': plain(self.classifier)}
+            self._source_values | {'modality': self.modality, 'classifier': plain(self.classifier)}
         )
 
     def masks_fingerprint(self) -> str:
@@ -183,12 +183,14 @@ class EpsConfig:
 
     def fingerprint(self) -> str:
         """Of everything that changes the weights of the segmentation network."""
-        learnt_from: Any = self._source_values()
+        learnt_from: Any = self._source_values
         if self.segmentation.target == 'masks':
             learnt_from = self.masks_fingerprint()
         return settings_digest({'from': learnt_from, 'segmentation': plain(self.segmentation)})
 
+    @cached_property
     def _source_values(self) -> dict[str, Any]:
+        """Read once: the tags of a folder may change while a run learns from them."""
         values: dict[str, Any] = {
             'seed': self.seed, 'bfloat16': self.launch.bfloat16, 'classes': self.classes,
         }  # fmt: skip
@@ -207,7 +209,7 @@ class EpsConfig:
         name = f'{self.classifier_fingerprint()[:16]}_seed{self.seed}'
         return self.output / 'classifiers' / name
 
-    @property
+    @cached_property
     def masks_folder(self) -> Path:
         """Where the masks are: runs that need the same ones share them."""
         return self.output / 'masks' / f'{self.masks_fingerprint()[:16]}_seed{self.seed}'

@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import os
+import zipfile
+import zlib
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -18,7 +20,7 @@ from kd_perception.world_export.pictures import write_palette_png
 from training.data.images import read_label
 from training.data.modality import plain_sample
 from training.data.tagged_frames import TaggedFrame, TaggedFrames, tag_sample
-from training.data.tagged_sources import TaggedVOC
+from training.data.tagged_sources import TaggedFolder, TaggedVOC, image_of
 from training.data.voc import VOC
 from training.data.world_views import load_views
 from training.recipes.eps_config import EpsConfig
@@ -26,7 +28,7 @@ from training.recipes.eps_config import EpsConfig
 Array = npt.NDArray[Any]
 
 HELD_OUT = 10
-"""Of a folder of tags every so many-th frame measures tags; nothing learns from it."""
+"""Of a folder of tags every so many-th image measures tags; nothing learns from its tiles."""
 
 SCORED = ('validation', 'test')
 
@@ -85,14 +87,19 @@ def load_frames(config: EpsConfig, name: str) -> TaggedFrames:
         return TaggedVOC(_voc(config, name))
     if config.tagged:
         folder = config.tagged_folder()
-        held_out = name != 'train'
-        rows = [k for k in range(len(folder)) if (k % HELD_OUT == HELD_OUT - 1) == held_out]
-        return Chosen(folder, rows)
+        return Chosen(folder, _rows_of(folder, held_out=name != 'train'))
     views = config.views
     if name != 'train' and views.kind == 'crops':
         views = replace(views, count=config.test_count)
     own = {'train': config.train, 'validation': config.validation, 'test': config.test}
     return load_views(own[name], config.classes, views, config.cache)
+
+
+def _rows_of(folder: TaggedFolder, *, held_out: bool) -> list[int]:
+    """Rows of the images that measure, or of the others; tiles of one image stay together."""
+    images = list(dict.fromkeys(image_of(name) for name in folder.names))
+    measuring = set(images[HELD_OUT - 1 :: HELD_OUT])
+    return [k for k, name in enumerate(folder.names) if (image_of(name) in measuring) == held_out]
 
 
 def _voc(config: EpsConfig, name: str) -> VOC:
@@ -162,7 +169,9 @@ def read_shares(config: EpsConfig, name: str) -> Array:
         with np.load(path, allow_pickle=False) as arrays:
             shares = np.zeros(tuple(arrays['size'].tolist()), np.float32)
             shares[arrays['present']] = arrays['shares']
-    except (OSError, KeyError, ValueError, IndexError) as error:
+    except (
+        OSError, KeyError, ValueError, IndexError, EOFError, zlib.error, zipfile.BadZipFile,
+    ) as error:  # fmt: skip
         raise DatasetError(f'{path} is damaged: {error}. Remove it, and run again') from error
     return shares
 

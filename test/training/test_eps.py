@@ -4,28 +4,23 @@
 from __future__ import annotations
 
 import json
-import os
 import pickle
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from eps_runs import LOOP, changed, shareable, tiny_run
-from tagged_folders import CLASSES, name_of, tagged_folder
+from eps_runs import LOOP, changed, tiny_run
 from torch.nn import functional
 
 from kd_perception.errors import ConfigError, DatasetError
-from kd_perception.models import ClassMapNet, ClassMapOutput
+from kd_perception.models import ClassMapNet
 from training.data.tagged_frames import normalized_image, shown_image
 from training.distributed import launch
 from training.losses import saliency_loss
 from training.pseudo_masks import mask_from_shares, shares_of_peak, summed_maps
 from training.recipes import eps
-from training.recipes.eps_config import EpsConfig, VocConfig
 from training.recipes.eps_data import (
     Drawing,
     RunFrames,
@@ -45,8 +40,6 @@ from training.recipes.eps_networks import (
     segmentation_losses,
 )
 from training.recipes.eps_parts import ClassifierConfig, RatesConfig, SegmentationConfig
-
-HERE = Path(__file__).resolve().parent
 
 
 @pytest.fixture(scope='module')
@@ -225,24 +218,6 @@ def test_a_resumed_classifier_has_the_bits_of_one_that_was_never_stopped(
         assert torch.equal(value, resumed.average.state_dict()[key]), key
 
 
-def test_stages_share_what_they_can(config):
-    for change in ({'name': 'other'}, {'stage': 'masks'}):
-        other = replace(config, **change)
-        assert other.classifier_folder == config.classifier_folder
-        assert other.masks_folder == config.masks_folder
-    other = changed(config, 'masks', background_threshold=0.3)
-    assert other.classifier_folder == config.classifier_folder
-    assert other.masks_folder != config.masks_folder
-    assert other.fingerprint() != config.fingerprint()
-    assert changed(config, 'masks', thresholds=(0.3,)).masks_folder == config.masks_folder
-    other = changed(config, 'classifier', blend=0.9)
-    assert other.classifier_folder != config.classifier_folder
-    for change in ({'seed': 3}, {'views': replace(config.views, pairs=True)}):
-        assert replace(config, **change).classifier_folder != config.classifier_folder
-    labels = changed(config, 'segmentation', target='label')
-    assert changed(labels, 'classifier', blend=0.9).fingerprint() == labels.fingerprint()
-
-
 def test_labels_need_no_classifier(config, fabric, monkeypatch):
     config = changed(config, 'segmentation', target='label', modality='thermal')
     monkeypatch.setattr('training.recipes.eps.new_classifier', None)
@@ -265,31 +240,6 @@ def test_deeplab_learns_from_every_scale_and_is_scored_with_a_random_field(confi
     assert terms['segmentation'].item() == pytest.approx(expected.item(), rel=0.2)
     metrics = eps.run_stages(config, fabric)['segmentation']
     assert metrics['miou_nanmean'] is not None and metrics['crf']['miou'] is not None
-
-
-def test_a_folder_of_tags(tmp_path, cache, fabric):
-    folder = tagged_folder(tmp_path)
-    config = tiny_run(tmp_path, cache, tagged=str(folder))
-    assert (config.classes, config.modality) == (CLASSES, 'thermal')
-    assert config.segmentation.modality == 'thermal' and not config.rendered
-    frames = RunFrames(config)
-    assert (len(frames['train']), len(frames['test'])) == (11, 1)
-    metrics = eps.run_stages(config, fabric)
-    assert metrics['masks'] == {}
-    assert set(metrics['segmentation']['class_accuracy']) == set(CLASSES)
-    assert eps.saliency_source(config) == 'heat_and_motion'
-
-
-def test_tiles_of_one_image_are_learnt_from_or_measured_together(tmp_path, cache):
-    folder = tagged_folder(tmp_path, count=21, tiles=(2, 2))
-    frames = RunFrames(tiny_run(tmp_path, cache, tagged=str(folder)))
-    names = {part: [frame.name for frame in frames[part]] for part in ('train', 'test')}
-    measured = {name_of(9), name_of(19)}
-    assert names['test'] == [
-        f'{stamp}_{y}_{x}' for stamp in sorted(measured) for y in range(2) for x in range(2)
-    ]
-    assert len(names['train']) == 4 * 19
-    assert not any(name.partition('_')[0] in measured for name in names['train'])
 
 
 def test_confusions_by_hand():
@@ -318,47 +268,6 @@ def test_record(config, monkeypatch, capsys):
     assert not config.folder.exists(), 'no segmentation'
 
 
-@pytest.mark.parametrize(
-    ('changes', 'message'),
-    [
-        ({'stage': 'crf'}, 'stage must be one of'),
-        ({'modality': 'depth'}, 'modality must be one of'),
-        ({'classes': ('tram',)}, 'classes must be distinct names'),
-        ({'saliency': 'motion'}, 'saliency is that of tagged'),
-        ({'voc': VocConfig('voc'), 'tagged': 'x'}, 'one source'),
-        ({'voc': VocConfig('voc')}, 'needs voc.saliency'),
-        ({'voc': VocConfig('voc', saliency='s'), 'modality': 'thermal'}, 'color alone'),
-        (
-            {'classifier': ClassifierConfig(selection='fixed', background_classes=('bump',))},
-            'must be among',
-        ),
-    ],
-)
-def test_wrong_settings_are_refused(changes, message):
-    with pytest.raises(ConfigError, match=message):
-        EpsConfig(**changes)
-
-
-@pytest.mark.parametrize(
-    ('kind', 'changes', 'message'),
-    [
-        (ClassifierConfig, {'method': 'grad_cam'}, 'method must be one of'),
-        (ClassifierConfig, {'selection': 'best'}, 'selection must be one of'),
-        (ClassifierConfig, {'blend': 1.5}, 'blend must be 0 to 1'),
-        (ClassifierConfig, {'saliency_weight': 0.0}, 'saliency_weight'),
-        (ClassifierConfig, {'background_classes': ('car',)}, 'go with selection fixed'),
-        (SegmentationConfig, {'network': 'unet'}, 'network must be one of'),
-        (SegmentationConfig, {'target': 'teacher'}, 'target must be one of'),
-        (SegmentationConfig, {'crf': True}, 'go with network deeplab'),
-        (SegmentationConfig, {'image_size': (40, 64)}, 'multiples of 32'),
-        (RatesConfig, {'head': 0.0}, 'rates must be above 0'),
-    ],
-)
-def test_wrong_parts_are_refused(kind, changes, message):
-    with pytest.raises(ConfigError, match=message):
-        kind(**changes)
-
-
 def test_masks_of_other_steps_are_not_taken(config):
     with pytest.raises(ConfigError, match='run stage masks first'):
         read_mask(config, 'none')
@@ -373,36 +282,3 @@ def test_damaged_maps_are_named(config):
         path.write_bytes(data)
         with pytest.raises(DatasetError, match='is damaged'):
             read_shares(config, 'one')
-
-
-@pytest.mark.ddp
-def test_two_processes_learn_what_one_learns(tmp_path, cache):
-    states = []
-    for devices in (1, 2):
-        folder = tmp_path / str(devices)
-        folder.mkdir()
-        environment = {
-            **os.environ,
-            'PYTHONPATH': os.pathsep.join([str(HERE), str(HERE.parents[1])]),
-        }
-        command = [
-            sys.executable, '-m', 'eps_runs', '--folder', str(folder), '--cache', str(cache),
-            '--launch.devices', str(devices), '--launch.accelerator', 'cpu',
-            '--launch.bfloat16', 'false',
-        ]  # fmt: skip
-        result = subprocess.run(
-            command, env=environment, cwd=HERE.parents[1], capture_output=True, text=True,
-            timeout=280,
-        )  # fmt: skip
-        assert result.returncode == 0, result.stderr[-2000:]
-        states.append(torch.load(folder / 'state.pt', weights_only=True))
-    one, two = states
-    assert one['masks'] == two['masks']
-    for key, value in one['network'].items():
-        torch.testing.assert_close(two['network'][key], value, rtol=1e-4, atol=1e-5, msg=key)
-    assert two['miou'] == pytest.approx(one['miou'], abs=0.02)
-
-
-def test_shareable_runs_are_masks_alone(config):
-    assert shareable(config).stage == 'masks'
-    assert isinstance(new_classifier(config)(torch.zeros(1, 3, 32, 32)), ClassMapOutput)

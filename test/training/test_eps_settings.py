@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Settings of EPS: what runs share by them, and which ones are refused."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from eps_runs import changed, tiny_run
+
+from kd_perception.errors import ConfigError
+from training.recipes.eps_config import EpsConfig, VocConfig
+from training.recipes.eps_parts import ClassifierConfig, RatesConfig, SegmentationConfig
+
+
+def test_stages_share_what_they_can(tmp_path):
+    config = tiny_run(tmp_path, tmp_path)
+    for change in ({'name': 'other'}, {'stage': 'masks'}):
+        other = replace(config, **change)
+        assert other.classifier_folder == config.classifier_folder
+        assert other.masks_folder == config.masks_folder
+    other = changed(config, 'masks', background_threshold=0.3)
+    assert other.classifier_folder == config.classifier_folder
+    assert other.masks_folder != config.masks_folder
+    assert other.fingerprint() != config.fingerprint()
+    assert changed(config, 'masks', thresholds=(0.3,)).masks_folder == config.masks_folder
+    other = changed(config, 'classifier', blend=0.9)
+    assert other.classifier_folder != config.classifier_folder
+    for change in ({'seed': 3}, {'views': replace(config.views, pairs=True)}):
+        assert replace(config, **change).classifier_folder != config.classifier_folder
+    labels = changed(config, 'segmentation', target='label')
+    assert changed(labels, 'classifier', blend=0.9).fingerprint() == labels.fingerprint()
+
+
+@pytest.mark.parametrize(
+    ('changes', 'message'),
+    [
+        ({'stage': 'crf'}, 'stage must be one of'),
+        ({'modality': 'depth'}, 'modality must be one of'),
+        ({'classes': ('tram',)}, 'classes must be distinct names'),
+        ({'saliency': 'motion'}, 'saliency is that of tagged'),
+        ({'voc': VocConfig('voc'), 'tagged': 'x'}, 'one source'),
+        ({'voc': VocConfig('voc')}, 'needs voc.saliency'),
+        ({'voc': VocConfig('voc', saliency='s'), 'modality': 'thermal'}, 'color alone'),
+        (
+            {'classifier': ClassifierConfig(selection='fixed', background_classes=('bump',))},
+            'must be among',
+        ),
+    ],
+)
+def test_wrong_settings_are_refused(changes, message):
+    with pytest.raises(ConfigError, match=message):
+        EpsConfig(**changes)
+
+
+@pytest.mark.parametrize(
+    ('kind', 'changes', 'message'),
+    [
+        (ClassifierConfig, {'method': 'grad_cam'}, 'method must be one of'),
+        (ClassifierConfig, {'selection': 'best'}, 'selection must be one of'),
+        (ClassifierConfig, {'blend': 1.5}, 'blend must be 0 to 1'),
+        (ClassifierConfig, {'saliency_weight': 0.0}, 'saliency_weight'),
+        (ClassifierConfig, {'background_classes': ('car',)}, 'go with selection fixed'),
+        (SegmentationConfig, {'network': 'unet'}, 'network must be one of'),
+        (SegmentationConfig, {'target': 'teacher'}, 'target must be one of'),
+        (SegmentationConfig, {'crf': True}, 'go with network deeplab'),
+        (SegmentationConfig, {'image_size': (40, 64)}, 'multiples of 32'),
+        (RatesConfig, {'head': 0.0}, 'rates must be above 0'),
+    ],
+)
+def test_wrong_parts_are_refused(kind, changes, message):
+    with pytest.raises(ConfigError, match=message):
+        kind(**changes)

@@ -37,7 +37,9 @@ def color_of(index):
     return (colors[label_of(index)] + noise).clip(0, 255).astype(np.uint8)
 
 
-def tagged_folder(folder, *, topic=HEAT, count=12, label_topic=LABEL, start=START, **changes):
+def tagged_folder(
+    folder, *, topic=HEAT, count=12, label_topic=LABEL, start=START, name='tagged', **changes
+):
     """A drive and what `kd-perception tag` makes of it."""
     drive = folder / 'drive'
     if not drive.exists():
@@ -48,7 +50,7 @@ def tagged_folder(folder, *, topic=HEAT, count=12, label_topic=LABEL, start=STAR
                 bag.write_image(COLOR, color_of(index), stamp_ns=stamp)
                 bag.write_image(LABEL, label_of(index), stamp_ns=stamp)
     values = {'classes': CLASSES, 'stride': 1, 'label_topic': label_topic, 'image_topic': topic}
-    target = folder / f'tagged{topic.replace("/", "_")}'
+    target = folder / f'{name}{topic.replace("/", "_")}'
     make_tag_set(target, TagSetConfig(drive, **{**values, **changes}))
     return target
 

@@ -42,6 +42,31 @@ def test_a_map_per_frame(tmp_path, tiny_student_folder):
         backend.close()
 
 
+def test_tiles_are_looked_at_as_one_image(tmp_path, tiny_student_folder):
+    """Maps of tiles are parts of the map of the whole, unless a tile is missing."""
+    whole = tagged_folder(tmp_path, count=3)
+    folder = tagged_folder(tmp_path, tiles=(2, 2), name='tiles')
+    (folder / 'frames' / f'{name_of(2)}_1_0.png').unlink()
+    for each in (whole, folder):
+        main([str(each), '--student', str(tiny_student_folder)])
+
+    def stored(folder, name):
+        return np.array(Image.open(folder / 'saliency' / f'{name}.png'))
+
+    for index in range(2):
+        tiles = [[stored(folder, f'{name_of(index)}_{y}_{x}') for x in (0, 1)] for y in (0, 1)]
+        np.testing.assert_array_equal(np.block(tiles), stored(whole, name_of(index)))
+    assert len(list((folder / 'saliency').iterdir())) == 11
+    assert stored(folder, f'{name_of(2)}_1_1').shape == (SIZE[0] // 2, SIZE[1] // 2)
+
+
+def test_tiles_of_other_sizes_are_refused(tmp_path, tiny_student_folder):
+    folder = tagged_folder(tmp_path, count=1, tiles=(1, 2))
+    Image.fromarray(np.zeros((20, 30), np.uint8)).save(folder / 'frames' / f'{name_of(0)}_0_1.png')
+    with pytest.raises(DatasetError, match='one size and type'):
+        main([str(folder), '--student', str(tiny_student_folder)])
+
+
 def test_what_has_no_heat_is_refused(tmp_path, tiny_student_folder):
     with pytest.raises(DatasetError, match='must hold frames'):
         main([str(tmp_path), '--student', str(tiny_student_folder)])

@@ -12,6 +12,7 @@ from tagged_folders import COLOR, SIZE, STEP, color_of, heat_of, label_of, name_
 
 from kd_perception.errors import ConfigError, DatasetError
 from kd_perception.label_sets import VOC21
+from kd_perception.preprocessing import AgcConfig, agc_limits, normalize
 from kd_perception.tagging import read_tag_table
 from kd_perception.world_export.export import export_world
 from kd_perception.world_export.plan import ExportPlan
@@ -65,6 +66,19 @@ def test_detectors_of_heat(folder):
     np.testing.assert_array_equal(barrier, barrier_distance(heat[4]))
 
 
+def test_tiles_of_heat_are_shown_as_parts_of_their_image(tmp_path):
+    data = TaggedFolder(tagged_folder(tmp_path, count=4, tiles=(2, 2)), 'heat_contrast')
+    shown = np.block(
+        [[data[4 * 3 + 2 * y + x].thermal for x in range(2)] for y in range(2)]
+    )  # fmt: skip
+    limits = agc_limits(heat_of(3), AgcConfig())
+    np.testing.assert_array_equal(shown, np.rint(255.0 * normalize(heat_of(3), *limits)))
+    tile = heat_of(3)[:32, :48]
+    assert not np.array_equal(
+        shown[:32, :48], np.rint(255 * normalize(tile, *agc_limits(tile, AgcConfig())))
+    )
+
+
 def test_motion_looks_at_the_same_tile(tmp_path):
     folder = tagged_folder(tmp_path, tiles=(1, 2), stride=4)
     data = TaggedFolder(folder, 'motion')
@@ -76,7 +90,8 @@ def test_motion_looks_at_the_same_tile(tmp_path):
 def test_frames_of_simulated_time_are_in_order(tmp_path):
     """9.9 s has a digit less than 10.0 s."""
     start = 9_800_000_000
-    data = TaggedFolder(tagged_folder(tmp_path, count=5, start=start, tiles=(1, 2)), 'motion')
+    folder = tagged_folder(tmp_path, count=5, start=start, tiles=(1, 2))
+    data = TaggedFolder(folder, 'motion')
     stamps = [int(name.partition('_')[0]) for name in data.names]
     assert stamps == [start + k // 2 * STEP for k in range(10)]
     around = [heat_of(index)[:, :48] for index in (0, 1, 2)]

@@ -20,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from kd_perception.errors import ConfigError, DatasetError
+from kd_perception.preprocessing import AgcConfig, agc_limits, normalize
 from kd_perception.tagging import read_tag_table
 from kd_perception.tagging.command import TAGS_FILE
 from kd_perception.tagging.extraction import FRAMES
@@ -73,6 +74,9 @@ def _in_time(name: str) -> tuple[int, str]:
 class TaggedFolder(Frames[TaggedFrame]):
     """The frames of a folder that somebody has looked at, in the order of their stamps.
 
+    Tiles of a thermal image are gray levels, as the robot's gain control shows them within the
+    whole image.
+
     Args:
         folder: of `kd-perception tag`.
         saliency: folder of maps, or name of a detector; the usual one of the modality if empty.
@@ -96,6 +100,7 @@ class TaggedFolder(Frames[TaggedFrame]):
         self.classes, self._tags = table.classes, table.tagged()
         self.names = sorted(self._tags, key=_in_time)
         self._all = sorted(table.rows, key=_in_time)
+        self._limits: dict[str, tuple[float, float]] = {}
         if not self.names:
             raise DatasetError(
                 f'{self.folder / TAGS_FILE} must have tagged frames: open index.html beside it, '
@@ -151,11 +156,22 @@ class TaggedFolder(Frames[TaggedFrame]):
             raise DatasetError(f'all frames must be of one kind, {self.modality}; {name} is not')
         saliency = self._saliency(name, image)
         check_sizes(self._path(name), {'frame': image, 'saliency': saliency})
+        if self.modality == 'thermal' and image_of(name) != name:
+            image = self._as_shown(name, image)
         image, saliency = self._sized(image), self._sized(saliency)
         tags = np.array(self._tags[name], bool)
         if self.modality == 'rgb':
             return TaggedFrame(name, tags, rgb=image, saliency=saliency)
         return TaggedFrame(name, tags, thermal=image, saliency=saliency)
+
+    def _as_shown(self, name: str, tile: Array) -> Array:
+        """Gray levels of a tile by the limits of its whole image, uint8."""
+        whole = image_of(name)
+        if whole not in self._limits:
+            tiles = [_read_frame(self._path(n)) for n in self._all if image_of(n) == whole]
+            pixels = np.concatenate([part.reshape(1, -1) for part in tiles], axis=1)
+            self._limits[whole] = agc_limits(pixels, AgcConfig())
+        return np.asarray(np.rint(normalize(tile, *self._limits[whole]) * 255.0), np.uint8)
 
     def _sized(self, image: Array) -> Array:
         if not self._size or image.shape[:2] == self._size:

@@ -17,6 +17,7 @@ from tqdm import tqdm
 from kd_perception.markdown import percent
 from kd_perception.metrics import PseudoLabelMatrix
 from kd_perception.models import ClassMapNet
+from kd_perception.preprocessing import network_input
 from training.data.modality import network_image
 from training.data.tagged_frames import (
     TaggedFrame,
@@ -75,7 +76,8 @@ def tags_of_masks(network: nn.Module, frames: TaggedFrames, config: EpsConfig) -
     for k in range(len(frames)):
         frame = frames[k]
         size = (config.tagged_size or own.image_size)[:2]
-        image, _ = network_image(frame, own.modality, (size[0], size[1]))
+        planes = np.moveaxis(shown_image(frame, own.modality), -1, 0)
+        image = np.concatenate([network_input(p, (size[0], size[1]))[0] for p in planes], axis=1)
         mask = network(torch.from_numpy(image))[0].argmax(dim=0).numpy()
         counts = np.bincount(mask.ravel(), minlength=len(config.classes) + 1)
         shares.append(counts[1:] / mask.size)

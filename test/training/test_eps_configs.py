@@ -80,7 +80,7 @@ def test_a_recording(tmp_path):
     config = read(path, '--tagged', str(folder))
     assert (config.name, config.classes, config.modality) == ('bag', CLASSES, 'thermal')
     height, width = config.tagged_size
-    assert config.segmentation.image_size == (2 * height, 2 * width), 'of 2x2 tiles'
+    assert config.segmentation.image_size == (3 * height, 4 * width), 'of 3x4 tiles'
     with pytest.raises(ConfigError, match='two multiples of 32'):
         read(path, '--tagged', str(folder), '--tagged_size', '[100, 128]')
 

@@ -18,6 +18,32 @@ from kd_perception.files import write_atomically
 SCHEMA = 1
 
 
+class RunPaths:
+    """Where a run of a name and a seed keeps its checkpoints and its record.
+
+    Attributes:
+        name: of the configuration.
+        seed: of the run.
+        output: folder of checkpoints.
+        results: folder of records.
+    """
+
+    name: str
+    seed: int
+    output: Path
+    results: Path
+
+    @property
+    def folder(self) -> Path:
+        """Where the checkpoints of this run are."""
+        return self.output / self.name / f'seed{self.seed}'
+
+    @property
+    def record_path(self) -> Path:
+        """Where the record of this run is."""
+        return self.results / f'{self.name}_seed{self.seed}.json'
+
+
 def versions() -> dict[str, str]:
     """What the numbers of a run may depend on."""
     return {

@@ -211,7 +211,7 @@ def test_six_and_six_steps_equal_twelve(tmp_path, world_cache, fabric, monkeypat
         with pytest.raises(KeyboardInterrupt):
             channel_wise.networks(halves, fabric)
     (resumed,) = channel_wise.networks(halves, fabric).values()
-    assert ends == [halves.folder('teacher'), halves.folder('student')]
+    assert ends == [halves.folder_of('teacher'), halves.folder_of('student')]
     assert resumed.step == 12
     for part, weights in zip((resumed.network, resumed.average), expected, strict=True):
         for name, value in part.state_dict().items():
@@ -255,9 +255,9 @@ def test_two_processes_learn_what_one_learns_with_each_loss(tmp_path, world_cach
 
 def test_rows_share_a_teacher_and_only_its_settings_make_another(config):
     other = replace(config, name='other', terms=(TermConfig('attention_transfer'),))
-    assert other.folder('teacher') == config.folder('teacher')
+    assert other.folder_of('teacher') == config.folder_of('teacher')
     assert other.fingerprint('student') != config.fingerprint('student')
-    assert replace(config, teacher_seed=0).folder('teacher') == config.folder('teacher')
+    assert replace(config, teacher_seed=0).folder_of('teacher') == config.folder_of('teacher')
     teacher = replace(config.teacher, modality='thermal')
     for changed in (
         replace(config, seed=1),
@@ -265,9 +265,11 @@ def test_rows_share_a_teacher_and_only_its_settings_make_another(config):
         replace(config, class_weighted=False),
         replace(config, train=replace(config.train, count=11)),
     ):
-        assert changed.folder('teacher') != config.folder('teacher')
+        assert changed.folder_of('teacher') != config.folder_of('teacher')
         assert changed.fingerprint('student') != config.fingerprint('student')
-    assert replace(config, seed=1, teacher_seed=0).folder('teacher') == config.folder('teacher')
+    assert replace(config, seed=1, teacher_seed=0).folder_of('teacher') == config.folder_of(
+        'teacher'
+    )
 
 
 def test_fingerprints_hold_what_teaches_and_nothing_else(config):

@@ -94,7 +94,7 @@ def test_shorter_runs_have_a_seed_of_their_own_and_the_teacher_of_the_run(config
     short = tuning.trial_config(config, 5)
     assert (short.seed, short.student.loop.steps) == (tuning.SEED, 5)
     assert short.fingerprint('teacher') == config.fingerprint('teacher')
-    assert short.folder('student').parents[1] == config.output / 'tuning'
+    assert short.folder_of('student').parents[1] == config.output / 'tuning'
     with pytest.raises(ConfigError, match='must have terms to tune'):
         tuning.trial_config(replace(config, terms=()), 5)
 

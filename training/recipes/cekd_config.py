@@ -16,13 +16,14 @@ from training.data.modality import FIELDS
 from training.data.world import WorldSplit, preset_splits
 from training.distributed import LaunchConfig
 from training.recipes.cekd_networks import StudentConfig, StudentSizes, TeacherConfig
+from training.records import RunPaths
 from training.settings import plain, settings_digest
 
 STAGES = ('teacher', 'student', 'joint')
 
 
 @dataclass(frozen=True)
-class CekdConfig:
+class CekdConfig(RunPaths):
     """One run: a teacher, unless one of the same settings is there, and a student.
 
     Args:
@@ -180,16 +181,6 @@ class CekdConfig:
     def teacher_folder(self) -> Path:
         """Where the teacher's checkpoints are: runs that need the same teacher share it."""
         return self.output / 'teachers' / f'{self.teacher_fingerprint()[:16]}_seed{self.seed}'
-
-    @property
-    def folder(self) -> Path:
-        """Where the student's checkpoints are."""
-        return self.output / self.name / f'seed{self.seed}'
-
-    @property
-    def record_path(self) -> Path:
-        """Where the record of this run is."""
-        return self.results / f'{self.name}_seed{self.seed}.json'
 
 
 _TEACHES_NOTHING = (

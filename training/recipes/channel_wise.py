@@ -80,8 +80,8 @@ def build(config: ChannelWiseConfig, role: str) -> Run:
     own, learner = config.network(role), new_learner(config, role)
     average = copy.deepcopy(learner).eval() if own.loop.average_decay else None
     run = Run(learner.train(), average, new_optimizer(learner, own.optimizer))
-    restore(run, config.folder(role), config.fingerprint(role))
-    check_described(run.notes.get('frames', {}), config.train, config.folder(role))
+    restore(run, config.folder_of(role), config.fingerprint(role))
+    check_described(run.notes.get('frames', {}), config.train, config.folder_of(role))
     return run
 
 
@@ -125,7 +125,7 @@ def train(
         optimizer_config=own.optimizer,
         draw=Drawing(config, role),
         losses=lambda network, batch: step_losses(network, batch, config, role, teacher),
-        folder=config.folder(role),
+        folder=config.folder_of(role),
         fingerprint=config.fingerprint(role),
         seed=config.seed_of(role),
         workers=config.launch.workers,
@@ -160,7 +160,7 @@ def trained_network(config: ChannelWiseConfig, role: str) -> Segmenter:
     Raises:
         ConfigError: it is not finished, or of other settings.
     """
-    steps, folder = config.network(role).loop.steps, config.folder(role)
+    steps, folder = config.network(role).loop.steps, config.folder_of(role)
     state = load_checkpoint(folder, fingerprint=config.fingerprint(role))
     if state is None or state['step'] < steps:
         found = 'none' if state is None else f'one of step {state["step"]}'

@@ -15,6 +15,7 @@ from training.distributed import LaunchConfig
 from training.recipes.channel_wise_learner import OpponentConfig
 from training.recipes.channel_wise_networks import NetworkConfig
 from training.recipes.channel_wise_terms import NEED_EQUAL_CHANNELS, TermConfig
+from training.records import RunPaths
 from training.settings import plain, settings_digest
 
 ROLES = ('teacher', 'student')
@@ -25,7 +26,7 @@ def _small_teacher() -> NetworkConfig:
 
 
 @dataclass(frozen=True)
-class ChannelWiseConfig:
+class ChannelWiseConfig(RunPaths):
     """One run: a student and, where it learns from one, a teacher of its own or of another seed.
 
     Args:
@@ -146,17 +147,12 @@ class ChannelWiseConfig:
                 values['opponent'] = plain(self.opponent)
         return settings_digest(values)
 
-    def folder(self, role: str) -> Path:
+    def folder_of(self, role: str) -> Path:
         """Where the checkpoints of a role are: runs that need the same teacher share it."""
         if role == 'student':
-            return self.output / self.name / f'seed{self.seed}'
+            return self.folder
         own = f'{self.fingerprint("teacher")[:16]}_seed{self.seed_of("teacher")}'
         return self.output / 'teachers' / own
-
-    @property
-    def record_path(self) -> Path:
-        """Where the record of this run is."""
-        return self.results / f'{self.name}_seed{self.seed}.json'
 
 
 _TEACHES = ('class_weighted', 'cityscapes', 'train', 'random_cameras', 'augmentation')

@@ -16,6 +16,7 @@ from training.engine import LoopConfig
 from training.optimization import OptimizerConfig
 from training.recipes.cekd_config import CekdConfig
 from training.recipes.cekd_trained import ROLES
+from training.records import RunPaths
 from training.settings import load_config, plain, settings_digest
 
 
@@ -46,7 +47,7 @@ class CompressTeacherConfig:
 
 
 @dataclass(frozen=True)
-class CompressConfig:
+class CompressConfig(RunPaths):
     """One run; the defaults are those of `training/configs/compress/thermal_seg_s.yaml`.
 
     Args:
@@ -167,16 +168,6 @@ class CompressConfig:
         """All frames that the run learns from or is scored on, by name."""
         own = {'train': self.train, 'validation': self.validation, 'test': self.test}
         return {**own, **self.preset_splits()}
-
-    @property
-    def folder(self) -> Path:
-        """Where the checkpoints of this run are."""
-        return self.output / self.name / f'seed{self.seed}'
-
-    @property
-    def record_path(self) -> Path:
-        """Where the record of this run is."""
-        return self.results / f'{self.name}_seed{self.seed}.json'
 
     def fingerprint(self) -> str:
         """Of everything that changes the trained weights."""

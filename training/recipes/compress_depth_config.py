@@ -15,6 +15,7 @@ from training.distributed import LaunchConfig
 from training.engine import LoopConfig
 from training.optimization import OptimizerConfig
 from training.recipes.mutual_distillation_config import SCORED_FIELDS, MutualConfig
+from training.records import RunPaths
 from training.settings import load_config, plain, settings_digest
 
 LABELS = ('depth', 'lidar')
@@ -46,7 +47,7 @@ def zoomed() -> JointConfig:
 
 
 @dataclass(frozen=True)
-class CompressDepthConfig:
+class CompressDepthConfig(RunPaths):
     """One run; the defaults are those of `training/configs/compress_depth/mono_depth_s.yaml`.
 
     Args:
@@ -165,16 +166,6 @@ class CompressDepthConfig:
         """All rendered frames that the run learns from or is scored on, by name."""
         own = {'train': self.train, 'validation': self.validation, 'test': self.test}
         return {**own, **preset_splits(self.test, self.presets, self.preset_count)}
-
-    @property
-    def folder(self) -> Path:
-        """Where the checkpoints of this run are."""
-        return self.output / self.name / f'seed{self.seed}'
-
-    @property
-    def record_path(self) -> Path:
-        """Where the record of this run is."""
-        return self.results / f'{self.name}_seed{self.seed}.json'
 
     def fingerprint(self) -> str:
         """Of everything that changes the trained weights."""

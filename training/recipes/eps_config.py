@@ -20,6 +20,7 @@ from training.data.world_views import WorldViewConfig, class_ids
 from training.distributed import LaunchConfig
 from training.pseudo_masks import MaskConfig
 from training.recipes.eps_parts import ClassifierConfig, SegmentationConfig
+from training.records import RunPaths
 from training.settings import plain, settings_digest
 
 STAGES = ('classifier', 'masks', 'segmentation')
@@ -45,7 +46,7 @@ class VocConfig:
 
 
 @dataclass(frozen=True)
-class EpsConfig:
+class EpsConfig(RunPaths):
     """One run: a classifier, unless one of the same settings is there, its masks, a network.
 
     Args:
@@ -213,13 +214,3 @@ class EpsConfig:
     def masks_folder(self) -> Path:
         """Where the masks are: runs that need the same ones share them."""
         return self.output / 'masks' / f'{self.masks_fingerprint()[:16]}_seed{self.seed}'
-
-    @property
-    def folder(self) -> Path:
-        """Where the checkpoints of the segmentation network are."""
-        return self.output / self.name / f'seed{self.seed}'
-
-    @property
-    def record_path(self) -> Path:
-        """Where the record of this run is."""
-        return self.results / f'{self.name}_seed{self.seed}.json'

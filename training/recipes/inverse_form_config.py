@@ -19,6 +19,7 @@ from training.recipes.inverse_form_settings import (
     HostConfig,
     InverseConfig,
 )
+from training.records import RunPaths
 from training.settings import plain, settings_digest
 
 STAGES = ('inverse', 'student')
@@ -29,7 +30,7 @@ _WITHOUT_HEAT = ('nyu', 'cityscapes')
 
 
 @dataclass(frozen=True)
-class InverseFormConfig:
+class InverseFormConfig(RunPaths):
     """One run: an inverse network, unless one of the same settings is there, and a student.
 
     Args:
@@ -215,16 +216,6 @@ class InverseFormConfig:
     def inverse_folder(self) -> Path:
         """Where the inverse network is: runs that need the same one share it."""
         return self.output / 'inverse' / f'{self.inverse_fingerprint()[:16]}_seed{self.seed}'
-
-    @property
-    def folder(self) -> Path:
-        """Where the student's checkpoints are."""
-        return self.output / self.name / f'seed{self.seed}'
-
-    @property
-    def record_path(self) -> Path:
-        """Where the record of this run is."""
-        return self.results / f'{self.name}_seed{self.seed}.json'
 
 
 _SCORED = ('validation', 'test')

@@ -26,6 +26,7 @@ from training.recipes.mutual_distillation_terms import (
     SupervisedLossConfig,
     flips_only,
 )
+from training.records import RunPaths
 from training.settings import plain, settings_digest
 
 SPLIT_NAMES = ('train', 'validation', 'test')
@@ -39,7 +40,7 @@ _SOURCE_FIELDS = {
 
 
 @dataclass(frozen=True)
-class MutualConfig:
+class MutualConfig(RunPaths):
     """One run: one branch, or two that teach each other.
 
     Args:
@@ -206,16 +207,6 @@ class MutualConfig:
         values = {k: v for k, v in plain(self).items() if k not in _TEACHES_NOTHING}
         values['launch'] = self.launch.bfloat16
         return settings_digest(values)
-
-    @property
-    def folder(self) -> Path:
-        """Where the checkpoints are."""
-        return self.output / self.name / f'seed{self.seed}'
-
-    @property
-    def record_path(self) -> Path:
-        """Where the record of this run is."""
-        return self.results / f'{self.name}_seed{self.seed}.json'
 
 
 _TEACHES_NOTHING = (

@@ -10,6 +10,7 @@ from kd_perception.errors import ConfigError
 from training.data.augmentation import AugmentationConfig, SensorConfig
 from training.data.modality import FIELDS, check_modality
 from training.data.world import WorldSplit, preset_splits
+from training.records import RunPaths
 from training.settings import plain, settings_digest
 
 _NOT_TRAINED_ON = (
@@ -22,7 +23,7 @@ part of a fingerprint: they are off then, and the fingerprints of older runs sta
 
 
 @dataclass(frozen=True)
-class SupervisedConfig:
+class SupervisedConfig(RunPaths):
     """One run; the defaults are those of the shipped student, `thermal_seg_s.yaml`.
 
     Args:
@@ -90,16 +91,6 @@ class SupervisedConfig:
         """All frames that the run learns from or is scored on, by name."""
         own = {'train': self.train, 'validation': self.validation, 'test': self.test}
         return {**own, **self.preset_splits()}
-
-    @property
-    def folder(self) -> Path:
-        """Where the checkpoints of this run are."""
-        return self.output / self.name / f'seed{self.seed}'
-
-    @property
-    def record_path(self) -> Path:
-        """Where the record of this run is."""
-        return self.results / f'{self.name}_seed{self.seed}.json'
 
     def fingerprint(self) -> str:
         """Of everything that changes the trained weights."""

@@ -8,10 +8,10 @@ As a program it is one of several processes that train together, and writes what
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
-from pathlib import Path
+from dataclasses import replace
 
 import torch
+from run_processes import Process
 
 from training.data.augmentation import AugmentationConfig, JointConfig
 from training.data.world import WorldSplit
@@ -100,15 +100,6 @@ def shareable(folder, cache, *terms, **changes):
         teacher=replace(config.teacher, optimizer=optimizer),
         student=replace(config.student, optimizer=optimizer),
     )
-
-
-@dataclass(frozen=True)
-class Process:
-    """Arguments of the program."""
-
-    folder: Path
-    cache: Path
-    launch: LaunchConfig = field(default_factory=LaunchConfig)
 
 
 def main():

@@ -8,10 +8,10 @@ As a program it is one of several processes that run together, and writes what t
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
-from pathlib import Path
+from dataclasses import replace
 
 import torch
+from run_processes import Process
 
 from training.data.augmentation import JointConfig
 from training.data.tagged_frames import TagViewConfig
@@ -70,15 +70,6 @@ def shareable(config):
     optimizer = OptimizerConfig(kind='sgd', learning_rate=0.001)
     config = changed(config, 'classifier', loop=loop, optimizer=optimizer, selection='naive')
     return replace(config, stage='masks')
-
-
-@dataclass(frozen=True)
-class Process:
-    """Arguments of the program."""
-
-    folder: Path
-    cache: Path
-    launch: LaunchConfig = field(default_factory=LaunchConfig)
 
 
 def main():

@@ -8,10 +8,10 @@ As a program it is one of several processes that train together, and writes what
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
-from pathlib import Path
+from dataclasses import replace
 
 import torch
+from run_processes import Process
 
 from training.batches import stacked
 from training.data.world import WorldSplit
@@ -73,15 +73,6 @@ def shareable(config):
         loop=replace(config.loop, steps=2),
         optimizer=OptimizerConfig(kind='sgd', learning_rate=1e-4),
     )
-
-
-@dataclass(frozen=True)
-class Process:
-    """Arguments of the program."""
-
-    folder: Path
-    cache: Path
-    launch: LaunchConfig = field(default_factory=LaunchConfig)
 
 
 def main():

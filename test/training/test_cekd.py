@@ -4,10 +4,7 @@
 from __future__ import annotations
 
 import json
-import os
 import pickle
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 from cekd_runs import LOOP, shareable, tiny_run
+from run_processes import run_recipe
 from torch.nn import functional
 
 from kd_perception.errors import ConfigError
@@ -28,7 +26,6 @@ from training.recipes.cekd_networks import StudentConfig, TeacherConfig
 from training.recipes.cekd_report import by_temperature, table_row
 from training.settings import load_config
 
-HERE = Path(__file__).resolve().parent
 CONFIGS = sorted((Path(cekd.__file__).parents[1] / 'configs' / 'cekd').glob('*.yaml'))
 
 
@@ -251,20 +248,7 @@ def test_resumed_stages_give_the_same_bits(config, fabric, monkeypatch, tmp_path
 def test_two_processes_learn_what_one_learns(config, fabric, tmp_path):
     one = cekd.networks(shareable(config), fabric)  # renders the frames, too
     folder = tmp_path / 'two'
-    folder.mkdir()
-    command = [sys.executable, '-m', 'cekd_runs', '--folder', folder, '--cache', config.cache]
-    values = ['--launch.devices', 2, '--launch.accelerator', 'cpu', '--launch.bfloat16', 'false']
-    environment = {
-        **os.environ,
-        'PYTHONPATH': os.pathsep.join([str(HERE), str(HERE.parents[1])]),
-        'GLOO_SOCKET_IFNAME': 'lo',
-        'OMP_NUM_THREADS': '1',
-    }
-    done = subprocess.run(
-        [str(part) for part in (*command, *values)],
-        cwd=HERE, env=environment, capture_output=True, text=True, timeout=300,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
+    run_recipe('cekd_runs', folder, config.cache)
     states = torch.load(folder / 'states.pt')
     for role, network in one.items():
         torch.testing.assert_close(dict(network.state_dict()), states[role], rtol=2e-3, atol=2e-4)

@@ -4,10 +4,7 @@
 from __future__ import annotations
 
 import json
-import os
 import pickle
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 from channel_wise_runs import LOOP, TERMS, shareable, tiny_run, with_loop
+from run_processes import run_recipe
 from torch.nn import functional
 
 from kd_perception.errors import ConfigError
@@ -30,7 +28,6 @@ from training.recipes.channel_wise_report import evaluate, table_row
 from training.recipes.channel_wise_terms import TermConfig
 from training.settings import load_config
 
-HERE = Path(__file__).resolve().parent
 FOLDER = Path(channel_wise.__file__).parents[1] / 'configs' / 'channel_wise'
 CONFIGS = sorted(FOLDER.rglob('*.yaml'))
 
@@ -224,20 +221,7 @@ def test_six_and_six_steps_equal_twelve(tmp_path, world_cache, fabric, monkeypat
 def test_two_processes_learn_what_one_learns_with_each_loss(tmp_path, world_cache, fabric):
     split_frames(tiny_run(tmp_path, world_cache), 'train')  # renders them
     folder = tmp_path / 'two'
-    folder.mkdir()
-    command = [sys.executable, '-m', 'channel_wise_runs', '--folder', folder]
-    values = ['--launch.devices', 2, '--launch.accelerator', 'cpu', '--launch.bfloat16', 'false']
-    environment = {
-        **os.environ,
-        'PYTHONPATH': os.pathsep.join([str(HERE), str(HERE.parents[1])]),
-        'GLOO_SOCKET_IFNAME': 'lo',
-        'OMP_NUM_THREADS': '1',
-    }
-    done = subprocess.run(
-        [str(part) for part in (*command, '--cache', world_cache, *values)],
-        cwd=HERE, env=environment, capture_output=True, text=True, timeout=800,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
+    run_recipe('channel_wise_runs', folder, world_cache, timeout_s=800)
     states = torch.load(folder / 'states.pt')
     assert list(states) == list(TERMS)
     for name, state in states.items():

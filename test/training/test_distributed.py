@@ -3,11 +3,7 @@
 
 from __future__ import annotations
 
-import os
 import socket
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 import torch
@@ -19,13 +15,12 @@ from engine_runs import (
     normalize_share,
     state_of,
 )
+from run_processes import run_program
 from torch import nn
 
 from kd_perception.errors import ConfigError
 from training.checkpointing import load_checkpoint
 from training.distributed import LaunchConfig, launch, share_of, synchronized
-
-HERE = Path(__file__).resolve().parent
 
 
 def free_port():
@@ -35,29 +30,8 @@ def free_port():
 
 
 def together(folder, *command):
-    """What each of two processes wrote, which talk over the loopback device only."""
-    inherited = {
-        name: value
-        for name, value in os.environ.items()
-        if name not in ('RANK', 'LOCAL_RANK', 'WORLD_SIZE', 'MASTER_PORT')
-    }
-    environment = inherited | {
-        'PYTHONPATH': os.pathsep.join([str(HERE), str(HERE.parents[1])]),
-        'MASTER_ADDR': '127.0.0.1',
-        'GLOO_SOCKET_IFNAME': 'lo',
-        'OMP_NUM_THREADS': '1',
-    }
-    arguments = ['--folder', folder, '--launch.accelerator', 'cpu', '--launch.bfloat16', 'false']
-    folder.mkdir()
-    done = subprocess.run(
-        [sys.executable, *command, *arguments],
-        cwd=folder,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=240,
-    )
-    assert done.returncode == 0, done.stderr
+    """What each of two processes wrote."""
+    run_program(*command, folder=folder, timeout_s=240)
     return [torch.load(folder / f'rank{rank}.pt') for rank in range(2)]
 
 

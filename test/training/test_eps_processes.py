@@ -3,19 +3,13 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-from pathlib import Path
-
 import pytest
 import torch
 from eps_runs import shareable, tiny_run
+from run_processes import run_recipe
 
 from kd_perception.models import ClassMapOutput
 from training.recipes.eps_networks import new_classifier
-
-HERE = Path(__file__).resolve().parent
 
 
 @pytest.mark.ddp
@@ -24,21 +18,7 @@ def test_two_processes_learn_what_one_learns(tmp_path):
     states = []
     for devices in (1, 2):
         folder = tmp_path / str(devices)
-        folder.mkdir()
-        environment = {
-            **os.environ,
-            'PYTHONPATH': os.pathsep.join([str(HERE), str(HERE.parents[1])]),
-        }
-        command = [
-            sys.executable, '-m', 'eps_runs', '--folder', str(folder), '--cache', str(cache),
-            '--launch.devices', str(devices), '--launch.accelerator', 'cpu',
-            '--launch.bfloat16', 'false',
-        ]  # fmt: skip
-        result = subprocess.run(
-            command, env=environment, cwd=HERE.parents[1], capture_output=True, text=True,
-            timeout=280,
-        )  # fmt: skip
-        assert result.returncode == 0, result.stderr[-2000:]
+        run_recipe('eps_runs', folder, cache, devices=devices)
         states.append(torch.load(folder / 'state.pt', weights_only=True))
     one, two = states
     assert one['masks'] == two['masks']

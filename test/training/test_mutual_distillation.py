@@ -4,16 +4,14 @@
 from __future__ import annotations
 
 import json
-import os
 import pickle
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 from mutual_runs import NONE, SUPERVISED, UNSUPERVISED, batch_of, shareable, tiny_run
+from run_processes import run_recipe
 
 from kd_perception.errors import ConfigError
 from training.data.depth_bag_config import DepthBagConfig
@@ -30,7 +28,6 @@ from training.recipes.mutual_distillation_sets import CityscapesConfig, KittiCon
 from training.recipes.mutual_distillation_terms import DistillationConfig
 from training.settings import load_config
 
-HERE = Path(__file__).resolve().parent
 FOLDER = Path(mutual_distillation.__file__).parents[1] / 'configs' / 'mutual_distillation'
 CONFIGS = sorted(FOLDER.glob('*.yaml'))
 
@@ -115,20 +112,7 @@ def test_resumed_run_gives_the_same_bits(config, fabric, monkeypatch, tmp_path):
 def test_two_processes_learn_what_one_learns(config, fabric, tmp_path):
     one = trained(shareable(config), fabric).state_dict()  # renders the frames, too
     folder = tmp_path / 'two'
-    folder.mkdir()
-    command = [sys.executable, '-m', 'mutual_runs', '--folder', folder, '--cache', config.cache]
-    values = ['--launch.devices', 2, '--launch.accelerator', 'cpu', '--launch.bfloat16', 'false']
-    environment = {
-        **os.environ,
-        'PYTHONPATH': os.pathsep.join([str(HERE), str(HERE.parents[1])]),
-        'GLOO_SOCKET_IFNAME': 'lo',
-        'OMP_NUM_THREADS': '1',
-    }
-    done = subprocess.run(
-        [str(part) for part in (*command, *values)],
-        cwd=HERE, env=environment, capture_output=True, text=True, timeout=300,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
+    run_recipe('mutual_runs', folder, config.cache)
     state = torch.load(folder / 'state.pt')
     assert state.keys() == one.keys()
     torch.testing.assert_close(dict(one), dict(state), rtol=2e-3, atol=2e-4)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
+    from training.distributed import Fabric
     from training.recipes.supervised import SupervisedConfig
 
 MISSING = [
@@ -36,6 +37,14 @@ if MISSING:
 def world_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folder of the frames of tiny runs, which are drawn once."""
     return tmp_path_factory.mktemp('cache')
+
+
+@pytest.fixture(scope='module')
+def fabric() -> Fabric:
+    """One process on the CPU, as tiny runs ask for it."""
+    from training.distributed import LaunchConfig, launch
+
+    return launch(LaunchConfig(accelerator='cpu', bfloat16=False))
 
 
 @pytest.fixture

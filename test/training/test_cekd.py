@@ -17,7 +17,6 @@ from torch.nn import functional
 
 from kd_perception.errors import ConfigError
 from kd_perception.models import CENet, EKNet
-from training.distributed import launch
 from training.recipes import cekd
 from training.recipes.cekd_config import CekdConfig
 from training.recipes.cekd_data import Drawing, edge_target, student_frames, teacher_frames
@@ -37,11 +36,6 @@ def config(tmp_path, world_cache):
 @pytest.fixture(scope='session')
 def world_cache(tmp_path_factory):
     return tmp_path_factory.mktemp('world')
-
-
-@pytest.fixture(scope='module')
-def fabric():
-    return launch(tiny_run(Path('.'), Path('.')).launch)
 
 
 def batch_of(config, *, labeled_only=True, size=2):

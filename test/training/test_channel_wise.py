@@ -17,7 +17,6 @@ from torch.nn import functional
 
 from kd_perception.errors import ConfigError
 from kd_perception.models import PSPNet, RepUNet
-from training.distributed import launch
 from training.losses import class_weights
 from training.recipes import channel_wise
 from training.recipes.cekd_losses import shown_to
@@ -35,11 +34,6 @@ CONFIGS = sorted(FOLDER.rglob('*.yaml'))
 @pytest.fixture
 def config(tmp_path, world_cache):
     return tiny_run(tmp_path, world_cache, 'channel_wise_logits')
-
-
-@pytest.fixture(scope='module')
-def fabric():
-    return launch(tiny_run(Path('.'), Path('.')).launch)
 
 
 def weights_of(network):

@@ -12,7 +12,6 @@ from channel_wise_runs import TERMS, tiny_run, with_loop
 
 from kd_perception.errors import ConfigError
 from training import channel_wise_tuning as tuning
-from training.distributed import launch
 from training.engine import NotFiniteError
 from training.recipes import channel_wise
 from training.recipes.channel_wise_config import ChannelWiseConfig
@@ -25,12 +24,6 @@ from training.settings import load_config, plain
 @pytest.fixture
 def config(tmp_path, world_cache):
     return with_loop(tiny_run(tmp_path, world_cache, 'channel_wise_logits'), steps=2, batch_size=2)
-
-
-@pytest.fixture(scope='module')
-def fabric(tmp_path_factory):
-    folder = tmp_path_factory.mktemp('none')
-    return launch(tiny_run(folder, folder).launch)
 
 
 @pytest.fixture

@@ -20,7 +20,6 @@ from kd_perception.errors import ConfigError
 from kd_perception.evaluation.report_page import is_synthetic_trained
 from kd_perception.models import RepUNet, RepUNetConfig
 from training import export, prior_correction
-from training.distributed import launch
 from training.losses import class_weights
 from training.recipes import cekd, compress
 from training.recipes.cekd_config import CekdConfig
@@ -44,11 +43,6 @@ def shared(tmp_path_factory):
 @pytest.fixture
 def config(shared, tmp_path):
     return tiny_run(tmp_path, shared[1], shared[2])
-
-
-@pytest.fixture(scope='module')
-def fabric(shared):
-    return launch(tiny_run(*shared[:2]).launch)
 
 
 def batch_of(config, size=2):

@@ -15,7 +15,6 @@ from compress_depth_runs import FOCAL_PX, tiny_run
 from kd_perception.errors import ConfigError
 from training.batches import stacked
 from training.data.augmentation import PhotometricConfig, Sample
-from training.distributed import launch
 from training.recipes import compress_depth
 from training.recipes.compress_depth import build, deployable_network, depth_losses, train
 from training.recipes.compress_depth_config import CompressDepthConfig, DepthTeacherConfig
@@ -35,11 +34,6 @@ QUIET = PhotometricConfig(color_share=0.0, noise_share=0.0, blur_share=0.0)
 @pytest.fixture
 def config(depth_teacher, world_cache, tmp_path):
     return tiny_run(tmp_path, world_cache, depth_teacher)
-
-
-@pytest.fixture(scope='module')
-def fabric():
-    return launch(tiny_run(Path('.'), Path('.')).launch)
 
 
 def batch_of(config, size=2):

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,7 +15,6 @@ from kd_perception.bags import BagReader
 from kd_perception.errors import ConfigError
 from training.batches import stacked
 from training.data.depth_bag_config import DepthBagConfig
-from training.distributed import launch
 from training.recipes import compress_depth, compress_depth_teacher
 from training.recipes.compress_depth import build, deployable_network
 from training.recipes.compress_depth_config import DepthTeacherConfig
@@ -34,11 +32,6 @@ UNSURE = replace(SUPERVISED, uncertainty='none')
 @pytest.fixture
 def config(depth_teacher, world_cache, tmp_path):
     return tiny_run(tmp_path, world_cache, depth_teacher)
-
-
-@pytest.fixture(scope='module')
-def fabric():
-    return launch(tiny_run(Path('.'), Path('.')).launch)
 
 
 def batch_of(config, size=2):

@@ -22,11 +22,6 @@ from training.engine import LoopConfig, NotFiniteError, restore
 from training.optimization import OptimizerConfig, learning_rate
 
 
-@pytest.fixture(scope='module')
-def fabric():
-    return launch(CPU)
-
-
 def assert_same_bits(one, other):
     assert one.keys() == other.keys()
     for name, value in one.items():

@@ -6,7 +6,6 @@ from __future__ import annotations
 import json
 import pickle
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,7 +16,6 @@ from torch.nn import functional
 from kd_perception.errors import ConfigError, DatasetError
 from kd_perception.models import ClassMapNet
 from training.data.tagged_frames import normalized_image, shown_image
-from training.distributed import launch
 from training.losses import saliency_loss
 from training.pseudo_masks import mask_from_shares, shares_of_peak, summed_maps
 from training.recipes import eps
@@ -50,11 +48,6 @@ def cache(tmp_path_factory):
 @pytest.fixture
 def config(tmp_path, cache):
     return tiny_run(tmp_path, cache)
-
-
-@pytest.fixture(scope='module')
-def fabric():
-    return launch(tiny_run(Path('.'), Path('.')).launch)
 
 
 @pytest.fixture(scope='module')

@@ -17,7 +17,6 @@ from torch.nn import functional
 
 from kd_perception.errors import ConfigError
 from training.boundary_student import BoundaryOutput
-from training.distributed import launch
 from training.inverse_networks import InverseNetworkConfig
 from training.losses import (
     balanced_edge_loss,
@@ -45,12 +44,6 @@ CONFIGS = sorted((Path(inverse_form.__file__).parents[1] / 'configs/inverse_form
 @pytest.fixture
 def config(tmp_path, world_cache):
     return tiny_run(tmp_path, world_cache)
-
-
-@pytest.fixture(scope='module')
-def fabric(tmp_path_factory):
-    folder = tmp_path_factory.mktemp('launch')
-    return launch(tiny_run(folder, folder).launch)
 
 
 class Said:

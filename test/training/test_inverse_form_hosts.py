@@ -15,7 +15,6 @@ from inverse_form_runs import STUDENT, batch_of, module_of, tiny_run
 from kd_perception.errors import ConfigError
 from training.boundary_student import BoundaryStudent
 from training.data.augmentation import AugmentationConfig, JointConfig
-from training.distributed import launch
 from training.losses import boundary_target
 from training.recipes import cekd, compress, inverse_form
 from training.recipes.cekd_losses import student_losses
@@ -32,11 +31,6 @@ def shared(tmp_path_factory):
     """A folder with the world's frames and a trained CEKD run: (folder, cache, config file)."""
     folder = tmp_path_factory.mktemp('hosts')
     return folder, folder / 'world', write_teacher(folder, folder / 'world')
-
-
-@pytest.fixture(scope='module')
-def fabric(shared):
-    return launch(tiny_run(*shared[:2]).launch)
 
 
 def cekd_hosted(shared, folder, **student):

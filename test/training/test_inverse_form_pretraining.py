@@ -13,7 +13,6 @@ from inverse_form_runs import tiny_run
 from torch import nn
 
 from kd_perception.errors import ConfigError
-from training.distributed import launch
 from training.inverse_networks import InverseNetworkConfig, new_inverse_network
 from training.losses import balanced_edge_loss, inverse_form_loss
 from training.plane_transforms import TransformRanges
@@ -31,12 +30,6 @@ from training.recipes.inverse_form_tiles import TransformSampler, draw_tiles, he
 @pytest.fixture
 def config(tmp_path, world_cache):
     return tiny_run(tmp_path, world_cache)
-
-
-@pytest.fixture(scope='module')
-def fabric(tmp_path_factory):
-    folder = tmp_path_factory.mktemp('launch')
-    return launch(tiny_run(folder, folder).launch)
 
 
 class Answering(nn.Module):

@@ -15,7 +15,6 @@ from run_processes import run_recipe
 
 from kd_perception.errors import ConfigError
 from training.data.depth_bag_config import DepthBagConfig
-from training.distributed import launch
 from training.recipes import mutual_distillation
 from training.recipes.mutual_distillation import new_network, parameters, trained
 from training.recipes.mutual_distillation_config import MutualConfig
@@ -35,11 +34,6 @@ CONFIGS = sorted(FOLDER.glob('*.yaml'))
 @pytest.fixture
 def config(tmp_path, world_cache):
     return tiny_run(tmp_path, world_cache)
-
-
-@pytest.fixture(scope='module')
-def fabric():
-    return launch(tiny_run(Path('.'), Path('.')).launch)
 
 
 def plain(branch):

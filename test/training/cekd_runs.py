@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A tiny CEKD run, for the tests of the recipe.
+"""A tiny CEKD run and a batch of it, for the tests of the recipe.
 
 As a program it is one of several processes that train together, and writes what the first got:
 
@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import torch
 from run_processes import Process
 
@@ -20,6 +21,7 @@ from training.engine import LoopConfig
 from training.optimization import OptimizerConfig
 from training.recipes import cekd
 from training.recipes.cekd_config import CekdConfig
+from training.recipes.cekd_data import teacher_frames
 from training.recipes.cekd_networks import StudentConfig, TeacherConfig
 from training.settings import load_config
 
@@ -55,6 +57,14 @@ def with_steps(config, steps):
         teacher=replace(config.teacher, loop=loop),
         student=replace(config.student, loop=loop),
     )
+
+
+def batch_of(config, *, labeled_only=True, size=2):
+    """Samples of the teacher's frames, as `fit` stacks them."""
+    frames = teacher_frames(config)
+    rng = np.random.default_rng(0)
+    samples = [frames.draw(rng, config, labeled_only=labeled_only) for _ in range(size)]
+    return tuple(torch.from_numpy(np.stack(part)) for part in zip(*samples, strict=True))
 
 
 def shareable(config):

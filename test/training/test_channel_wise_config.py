@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Settings of channel-wise distillation: what makes another run, bad ones, committed ones."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from channel_wise_runs import TERMS, tiny_run
+
+from kd_perception.errors import ConfigError
+from training.recipes import channel_wise
+from training.recipes.channel_wise_config import ChannelWiseConfig
+from training.recipes.channel_wise_terms import TermConfig
+from training.settings import load_config
+
+FOLDER = Path(channel_wise.__file__).parents[1] / 'configs' / 'channel_wise'
+CONFIGS = sorted(FOLDER.rglob('*.yaml'))
+
+
+@pytest.fixture
+def config(tmp_path, world_cache):
+    return tiny_run(tmp_path, world_cache, 'channel_wise_logits')
+
+
+def test_rows_share_a_teacher_and_only_its_settings_make_another(config):
+    other = replace(config, name='other', terms=(TermConfig('attention_transfer'),))
+    assert other.folder_of('teacher') == config.folder_of('teacher')
+    assert other.fingerprint('student') != config.fingerprint('student')
+    assert replace(config, teacher_seed=0).folder_of('teacher') == config.folder_of('teacher')
+    teacher = replace(config.teacher, modality='thermal')
+    for changed in (
+        replace(config, seed=1),
+        replace(config, teacher=teacher),
+        replace(config, class_weighted=False),
+        replace(config, train=replace(config.train, count=11)),
+    ):
+        assert changed.folder_of('teacher') != config.folder_of('teacher')
+        assert changed.fingerprint('student') != config.fingerprint('student')
+    assert replace(config, seed=1, teacher_seed=0).folder_of('teacher') == config.folder_of(
+        'teacher'
+    )
+
+
+def test_fingerprints_hold_what_teaches_and_nothing_else(config):
+    alone = replace(config, terms=())
+    teacher = replace(config.teacher, modality='thermal')
+    assert replace(alone, teacher=teacher).fingerprint('student') == alone.fingerprint('student')
+    scored = replace(config, image_size=(96, 128), results=Path('elsewhere'))
+    assert scored.fingerprint('student') == config.fingerprint('student')
+    wider = replace(config.opponent, base_width=16)
+    assert replace(config, opponent=wider).fingerprint('student') == config.fingerprint('student')
+    holistic = replace(config, terms=(TERMS['holistic_logits'],))
+    assert replace(holistic, opponent=wider).fingerprint('student') != holistic.fingerprint(
+        'student'
+    )
+    heavier = replace(config, terms=(replace(config.terms[0], weight=2.0),))
+    assert heavier.fingerprint('student') != config.fingerprint('student')
+
+
+BAD = [
+    ({'stage': 'both'}, 'stage must be one of'),
+    ({'terms': (TERMS['hint_features'],) * 2}, 'once on logits and once on features'),
+    ({'cityscapes': 'folder'}, "color images alone, got modalities .*'thermal'"),
+    (
+        {'terms': (TermConfig('channel_wise', at='features', options={'temperature': 4.0}),)},
+        'must have an alignment: features of the student have 32 channels.* 64',
+    ),
+]
+
+
+@pytest.mark.parametrize(('values', 'message'), BAD)
+def test_bad_settings_are_refused(values, message):
+    with pytest.raises(ConfigError, match=message):
+        ChannelWiseConfig(**values)
+
+
+@pytest.mark.parametrize('path', CONFIGS, ids=lambda path: path.stem)
+def test_committed_configurations_are_complete(path):
+    config = load_config(ChannelWiseConfig, ['--config_path', str(path)])
+    assert config.name == path.stem
+    assert (path.parent.name == 'cityscapes') == bool(config.cityscapes)
+
+
+def test_rows_of_the_table_differ_in_their_terms_alone():
+    for folder, prefix in ((FOLDER, ''), (FOLDER / 'cityscapes', 'cityscapes_')):
+        alone = load_config(ChannelWiseConfig, ['--config_path', f'{folder}/{prefix}alone.yaml'])
+        for short, loss in (
+            ('at', 'attention_transfer'), ('pi', 'pixel_wise'), ('local', 'local_similarity'),
+            ('pa', 'pairwise_affinity'), ('ifvd', 'intra_class_variation'), ('ho', 'holistic'),
+            ('cwd', 'channel_wise'),
+        ):  # fmt: skip
+            for place in ('logits', 'features'):
+                name = f'{prefix}{short}_{place}'
+                row = load_config(ChannelWiseConfig, ['--config_path', f'{folder}/{name}.yaml'])
+                assert [(term.loss, term.at) for term in row.terms] == [(loss, place)]
+                assert replace(row, name=alone.name, terms=()) == alone
+
+
+def test_cityscapes_has_the_recipe_of_the_paper():
+    path = FOLDER / 'cityscapes' / 'cityscapes_cwd_features.yaml'
+    config = load_config(ChannelWiseConfig, ['--config_path', str(path)])
+    for network, depth, channels in ((config.teacher, 101, 512), (config.student, 18, 128)):
+        assert (network.depth, network.feature_channels) == (depth, channels)
+        assert network.sizes(19).ceil_pooling
+        loop, optimizer = network.loop, network.optimizer
+        assert (loop.steps, loop.batch_size, loop.average_decay) == (40000, 8, 0.0)
+        values = (optimizer.kind, optimizer.learning_rate, optimizer.momentum)
+        assert values == ('sgd', 0.01, 0.9)
+        values = (optimizer.weight_decay, optimizer.schedule, optimizer.power)
+        assert values == (5e-4, 'polynomial', 0.9)
+    view = config.augmentation.view
+    assert (view.height, view.width, view.scale_low, view.scale_high) == (512, 512, 0.7, 2.1)
+    (term,) = config.terms
+    assert (term.weight, term.options, term.alignment) == (50.0, {'temperature': 4.0}, 'norm_relu')
+    assert config.label_set.num_classes == 19 and not config.class_weighted

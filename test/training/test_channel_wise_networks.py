@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Networks of channel-wise distillation: by configuration, what they see, what labels teach."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch.nn import functional
+
+from kd_perception.errors import ConfigError
+from kd_perception.models import PSPNet, RepUNet
+from training.recipes.channel_wise_networks import NetworkConfig, Segmenter
+
+
+def test_labels_teach_pspnet_at_full_size_and_rep_unet_at_half_of_it():
+    generator = torch.Generator().manual_seed(0)
+    labels = torch.randint(0, 9, (2, 64, 64), generator=generator)
+    labels[:, :10] = 255
+    image, weight = torch.rand(2, 1, 64, 64, generator=generator), torch.linspace(1, 3, 9)
+
+    def entropy(logits, target, align):
+        upsampled = functional.interpolate(
+            logits, target.shape[1:], mode='bilinear', align_corners=align
+        )
+        return functional.cross_entropy(upsampled, target, weight, ignore_index=255)
+
+    for network, target, align in (
+        (NetworkConfig(), labels[:, 1::2, 1::2], False),
+        (NetworkConfig('pspnet', 'tiny'), labels, True),
+    ):
+        segmenter = Segmenter(network, 9).train()
+        maps = segmenter(image)
+        terms = segmenter.label_terms(maps, labels, weight)
+        torch.testing.assert_close(terms['label'], entropy(maps.logits, target, align))
+        if network.architecture == 'pspnet':
+            expected = 0.4 * entropy(maps.auxiliary_logits, target, align)
+            torch.testing.assert_close(terms['auxiliary'], expected)
+        else:
+            assert list(terms) == ['label']
+        scores = segmenter.eval().scores(image)
+        assert scores.shape[2:] == ((16, 16) if network.architecture == 'rep_unet' else (64, 64))
+
+
+def test_pixels_of_the_authors_code_are_blue_first_and_less_a_mean():
+    config = NetworkConfig('pspnet', 'tiny', modality='rgb', pixels='bgr_mean')
+    segmenter = Segmenter(config, 9).eval()
+    image = torch.rand(1, 3, 32, 32)
+    mean = torch.tensor([104.007, 116.669, 122.679]).view(1, 3, 1, 1)
+    expected = segmenter.network((255.0 * image)[:, [2, 1, 0]] - mean)
+    found = segmenter(image)
+    torch.testing.assert_close(found.logits, expected.logits, rtol=1e-4, atol=1e-5)
+
+
+def test_teacher_and_student_by_configuration(tmp_path):
+    assert NetworkConfig('pspnet', 'paper', depth=101, modality='rgb').feature_channels == 512
+    assert NetworkConfig('pspnet', 'paper', depth=18, modality='rgb').feature_channels == 128
+    assert NetworkConfig(preset='rep_unet').feature_channels == 64
+    assert isinstance(Segmenter(NetworkConfig('pspnet', 'tiny'), 19).network, PSPNet)
+    network = Segmenter(NetworkConfig(preset='rep_unet', modality='rgbt'), 5).network
+    assert isinstance(network, RepUNet) and network.config.in_channels == 4
+    assert network.config.out_channels == 5
+    weights = Segmenter(NetworkConfig('pspnet', 'tiny', modality='rgb'), 19).network.encoder
+    torch.save(weights.state_dict(), tmp_path / 'resnet.pth')
+    named = NetworkConfig('pspnet', 'tiny', modality='rgb', weights_file=f'{tmp_path}/resnet.pth')
+    loaded = Segmenter(named, 19).network.encoder
+    assert torch.equal(loaded.conv1.weight, weights.conv1.weight)
+
+
+@pytest.mark.parametrize(
+    ('values', 'message'),
+    [
+        ({'architecture': 'unet'}, "architecture must be one of .*got 'unet'"),
+        ({'preset': 'tiny'}, 'network must be one of'),
+        ({'modality': 'depth'}, 'modality must be one of'),
+        ({'pixels': 'imagenet'}, 'pixels must be one of'),
+        ({'pixels': 'bgr_mean'}, "must come with modality rgb, got 'thermal'"),
+        ({'weights_file': 'resnet.pth'}, 'must be empty with rep_unet'),
+        ({'architecture': 'pspnet', 'preset': 'tiny', 'depth': 19}, 'depth'),
+    ],
+)
+def test_bad_networks_are_refused(values, message):
+    with pytest.raises(ConfigError, match=message):
+        NetworkConfig(**values)

@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A tiny compression run and the CEKD run that teaches it, for the tests of the recipe."""
+"""A tiny compression run, a batch of it and the CEKD run that teaches it, for the tests."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
 import cekd_runs
+import numpy as np
+import torch
 import yaml
 from cekd_runs import LOOP, WORLD
 
@@ -14,6 +16,7 @@ from training.data.world import WorldSplit
 from training.distributed import LaunchConfig, launch
 from training.recipes import cekd
 from training.recipes.compress_config import CompressConfig, CompressTeacherConfig
+from training.recipes.compress_data import Drawing
 from training.settings import plain
 
 
@@ -47,3 +50,12 @@ def tiny_run(folder, cache, teacher='', role='student', **changes):
         results=folder / 'results',
     )
     return replace(config, **changes)
+
+
+def batch_of(config, size=2):
+    """The first samples of a run, as `fit` stacks them."""
+    drawing = Drawing(config)
+    return tuple(
+        torch.from_numpy(np.stack(part))
+        for part in zip(*(drawing(0, k) for k in range(size)), strict=True)
+    )

@@ -56,6 +56,14 @@ def config(tmp_path: Path, world_cache: Path) -> SupervisedConfig:
 
 
 @pytest.fixture(scope='session')
+def cekd_teacher(tmp_path_factory: pytest.TempPathFactory, world_cache: Path) -> Path:
+    """The configuration file of a trained CEKD run, whose networks teach others."""
+    from compress_runs import write_teacher
+
+    return write_teacher(tmp_path_factory.mktemp('cekd_teacher'), world_cache)
+
+
+@pytest.fixture(scope='session')
 def depth_teacher(tmp_path_factory: pytest.TempPathFactory, world_cache: Path) -> Path:
     """The configuration file of branches of mutual distillation, trained for three steps."""
     from compress_depth_runs import write_teacher

@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Settings of compression: contradictions, what makes another run, committed ones."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from compress_runs import tiny_run
+
+from kd_perception.errors import ConfigError
+from training.recipes import compress
+from training.recipes.compress_config import CompressConfig, CompressTeacherConfig
+from training.settings import load_config
+
+CONFIGS = sorted((Path(compress.__file__).parents[1] / 'configs' / 'compress').glob('*.yaml'))
+
+
+@pytest.fixture
+def config(tmp_path, world_cache, cekd_teacher):
+    return tiny_run(tmp_path, world_cache, cekd_teacher)
+
+
+@pytest.mark.parametrize(
+    ('changes', 'message'),
+    [
+        ({'teacher': CompressTeacherConfig()}, 'must come together'),
+        ({'soft_weight': 0.0, 'channel_wise_weight': 0.0}, 'must come together'),
+        ({'soft_weight': -1.0}, 'must be >= 0'),
+        ({'bag': 'drive'}, 'label_weight must be 0'),
+        ({'network': 'rep_unet_xxl'}, 'network must be one of'),
+    ],
+)
+def test_contradictions_are_refused(config, changes, message):
+    with pytest.raises(ConfigError, match=message):
+        replace(config, **changes)
+    with pytest.raises(ConfigError, match='role must be'):
+        CompressTeacherConfig(role='nobody')
+
+
+def test_what_is_only_scored_changes_no_fingerprint(config):
+    same = replace(config, presets=(), preset_count=1, prior_correction=0.0, results=Path('x'))
+    assert same.fingerprint() == config.fingerprint()
+    other = replace(config.teacher, role='teacher')
+    for changes in ({'seed': 1}, {'soft_temperature': 3.0}, {'teacher': other}):
+        assert replace(config, **changes).fingerprint() != config.fingerprint()
+
+
+@pytest.mark.parametrize('path', CONFIGS, ids=lambda path: path.stem)
+def test_configurations_load_and_name_their_file(path):
+    config = load_config(CompressConfig, ['--config_path', str(path)])
+    assert config.name == path.stem
+    assert config.folder == config.output / path.stem / 'seed0'

@@ -80,17 +80,9 @@ def evaluate_depth_bag(
         total = source.topic(image_topic).message_count
         pairs, origin = labeled(source, image_topic, depth_topic, depths, kind)
         described = Source(source.path.name, image_topic, origin)
-        if pipeline is not None and recording is None:
-            config = pipeline.config
-            calibration = RecordedCalibration(source, image_topic, camera_info_sync)
-            answers = DepthAnswers(pipeline, calibration, image_topic)
-            found: _Found = DepthReplay(pipeline, answers), pipeline.is_unscaled
-        elif recording is not None and pipeline is None:
-            found = _recorded(recording, source, described)
-        else:
-            raise BagError('Give either a pipeline or a recording of predictions.')
-        predictor, unscaled = found
-        scorer = _scorer(config or DepthPipelineConfig(), unscaled)
+        predictor, unscaled = _predictor(pipeline, recording, source, described, camera_info_sync)
+        config = pipeline.config if pipeline is not None else config or DepthPipelineConfig()
+        scorer = DepthScorer(config.min_range_m, config.max_range_m, median_scaling=unscaled)
         gathering = DepthGathering(scorer, observers)
         gathering.take_all(source, pairs, predictor, total=total, progress=progress)
     described = gathering.describe(described)
@@ -109,18 +101,24 @@ def evaluate_depth_bag(
     )
 
 
-_Found = tuple[Predictor[PredictedDepth], bool]
-"""What predicts, and whether none of it is in meters."""
-
-
-def _recorded(recording: BagReader, bag: BagReader, source: Source) -> _Found:
+def _predictor(
+    pipeline: DepthPipeline | None,
+    recording: BagReader | None,
+    bag: BagReader,
+    source: Source,
+    camera_info_sync: str,
+) -> tuple[Predictor[PredictedDepth], bool]:
+    """What predicts, and whether none of it is in meters."""
+    if (pipeline is None) == (recording is None):
+        raise BagError('Give either a pipeline or a recording of predictions.')
+    if pipeline is not None:
+        calibration = RecordedCalibration(bag, source.image_topic, camera_info_sync)
+        answers = DepthAnswers(pipeline, calibration, source.image_topic)
+        return DepthReplay(pipeline, answers), pipeline.is_unscaled
+    assert recording is not None
     stamps = stamps_of(bag, source.image_topic)
-    predictor = RecordedPredictor(recording, stamps, DEPTH_OUTPUTS, ignored_topic=source.labels)
-    return predictor, 'depth/image' not in predictor.there
-
-
-def _scorer(config: DepthPipelineConfig, unscaled: bool) -> DepthScorer:
-    return DepthScorer(config.min_range_m, config.max_range_m, median_scaling=unscaled)
+    recorded = RecordedPredictor(recording, stamps, DEPTH_OUTPUTS, ignored_topic=source.labels)
+    return recorded, 'depth/image' not in recorded.there
 
 
 class DepthGathering(Gathering[DepthFrameRecord, PredictedDepth]):

@@ -142,33 +142,31 @@ def unsupervised_losses(
     uncertain = branch.kind == 'unsupervised' and branch.uncertainty != 'none'
     joint = uncertain and branch.uncertainty == 'joint'
     if not joint:
-        terms['photometric'] = (
-            own.weight
-            * torch.stack(
-                [photometric_loss(part.error, part.covered) for scales in found for part in scales]
-            ).mean()
-        )
+        parts = [photometric_loss(part.error, part.covered) for scales in found for part in scales]
+        terms['photometric'] = own.weight * torch.stack(parts).mean()
     if uncertain:
-        sigmas = at_full_size(
-            maps.log_sigmas[: own.scales], (batch.image.shape[-2], batch.image.shape[-1])
-        )
-        terms['photometric_nll'] = (
-            own.weight
-            * torch.stack(
-                [
-                    uncertain_photometric_loss(
-                        part.error if joint else part.error.detach(), log_sigma, part.covered
-                    )
-                    for scales in found
-                    for part, log_sigma in zip(scales, sigmas, strict=True)
-                ]
-            ).mean()
-        )
+        size = (batch.image.shape[-2], batch.image.shape[-1])
+        sigmas = at_full_size(maps.log_sigmas[: own.scales], size)
+        terms['photometric_nll'] = own.weight * _uncertain_error(found, sigmas, detached=not joint)
     if own.smoothness_weight:
         terms['smoothness'] = multi_scale_smoothness_loss(
             maps.disparities[: own.scales], batch.image, weight=own.smoothness_weight
         )
     return terms
+
+
+def _uncertain_error(
+    found: Sequence[Sequence[Reprojection]], log_sigmas: Sequence[Tensor], *, detached: bool
+) -> Tensor:
+    """L_U,u, the mean over groups of views and scales; where detached, sigma alone learns."""
+    parts = [
+        uncertain_photometric_loss(
+            part.error.detach() if detached else part.error, log_sigma, part.covered
+        )
+        for scales in found
+        for part, log_sigma in zip(scales, log_sigmas, strict=True)
+    ]
+    return torch.stack(parts).mean()
 
 
 def reprojections(

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from kd_perception.errors import ConfigError
+from kd_perception.models.frozen_normalization import FreezableNormalization
 from kd_perception.models.resnet import ResNet, ResNetConfig
 
 OUTPUT_STRIDE = 8
@@ -80,7 +81,7 @@ class DeepLabConfig:
         return ResNetConfig(self.depth, self.in_channels, self.base_width)
 
 
-class DeepLab(nn.Module):
+class DeepLab(FreezableNormalization):
     """An encoder at an eighth of the image, and classifiers of several reaches.
 
     Args:
@@ -101,22 +102,7 @@ class DeepLab(nn.Module):
         for name, parameter in self.classifiers.named_parameters():
             nn.init.normal_(parameter, std=0.0 if name.endswith('bias') else 0.01)
         if config.frozen:
-            self._freeze()
-
-    def _freeze(self) -> None:
-        for module in self.modules():
-            if isinstance(module, nn.BatchNorm2d):
-                module.requires_grad_(False)
-        self.train(self.training)
-
-    def train(self, mode: bool = True) -> DeepLab:
-        """Set the mode; frozen normalization stays in that of evaluation."""
-        super().train(mode)
-        if self.config.frozen:
-            for module in self.modules():
-                if isinstance(module, nn.BatchNorm2d):
-                    module.eval()
-        return self
+            self.freeze_normalization()
 
     def forward(self, image: Tensor) -> DeepLabOutput:
         """Scores of a batch [batch, in_channels, height, width] of any size of at least 16."""

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from kd_perception.errors import ConfigError
+from kd_perception.models.frozen_normalization import FreezableNormalization
 from kd_perception.models.mxnet_weights import read_resnet38_weights
 
 _COUNTS = {'b2': 3, 'b3': 3, 'b4': 6, 'b5': 3}
@@ -127,7 +128,7 @@ class WideBottleneck(nn.Module):
         return sum_
 
 
-class ResNet38(nn.Module):
+class ResNet38(FreezableNormalization):
     """An encoder from an image to features of an eighth of its size.
 
     Args:
@@ -164,20 +165,9 @@ class ResNet38(nn.Module):
 
     def _freeze(self) -> None:
         for name, parameter in self.named_parameters():
-            module = self.get_submodule(name.rpartition('.')[0])
-            early = name.startswith(('conv1a.', 'b2.', 'b2_'))
-            if early or isinstance(module, nn.BatchNorm2d):
+            if name.startswith(('conv1a.', 'b2.', 'b2_')):
                 parameter.requires_grad_(False)
-        self.train(self.training)
-
-    def train(self, mode: bool = True) -> ResNet38:
-        """Set the mode of dropout; frozen normalization stays in that of evaluation."""
-        super().train(mode)
-        if self.config.frozen:
-            for module in self.modules():
-                if isinstance(module, nn.BatchNorm2d):
-                    module.eval()
-        return self
+        self.freeze_normalization()
 
     def forward(self, image: Tensor) -> Tensor:
         """Map [batch, in_channels, height, width] to [batch, channels, height / 8, width / 8]."""

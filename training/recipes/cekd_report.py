@@ -15,8 +15,8 @@ from kd_perception.label_sets import LabelSet
 from kd_perception.markdown import percent
 from kd_perception.models import CENet, EKNet
 from training.boundary_contrast import BoundaryContrast
+from training.data.held_out import Splits, held_out, shown_split
 from training.data.modality import LabeledFrame, network_image
-from training.data.real_tiles import load_real_tiles
 from training.evaluation import REAL_TILES_NOTE, score
 from training.pictures import gray_picture
 from training.recipes.cekd_config import CekdConfig
@@ -30,8 +30,6 @@ HOT = ('car', 'person')
 COLD = ('bike', 'curve', 'car_stop', 'guardrail', 'color_cone', 'bump')
 """What gives off heat, and what has the temperature of its surroundings, among MFNet's classes."""
 
-Splits = dict[str, Sequence[LabeledFrame]]
-
 _SHOWN = 4
 
 
@@ -42,18 +40,12 @@ def scored_splits(config: CekdConfig, names: Sequence[str] = ()) -> Splits:
         config: of the run.
         names: of those that are wanted; all if empty.
     """
-    scored = [name for name in config.split_names if name != 'train']
-    splits: Splits = {
-        name: split_frames(config, name) for name in scored if not names or name in names
-    }
-    if names or not config.rendered:
-        return splits
-    return splits | {'real_tiles': load_real_tiles()}
+    return held_out(config, lambda name: split_frames(config, name), names)
 
 
 def shown_frames(config: CekdConfig) -> Sequence[LabeledFrame]:
     """Frames for pictures while a network learns; of the training split where no other is left."""
-    return split_frames(config, 'validation' if 'validation' in config.split_names else 'train')
+    return split_frames(config, shown_split(config))
 
 
 def evaluate(

@@ -14,8 +14,8 @@ from torch import nn
 
 from kd_perception.markdown import percent
 from training.boundary_student import BoundaryStudent
+from training.data.held_out import Splits, held_out, shown_split
 from training.data.modality import LabeledFrame, network_image
-from training.data.real_tiles import load_real_tiles
 from training.evaluation import REAL_TILES_NOTE, score
 from training.inverse_networks import weight_count
 from training.pictures import gray_picture
@@ -24,7 +24,6 @@ from training.recipes.inverse_form_data import split_frames
 from training.recipes.inverse_form_losses import edge_probability
 
 Array = npt.NDArray[Any]
-Splits = dict[str, Sequence[LabeledFrame]]
 
 BOUNDS_PX = (1, 2, 3, 5)
 
@@ -38,13 +37,7 @@ def scored_splits(config: InverseFormConfig, names: Sequence[str] = ()) -> Split
         config: of the run.
         names: of those that are wanted; all if empty.
     """
-    scored = [name for name in config.split_names if name != 'train']
-    splits: Splits = {
-        name: split_frames(config, name) for name in scored if not names or name in names
-    }
-    if names or not config.rendered:
-        return splits
-    return splits | {'real_tiles': load_real_tiles()}
+    return held_out(config, lambda name: split_frames(config, name), names)
 
 
 def evaluate(
@@ -75,7 +68,7 @@ def evaluate(
 
 def shown_frames(config: InverseFormConfig) -> Sequence[LabeledFrame]:
     """Frames for pictures while a network learns; of the training split where no other is left."""
-    return split_frames(config, 'validation' if 'validation' in config.split_names else 'train')
+    return split_frames(config, shown_split(config))
 
 
 @torch.no_grad()

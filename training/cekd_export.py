@@ -7,24 +7,16 @@
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
 from typing import Any
 
-import cv2
-import torch
-
-from kd_perception.bundle import save_student
 from kd_perception.errors import ConfigError
 from kd_perception.markdown import percent
 from kd_perception.models.architectures import LogitsOnly
-from training.evaluation import evaluate_student
-from training.export import student_spec
 from training.recipes.cekd_config import CekdConfig
 from training.recipes.cekd_report import scored_splits
 from training.recipes.cekd_trained import trained_network
-from training.settings import load_config, plain
-from training.student_files import checked_onnx, weights_of
+from training.student_bundles import export_command, save_thermal_student, scored_on
 
 _CARD = """\
 # {name}
@@ -72,24 +64,15 @@ def export_student(config: CekdConfig, folder: Path) -> str:
     _check_exportable(config)
     student, step = trained_network(config, 'student')
     network = LogitsOnly(student).eval()
-    onnx = checked_onnx(network, config.image_size)
-    splits = scored_splits(config, names=('validation', 'test'))
-    report = evaluate_student(
-        network, 'thermal', validation=splits['validation'], test=splits['test'], presets={},
-        real=(), image_size=config.image_size,
-    )  # fmt: skip
-    report['calibration']['fitted_on'] = f'{_scored_on(config)}, validation split'
-    provenance = {
-        'trained_on': _learnt_from(config),
-        'recipe': 'cekd',
-        'seed': config.seed,
-        'steps': step,
-        'config': plain(config),
-    }
-    architecture = student.config.architecture()
-    spec = student_spec(config.name, architecture, config.image_size, 1, report, provenance)
-    card = model_card(config, report, step)
-    return save_student(folder, spec, onnx=onnx, weights=weights_of(network), model_card=card)
+    return save_thermal_student(
+        network,
+        config,
+        folder,
+        architecture=student.config.architecture(),
+        splits=scored_splits(config, names=('validation', 'test')),
+        provenance={'trained_on': _learnt_from(config), 'recipe': 'cekd', 'steps': step},
+        card=lambda report: model_card(config, report, step),
+    )
 
 
 def model_card(config: CekdConfig, report: dict[str, Any], step: int) -> str:
@@ -107,7 +90,7 @@ def model_card(config: CekdConfig, report: dict[str, Any], step: int) -> str:
         teacher=config.teacher.network,
         modality=config.teacher.modality,
         labeled=config.labeled,
-        scored_on=_scored_on(config),
+        scored_on=scored_on(config),
         miou=100.0 * test['miou_nanmean'],
         temperature=report['calibration']['temperature'],
         **shown,
@@ -122,19 +105,11 @@ def _learnt_from(config: CekdConfig) -> str:
     return f'{config.train.count} synthetic frames'
 
 
-def _scored_on(config: CekdConfig) -> str:
-    return 'MFNet' if config.mfnet else 'synthetic frames'
-
-
 def main(arguments: list[str] | None = None) -> None:
     """Export a run."""
-    parser = argparse.ArgumentParser(description='Export the student of a CEKD run.')
-    parser.add_argument('--folder', type=Path, required=True, help='bundle to write')
-    own, rest = parser.parse_known_args(arguments)
-    config = load_config(CekdConfig, rest)
-    cv2.setNumThreads(1)
-    torch.set_num_threads(config.launch.threads)
-    print(f'{own.folder}: SHA-256 {export_student(config, own.folder)}')
+    export_command(
+        CekdConfig, export_student, arguments, description='Export the student of a CEKD run.'
+    )
 
 
 if __name__ == '__main__':

@@ -7,12 +7,8 @@
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
 from typing import Any
-
-import cv2
-import torch
 
 from kd_perception.bundle import save_student
 from kd_perception.bundle_schema import Calibration, ClassInfo, InputSpec, StudentSpec
@@ -26,7 +22,8 @@ from training.recipes.eps_data import RunFrames
 from training.recipes.eps_parts import REP_UNETS
 from training.recipes.eps_report import tags_of_masks
 from training.records import versions
-from training.settings import load_config, plain
+from training.settings import plain
+from training.student_bundles import export_command
 from training.student_files import checked_onnx, weights_of
 
 _CARD = """\
@@ -171,13 +168,9 @@ def model_card(config: EpsConfig, report: dict[str, Any]) -> str:
 
 def main(arguments: list[str] | None = None) -> None:
     """Export a run."""
-    parser = argparse.ArgumentParser(description='Export the student of an EPS run.')
-    parser.add_argument('--folder', type=Path, required=True, help='bundle to write')
-    own, rest = parser.parse_known_args(arguments)
-    config = load_config(EpsConfig, rest)
-    cv2.setNumThreads(1)
-    torch.set_num_threads(config.launch.threads)
-    print(f'{own.folder}: SHA-256 {export_student(config, own.folder)}')
+    export_command(
+        EpsConfig, export_student, arguments, description='Export the student of an EPS run.'
+    )
 
 
 if __name__ == '__main__':

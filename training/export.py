@@ -22,11 +22,8 @@ import torch
 from torch import Tensor
 
 from kd_perception.bundle import save_student
-from kd_perception.bundle_schema import Calibration, ClassInfo, InputSpec, StudentSpec
 from kd_perception.errors import ConfigError
 from kd_perception.models import RepUNet
-from kd_perception.preprocessing import AgcConfig
-from kd_perception.world.classes import CLASS_COLORS, CLASS_NAMES
 from training.deployment import deployable
 from training.depth_export import export_depth_student
 from training.model_card import input_size, learnt_from, model_card, observations_path
@@ -34,57 +31,15 @@ from training.recipes import compress, supervised
 from training.recipes.compress_config import CompressConfig
 from training.recipes.compress_depth_config import CompressDepthConfig
 from training.recipes.supervised_config import SupervisedConfig
-from training.records import read_record, versions
+from training.records import read_record
 from training.settings import load_config, plain
+from training.student_bundles import student_spec
 from training.student_files import checked_onnx, weights_of
 
 RunConfig = SupervisedConfig | CompressConfig
 
 RECIPES = {'supervised': SupervisedConfig, 'compress': CompressConfig}
 DEPTH_RECIPE = 'compress_depth'
-
-_METRIC_GROUPS = ('synthetic_test', 'synthetic_validation', 'real_tiles')
-
-
-def student_spec(
-    name: str,
-    architecture: Mapping[str, Any],
-    image_size: tuple[int, int],
-    output_stride: int,
-    report: Mapping[str, Any],
-    provenance: Mapping[str, Any],
-) -> StudentSpec:
-    """The description of a bundle of the nine classes.
-
-    Args:
-        name: of the student.
-        architecture: as `build_network` reads it.
-        image_size: (height, width) of the input.
-        output_stride: of the logits.
-        report: with `calibration`, and the metrics that are told.
-        provenance: what is to be told beside metrics and versions.
-    """
-    calibration = report['calibration']
-    classes = zip(CLASS_NAMES, CLASS_COLORS, strict=True)
-    return StudentSpec(
-        name=name,
-        architecture=architecture,
-        classes=tuple(ClassInfo(k, name, color) for k, (name, color) in enumerate(classes)),
-        input=InputSpec(*image_size),
-        output_stride=output_stride,
-        agc=AgcConfig(),
-        calibration=Calibration(
-            temperature=calibration['temperature'],
-            fitted_on=calibration['fitted_on'],
-            ece_before=calibration['test_before']['ece'],
-            ece_after=calibration['test_after']['ece'],
-        ),
-        provenance={
-            **provenance,
-            'metrics': {k: report[k] for k in _METRIC_GROUPS if k in report},
-            'versions': versions(),
-        },
-    )
 
 
 class Trained(NamedTuple):

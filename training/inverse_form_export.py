@@ -9,24 +9,15 @@ The boundary head stays behind: weights and graph are those of the network alone
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
 from typing import Any
 
-import cv2
-import torch
-from torch import Tensor, nn
-
-from kd_perception.bundle import save_student
 from kd_perception.errors import ConfigError
 from kd_perception.label_sets import MFNET
-from training.evaluation import evaluate_student
-from training.export import student_spec
 from training.recipes.inverse_form import build, class_weight, deployable_network
 from training.recipes.inverse_form_config import InverseFormConfig
 from training.recipes.inverse_form_report import scored_splits
-from training.settings import load_config, plain
-from training.student_files import checked_onnx, weights_of
+from training.student_bundles import export_command, save_thermal_student, scored_on
 
 _CARD = """\
 # {name}
@@ -56,12 +47,6 @@ def _check_exportable(config: InverseFormConfig) -> None:
         )
 
 
-def _stride(network: nn.Module, image_size: tuple[int, int]) -> int:
-    with torch.no_grad():
-        logits: Tensor = network(torch.zeros(1, 1, *image_size))
-    return image_size[0] // int(logits.shape[2])
-
-
 def export_student(config: InverseFormConfig, folder: Path) -> str:
     """Write the bundle; returns its SHA-256.
 
@@ -78,24 +63,19 @@ def export_student(config: InverseFormConfig, folder: Path) -> str:
     if not run.step:
         raise ConfigError(f'{config.folder} must hold a checkpoint: train this run first')
     network: Any = deployable_network(run, config, class_weight(config))
-    onnx = checked_onnx(network, config.image_size)
-    splits = scored_splits(config, names=('validation', 'test'))
-    report = evaluate_student(
-        network, 'thermal', validation=splits['validation'], test=splits['test'], presets={},
-        real=(), image_size=config.image_size,
-    )  # fmt: skip
-    report['calibration']['fitted_on'] = f'{_scored_on(config)}, validation split'
-    provenance = {
-        'trained_on': _learnt_from(config),
-        'recipe': 'inverse_form',
-        'seed': config.seed,
-        'steps': run.step,
-        'config': plain(config),
-    }
-    stride, architecture = _stride(network, config.image_size), network.config.architecture()
-    spec = student_spec(config.name, architecture, config.image_size, stride, report, provenance)
-    card = model_card(config, report, run.step)
-    return save_student(folder, spec, onnx=onnx, weights=weights_of(network), model_card=card)
+    return save_thermal_student(
+        network,
+        config,
+        folder,
+        architecture=network.config.architecture(),
+        splits=scored_splits(config, names=('validation', 'test')),
+        provenance={
+            'trained_on': _learnt_from(config),
+            'recipe': 'inverse_form',
+            'steps': run.step,
+        },
+        card=lambda report: model_card(config, report, run.step),
+    )
 
 
 def model_card(config: InverseFormConfig, report: dict[str, Any], step: int) -> str:
@@ -112,7 +92,7 @@ def model_card(config: InverseFormConfig, report: dict[str, Any], step: int) -> 
         width=config.image_size[1],
         learnt_from=_learnt_from(config),
         terms=', '.join(f'{name} {weight:g}' for name, weight in _terms(config).items()),
-        scored_on=_scored_on(config),
+        scored_on=scored_on(config),
         miou=100.0 * test['miou_nanmean'],
         boundary='unknown' if boundary is None else f'{100.0 * boundary:.1f} %',
         temperature=report['calibration']['temperature'],
@@ -134,19 +114,14 @@ def _learnt_from(config: InverseFormConfig) -> str:
     return 'MFNet' if config.mfnet else f'{config.train.count} synthetic frames'
 
 
-def _scored_on(config: InverseFormConfig) -> str:
-    return 'MFNet' if config.mfnet else 'synthetic frames'
-
-
 def main(arguments: list[str] | None = None) -> None:
     """Export a run."""
-    parser = argparse.ArgumentParser(description='Export the student of an InverseForm run.')
-    parser.add_argument('--folder', type=Path, required=True, help='bundle to write')
-    own, rest = parser.parse_known_args(arguments)
-    config = load_config(InverseFormConfig, rest)
-    cv2.setNumThreads(1)
-    torch.set_num_threads(config.launch.threads)
-    print(f'{own.folder}: SHA-256 {export_student(config, own.folder)}')
+    export_command(
+        InverseFormConfig,
+        export_student,
+        arguments,
+        description='Export the student of an InverseForm run.',
+    )
 
 
 if __name__ == '__main__':

@@ -1,24 +1,27 @@
 # SPDX-License-Identifier: Apache-2.0
 """From a large depth network to one that runs in real time: `rep_unet` taught in log depth.
 
-    L = label + distillation
+    L = label + distillation + channel-wise
 
 | term | function |
 |---|---|
 | label | `log_depth_distillation_loss` against true depth, or that of a lidar |
 | distillation | `log_depth_distillation_loss` against the teacher, weighted by its uncertainty |
+| channel-wise | `channel_wise_loss` of -ln depth, softened, against the teacher; 0 by default |
 
-Both are likelihoods of a Laplace distribution of ln depth, whose scale the student tells, too: a
-share of the depth. Maps of a quarter of the input are compared at full size, scaled up as the node
-does. Depth is that of a camera of one focal length; a view of another zoom is an image of that
-camera of a scene that is farther or nearer. Afterwards one factor of sigma is fitted on the
-validation split, by which 68 % and 95 % of the errors lie within one and two standard deviations
-as nearly as one factor can bring it about.
+The first two are likelihoods of a Laplace distribution of ln depth, whose scale the student
+tells, too: a share of the depth. The third compares where things are near, not how near. Maps of a
+quarter of the input are compared at full size, scaled up as the node does. Depth is that of a
+camera of one focal length; a view of another zoom is an image of that camera of a scene that is
+farther or nearer. Afterwards one factor of sigma is fitted on the validation split, by which 68 %
+and 95 % of the errors lie within one and two standard deviations as nearly as one factor can bring
+it about.
 
     python -m training.recipes.compress_depth \
         --config_path training/configs/compress_depth/mono_depth_s.yaml --seed 0
 
 Reference:
+    C. Shu et al., "Channel-Wise Knowledge Distillation for Dense Prediction", ICCV 2021.
     J. Baek, G. Kim, S. Kim, "Semi-Supervised Learning with Mutual Distillation for Monocular Depth
     Estimation", ICRA 2022.
     M. Poggi, F. Aleotti, F. Tosi, S. Mattoccia, "On the Uncertainty of Self-Supervised Monocular
@@ -37,7 +40,7 @@ from torch import Tensor, nn
 from kd_perception.models import RepUNet, RepUNetConfig
 from training.distributed import Fabric, launch
 from training.engine import Run, fit, new_run, restore
-from training.losses import at_full_size, log_depth_distillation_loss
+from training.losses import at_full_size, channel_wise_loss, log_depth_distillation_loss
 from training.recipes.compress_depth_config import CompressDepthConfig
 from training.recipes.compress_depth_data import DepthLabels, Drawing
 from training.recipes.compress_depth_report import evaluate
@@ -46,6 +49,7 @@ from training.records import versions, write_record
 from training.settings import load_config, plain
 
 _FIRST_DEPTH_M, _FIRST_SIGMA = 10.0, 0.3
+_NOWHERE = -1.0e6
 
 
 def build(config: CompressDepthConfig) -> Run:
@@ -104,12 +108,25 @@ def depth_losses(
         terms['label'] = config.label_weight * loss(own.target_m)
     if teacher is not None:
         taught = teacher(own.image)
-        terms['distillation'] = config.distillation_weight * loss(
-            taught.depth_m,
-            teacher_log_sigma=taught.log_sigma if config.weighted else None,
-            valid=own.target_m <= config.max_depth_m,  # it has no notion of the sky
-        )
+        below_sky = own.target_m <= config.max_depth_m  # it has no notion of the sky
+        if config.distillation_weight:
+            terms['distillation'] = config.distillation_weight * loss(
+                taught.depth_m,
+                teacher_log_sigma=taught.log_sigma if config.weighted else None,
+                valid=below_sky,
+            )
+        if config.channel_wise_weight:
+            terms['channel_wise'] = config.channel_wise_weight * channel_wise_loss(
+                _nearness(depth_m, below_sky),
+                _nearness(taught.depth_m, below_sky),
+                temperature=config.temperature,
+            )
     return terms
+
+
+def _nearness(depth_m: Tensor, known: Tensor) -> Tensor:
+    """-ln depth, whose softmax at temperature 1 is the share of 1 / depth; none where unknown."""
+    return (-depth_m.log()).masked_fill(~known, _NOWHERE)
 
 
 def train(config: CompressDepthConfig, fabric: Fabric) -> Run:

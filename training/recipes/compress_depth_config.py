@@ -62,6 +62,9 @@ class CompressDepthConfig(RunPaths):
         labels: `depth`, that of the world at every pixel, or `lidar`.
         distillation_weight: of the loss against the teacher.
         weighted: the teacher's pixels weigh by its own uncertainty.
+        channel_wise_weight: of the loss between the places of student and teacher where it is
+            near, >= 0; it knows nothing of the scale of depth.
+        temperature: of that loss, > 0.
         detach_depth: depth learns from the plain error, sigma from the error without changing
             depth; else both from the likelihood.
         uncertainty_weight: of ln sigma, > 0.
@@ -95,6 +98,8 @@ class CompressDepthConfig(RunPaths):
     labels: str = 'depth'
     distillation_weight: float = 0.0
     weighted: bool = True
+    channel_wise_weight: float = 0.0
+    temperature: float = 1.0
     detach_depth: bool = False
     uncertainty_weight: float = 1.0
     min_depth_m: float = 1.0
@@ -140,14 +145,15 @@ class CompressDepthConfig(RunPaths):
             object.__setattr__(self, name, replace(getattr(self, name), fields=fields))
 
     def _check_terms(self) -> None:
-        weights = (self.label_weight, self.distillation_weight)
+        taught = (self.distillation_weight, self.channel_wise_weight)
+        weights = (self.label_weight, *taught)
         if min(weights) < 0.0 or not any(weights):
             raise ConfigError(f'weights must be >= 0 and some term must be left, got {weights}')
-        if bool(self.distillation_weight) != bool(self.teacher.config):
+        if any(taught) != bool(self.teacher.config):
             raise ConfigError(
                 'a teacher and a weight of what it teaches must come together, got '
-                f'teacher.config {self.teacher.config!r} and distillation_weight '
-                f'{self.distillation_weight}'
+                f'teacher.config {self.teacher.config!r}, distillation_weight and '
+                f'channel_wise_weight {taught}'
             )
         if self.labels not in LABELS or (self.bag.bag and self.labels != 'lidar'):
             raise ConfigError(
@@ -156,6 +162,8 @@ class CompressDepthConfig(RunPaths):
             )
         if not self.uncertainty_weight > 0.0:
             raise ConfigError(f'uncertainty_weight must be > 0, got {self.uncertainty_weight}')
+        if not self.temperature > 0.0:
+            raise ConfigError(f'temperature must be > 0, got {self.temperature}')
 
     @property
     def rendered(self) -> bool:

@@ -22,11 +22,19 @@ import torch
 from torch import Tensor
 
 from kd_perception.bundle import save_student
+from kd_perception.bundle_schema import InputSpec
 from kd_perception.errors import ConfigError
 from kd_perception.models import RepUNet
+from training.data.modality import CHANNELS
 from training.deployment import deployable
 from training.depth_export import export_depth_student
-from training.model_card import input_size, learnt_from, model_card, observations_path
+from training.model_card import (
+    input_size,
+    learnt_from,
+    modality_of,
+    model_card,
+    observations_path,
+)
 from training.recipes import compress, supervised
 from training.recipes.compress_config import CompressConfig
 from training.recipes.compress_depth_config import CompressDepthConfig
@@ -40,6 +48,7 @@ RunConfig = SupervisedConfig | CompressConfig
 
 RECIPES = {'supervised': SupervisedConfig, 'compress': CompressConfig}
 DEPTH_RECIPE = 'compress_depth'
+EXPORTED = ('thermal', 'rgb')
 
 
 class Trained(NamedTuple):
@@ -117,7 +126,7 @@ def _check_started(step: int, config: RunConfig) -> None:
 def run_provenance(config: RunConfig, report: Mapping[str, Any], step: int) -> dict[str, Any]:
     """Where the student of a run comes from."""
     known = {
-        'trained_on': 'synthetic thermal street world, no real image',
+        'trained_on': f'synthetic {modality_of(config)} street world, no real image',
         'recipe': next(name for name, kind in RECIPES.items() if isinstance(config, kind)),
         'seed': config.seed,
         'steps': step,
@@ -143,21 +152,23 @@ def export_student(
         prior_correction: share of the log class weights taken back, 0 to 1; None for the run's.
 
     Raises:
-        ConfigError: the run has no checkpoint or sees color; its record, or the world that it
-            would be scored on, is not that of the frames it learnt from; the prior correction
-            is out of range; or the graph does not compute what the network does.
+        ConfigError: the run has no checkpoint or sees heat and color at once; its record, or the
+            world that it would be scored on, is not that of the frames it learnt from; the prior
+            correction is out of range; or the graph does not compute what the network does.
     """
-    if isinstance(config, SupervisedConfig) and config.modality != 'thermal':
-        raise ConfigError(f'a bundle must be of a thermal network, got {config.modality}')
+    modality = modality_of(config)
+    if modality not in EXPORTED:
+        raise ConfigError(f'a bundle must see one of {list(EXPORTED)}, got {modality}')
     run = trained_run(config, prior_correction=prior_correction)
     deployed, image_size = run.config, input_size(config)
-    onnx = checked_onnx(run.network, image_size)
+    onnx = checked_onnx(run.network, image_size, channels=CHANNELS[modality])
     recorded = recorded_metrics(config, run) if deployed == config else None
     report = recorded or run.evaluate()
     provenance = run_provenance(config, report, run.step)
     provenance['prior_correction'] = deployed.prior_correction
     architecture = run.network.config.architecture()
-    spec = student_spec(config.name, architecture, image_size, 4, report, provenance)
+    input_spec = InputSpec(*image_size, CHANNELS[modality], modality)
+    spec = student_spec(config.name, architecture, input_spec, 4, report, provenance)
     card = model_card(deployed, report, run.step)
     if not (path := observations_path(deployed, report)).is_file():
         print(f'nothing was noted of real frames yet: write it to {path} and export again')

@@ -12,6 +12,7 @@ from typing import Any
 from kd_perception.markdown import percent
 from kd_perception.world.classes import CLASS_NAMES
 from kd_perception.world.config import WorldConfig
+from training.data.modality import CHANNELS
 from training.data.real_tiles import NO_TEST
 from training.evaluation import IMAGE_SIZE
 from training.recipes.compress_config import CompressConfig
@@ -26,9 +27,9 @@ Demonstration weights, trained on {kind}. Not for driving or safety use.
 
 | | |
 |---|---|
-| Task | semantic segmentation of one thermal frame, nine MFNet classes |
+| Task | semantic segmentation of one {sees} frame, nine MFNet classes |
 | Network | `{network}`, {steps} steps, batch {batch}, seed {seed} |
-| Input | float32 1x1x{height}x{width}, 0 to 1 after a 1st to 99th percentile window |
+| Input | float32 1x{channels}x{height}x{width}, {values} |
 | Output | logits 1x9x{logit_rows}x{logit_columns}, a quarter of the input |
 | Trained on | {learnt_from} |
 {taught_by}| Chosen by | {chosen_by} |
@@ -53,8 +54,7 @@ On real frames the confidence is not calibrated.
 
 By construction:
 
-* `car_stop`, `bump`, `color_cone`, `curve` and `guardrail` have no heat of their own and little
-  contrast. Where the real column shows zero or a dash, treat them as not recognized.
+{limits}
 * Rendered were straight and curved streets, slopes and crossings of towns, suburbs, the country
   and car parks, by day and night, in sun, clouds, rain and fog, {low_m:.1f} to {high_m:.1f} m
   above the ground, with lenses of {narrow:.0f} to {wide:.0f} degrees. `shifted` is beyond that on
@@ -66,9 +66,8 @@ By construction:
 
 _HOW_GOOD = """\
 Intersection over union in percent. The synthetic test split has {test} frames of the same
-generator with other seeds. The real tiles are four labeled MFNet thermal pictures of 280x372
-pixels, after the camera's own gain control: differences below about eight points mean nothing
-there. {tiles_note}"""
+generator with other seeds. The real tiles are four labeled MFNet {pictures}:
+differences below about eight points mean nothing there. {tiles_note}"""
 
 _PRESETS = """
 By weather, time of day and camera, {count} synthetic frames each:
@@ -84,9 +83,26 @@ the bias of the last layer, so that rare classes are not favored beyond what tha
 
 """
 
+_SEES = {'thermal': 'thermal', 'rgb': 'color'}
+_VALUES = {'thermal': '0 to 1 after a 1st to 99th percentile window', 'rgb': 'RGB, 0 to 1'}
+_LIMITS = {
+    'thermal': """\
+* `car_stop`, `bump`, `color_cone`, `curve` and `guardrail` have no heat of their own and little
+  contrast. Where the real column shows zero or a dash, treat them as not recognized.""",
+    'rgb': """\
+* What no lamp lights at night is black, and glare and fog hide what is behind them.
+* Rendered surfaces have plain colors and little texture, real ones have not. Where the real column
+  is low, treat the class as not recognized.""",
+}
+
 _NOT_SEEN = 'Not looked at yet: nobody has noted what this run makes of real frames.'
 
 _TILES_NOTE = f'They chose neither weights nor settings, but {NO_TEST}.'
+
+_PICTURES = {
+    'thermal': "thermal pictures of 280x372 pixels, after the camera's own gain control",
+    'rgb': 'color pictures of 280x372 pixels',
+}
 
 OBSERVATIONS = Path(__file__).parent / 'configs' / 'observations'
 
@@ -122,10 +138,15 @@ def model_card(config: RunConfig, report: dict[str, Any], step: int) -> str:
         f'| {name} | {_percent(test, name)} | {_percent(tiles, name)} |' for name in CLASS_NAMES
     ]
     height, width = input_size(config)
+    modality = modality_of(config)
     unfinished = '' if finished else f' of {config.steps} (unfinished run)'
     return _CARD.format(
         name=config.name,
         network=config.network,
+        sees=_SEES[modality],
+        channels=CHANNELS[modality],
+        values=_VALUES[modality],
+        limits=_LIMITS[modality],
         height=height,
         logit_rows=height // 4,
         logit_columns=width // 4,
@@ -133,11 +154,11 @@ def model_card(config: RunConfig, report: dict[str, Any], step: int) -> str:
         steps=f'{step}{unfinished}',
         batch=config.batch_size,
         seed=config.seed,
-        kind=_KINDS[bool(_bag(config))],
+        kind=_kind(config),
         learnt_from=learnt_from(config),
         taught_by=_taught_by(config),
         chosen_by=_chosen_by(config),
-        how_good=_how_good(config.test.count, with_tiles=bool(tiles)),
+        how_good=_how_good(config, with_tiles=bool(tiles)),
         presets=_presets(report.get('presets'), config.preset_count),
         seen=observed.read_text().strip() if finished and observed.is_file() else _NOT_SEEN,
         rows='\n'.join(rows),
@@ -154,6 +175,11 @@ def model_card(config: RunConfig, report: dict[str, Any], step: int) -> str:
 def input_size(config: RunConfig) -> tuple[int, int]:
     """(height, width) of the student's input on the robot."""
     return config.image_size if isinstance(config, CompressConfig) else IMAGE_SIZE
+
+
+def modality_of(config: RunConfig) -> str:
+    """What the network of a run sees."""
+    return config.modality if isinstance(config, SupervisedConfig) else 'thermal'
 
 
 def learnt_from(config: RunConfig) -> str:
@@ -179,7 +205,10 @@ def _bag(config: RunConfig) -> str:
     return config.bag if isinstance(config, CompressConfig) else ''
 
 
-_KINDS = {False: '**synthetic** thermal frames only', True: 'a recording without labels'}
+def _kind(config: RunConfig) -> str:
+    if _bag(config):
+        return 'a recording without labels'
+    return f'**synthetic** {_SEES[modality_of(config)]} frames only'
 
 
 def _taught_by(config: RunConfig) -> str:
@@ -198,9 +227,11 @@ def _taught_by(config: RunConfig) -> str:
     return ''.join(f'| {row} |\n' for row in rows)
 
 
-def _how_good(test_count: int, *, with_tiles: bool) -> str:
+def _how_good(config: RunConfig, *, with_tiles: bool) -> str:
     note = _TILES_NOTE if with_tiles else 'They were not at hand.'
-    return textwrap.fill(_HOW_GOOD.format(test=test_count, tiles_note=note), 99)
+    pictures = _PICTURES[modality_of(config)]
+    text = _HOW_GOOD.format(test=config.test.count, pictures=pictures, tiles_note=note)
+    return textwrap.fill(text, 99)
 
 
 def _cameras(world: WorldConfig) -> dict[str, float]:

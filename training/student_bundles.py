@@ -60,7 +60,7 @@ Config = TypeVar('Config', bound=LaunchedConfig)
 def student_spec(
     name: str,
     architecture: dict[str, Any],
-    image_size: tuple[int, int],
+    input_spec: InputSpec,
     output_stride: int,
     report: Mapping[str, Any],
     provenance: Mapping[str, Any],
@@ -70,7 +70,7 @@ def student_spec(
     Args:
         name: of the student.
         architecture: as `build_network` reads it.
-        image_size: (height, width) of the input.
+        input_spec: of the network.
         output_stride: of the logits.
         report: with `calibration`, and the metrics that are told.
         provenance: what is to be told beside metrics and versions.
@@ -81,7 +81,7 @@ def student_spec(
         name=name,
         architecture=architecture,
         classes=tuple(ClassInfo(k, name, color) for k, (name, color) in enumerate(classes)),
-        input=InputSpec(*image_size),
+        input=input_spec,
         output_stride=output_stride,
         agc=AgcConfig(),
         calibration=Calibration(
@@ -131,7 +131,8 @@ def save_thermal_student(
     report['calibration']['fitted_on'] = f'{scored_on(config)}, validation split'
     stride = _stride(network, config.image_size)
     known = {**provenance, 'seed': config.seed, 'config': plain(config)}
-    spec = student_spec(config.name, architecture, config.image_size, stride, report, known)
+    input_spec = InputSpec(*config.image_size)
+    spec = student_spec(config.name, architecture, input_spec, stride, report, known)
     return save_student(
         folder, spec, onnx=onnx, weights=weights_of(network), model_card=card(report)
     )

@@ -12,6 +12,7 @@ from safetensors.torch import load
 from supervised_runs import trained
 
 from kd_perception.bundle import load_student
+from kd_perception.bundle_schema import InputSpec
 from kd_perception.errors import ConfigError
 from kd_perception.models import RepUNet, RepUNetConfig, build_network
 from kd_perception.world.classes import CLASS_NAMES
@@ -156,9 +157,24 @@ def test_export_needs_a_checkpoint(config, tmp_path):
     assert not (config.folder / LATEST).exists()
 
 
-def test_networks_that_see_color_are_not_exported(config, tmp_path):
-    with pytest.raises(ConfigError, match='thermal network'):
+def test_networks_that_see_heat_and_color_are_not_exported(config, tmp_path):
+    with pytest.raises(ConfigError, match=r"one of \['thermal', 'rgb'\], got rgbt"):
         export_student(dataclasses.replace(config, modality='rgbt'), tmp_path / 'student')
+
+
+def test_a_student_of_color_is_exported_as_one(config, tmp_path, scored):
+    config = dataclasses.replace(config, modality='rgb')
+    network = trained(config).average
+    export_student(config, tmp_path / 'student', prior_correction=0.0)
+    student = load_student(tmp_path / 'student')
+    assert student.spec.input == InputSpec(480, 640, 3, 'rgb')
+    assert 'synthetic rgb' in student.spec.provenance['trained_on']
+    card = (tmp_path / 'student' / 'MODEL_CARD.md').read_text()
+    assert (
+        'one color frame' in card and '1x3x480x640' in card and 'no heat of their own' not in card
+    )
+    image = np.random.default_rng(1).random((1, 3, 480, 640), dtype=np.float32)
+    assert logit_difference(network.eval().folded(), student.onnx, image) < 1e-3
 
 
 def test_exported_graph_has_a_static_shape_and_the_agreed_opset():

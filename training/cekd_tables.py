@@ -22,8 +22,8 @@ Runs = Mapping[str, Mapping[int, Record]]
 TABLES = {
     'terms': ('full', 'segmentation', 'soft', 'segmentation_soft', 'without_edge_hint',
               'without_similarity', 'reweighed'),
-    'controls': ('few_labels', 'thermal_teacher', 'rgb_teacher', 'full', 'full_long',
-                 'all_labels'),
+    'controls': ('few_labels', 'thermal_teacher', 'rgb_teacher', 'full',
+                 'all_labels', 'few_labels_long', 'full_long'),
     'scarce': ('few_labels_10', 'thermal_teacher_10', 'full_10'),
     'edges': ('no_edges', 'edge_stage1', 'edge_stage2', 'full', 'edge_stage4', 'edge_stage5',
               'image_edges'),

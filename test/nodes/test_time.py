@@ -54,6 +54,7 @@ def test_future_stamp_is_answered_without_a_negative_latency(ready: Any, client:
     values = status_of(client, message.header)
     assert (values['latency_ms'], values['age_ms']) == ('nan', 'nan')
     client.diagnosed('input', WARN, 'ahead of the ROS clock')
+    client.answer(image(ramp(13), client.now_ns()))
     client.fresh_diagnostics()
     assert float(client.status('latency')['p50_ms']) >= 0.0
 

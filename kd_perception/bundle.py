@@ -3,14 +3,13 @@
 
 A folder with ``student.yaml`` (what the student is, and the SHA-256 of every other file),
 ``student.onnx`` (graph), ``student.safetensors`` (the same weights for torch), ``MODEL_CARD.md``
-and, where it passed its gate, ``student_int8.onnx`` (the graph in 8 bit integers). Loading reads
-each file once, bounded in size, and checks its hash; what is run later is what was checked.
+and, where it passed its gate, ``student_int8.onnx`` (the graph in 8 bit integers). A depth student
+may hold another whole bundle, ``second_student``. Loading reads each file once, bounded in size,
+and checks its hash; what is run later is what was checked.
 """
 
 from __future__ import annotations
 
-import hashlib
-import os
 import shutil
 import tempfile
 from dataclasses import asdict, dataclass
@@ -20,25 +19,27 @@ from typing import Any
 import numpy as np
 import yaml
 
+from kd_perception.bundle_files import (
+    CARD_FILE,
+    DESCRIPTION_FILE,
+    GRAPH_FILE,
+    INT8_GRAPH_FILE,
+    MAX_BYTES,
+    SECOND_FOLDER,
+    WEIGHTS_FILE,
+    check_self_contained,
+    check_size,
+    read_file,
+    read_verified,
+    sha256_of,
+)
+from kd_perception.bundle_pair import check_pair
 from kd_perception.bundle_schema import StudentSpec, spec_from_mapping
 from kd_perception.errors import BundleError
 from kd_perception.files import replace_folder
 from kd_perception.frames import ByteImage
 
 FORMAT_VERSION = 1
-DESCRIPTION_FILE = 'student.yaml'
-GRAPH_FILE = 'student.onnx'
-INT8_GRAPH_FILE = 'student_int8.onnx'
-WEIGHTS_FILE = 'student.safetensors'
-CARD_FILE = 'MODEL_CARD.md'
-
-_MAX_BYTES = {
-    DESCRIPTION_FILE: 2**20,
-    GRAPH_FILE: 2**30,
-    INT8_GRAPH_FILE: 2**30,
-    WEIGHTS_FILE: 2**30,
-    CARD_FILE: 2**20,
-}
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,7 @@ class Student:
         sha256: Hash of ``student.yaml``, which holds the hashes of the other files.
         folder: Where it was loaded from.
         onnx_int8: The graph in 8 bit integers; empty where the bundle has none.
+        second: The other student of ``spec.depth.second``.
     """
 
     spec: StudentSpec
@@ -60,6 +62,7 @@ class Student:
     sha256: str
     folder: Path
     onnx_int8: bytes = b''
+    second: Student | None = None
 
     @property
     def palette(self) -> ByteImage:
@@ -78,6 +81,7 @@ def save_student(
     weights: bytes,
     model_card: str,
     onnx_int8: bytes = b'',
+    second: Student | None = None,
 ) -> str:
     """Write a bundle; an existing one at the same place is replaced only by a complete one.
 
@@ -88,13 +92,15 @@ def save_student(
         weights: safetensors file.
         model_card: What it was trained on, how good it is and where it fails (Markdown).
         onnx_int8: Graph file in 8 bit integers; goes with ``spec.quantization``.
+        second: Goes with ``spec.depth.second``; its bundle is copied.
 
     Returns:
         The bundle's SHA-256.
 
     Raises:
-        BundleError: The folder exists and is not a bundle, a file is too large, or an int8 graph
-            comes without its measurement or the reverse.
+        BundleError: The folder exists and is not a bundle, a file is too large, an int8 graph
+            comes without its measurement or the reverse, or the second student is another than
+            the description says, or none that can be compared with the first.
     """
     if folder.exists() and not (folder / DESCRIPTION_FILE).is_file():
         raise BundleError(f'{folder} must be new or a bundle; it is something else: name another')
@@ -102,24 +108,34 @@ def save_student(
     if onnx_int8:
         contents[INT8_GRAPH_FILE] = onnx_int8
     _check_quantization(spec, bool(onnx_int8))
-    files = {name: {'sha256': _sha256(data)} for name, data in contents.items()}
+    _check_second(spec, second)
+    files = {name: {'sha256': sha256_of(data)} for name, data in contents.items()}
     document = {'format_version': FORMAT_VERSION, **_plain(asdict(spec)), 'files': files}
     description = yaml.safe_dump(document, sort_keys=False, allow_unicode=True).encode()
     contents[DESCRIPTION_FILE] = description
     for name, data in contents.items():
-        _check_size(name, len(data))
+        check_size(name, len(data))
     for graph in (onnx, onnx_int8):
-        _check_self_contained(graph)
+        check_self_contained(graph)
     folder.parent.mkdir(parents=True, exist_ok=True)
-    _replace_folder(folder, contents)
-    return _sha256(description)
+    if second is not None:
+        contents |= _files_of_second(second)
+    _replace_folder(folder, contents, spec)
+    return sha256_of(description)
 
 
-def _replace_folder(folder: Path, contents: dict[str, bytes]) -> None:
+def _files_of_second(second: Student) -> dict[str, bytes]:
+    names = [name for name in MAX_BYTES if (second.folder / name).is_file()]
+    return {f'{SECOND_FOLDER}/{name}': read_file(second.folder, name) for name in names}
+
+
+def _replace_folder(folder: Path, contents: dict[str, bytes], spec: StudentSpec) -> None:
     staging = Path(tempfile.mkdtemp(prefix=f'.{folder.name}.', dir=folder.parent))
     try:
         for name, data in contents.items():
+            (staging / name).parent.mkdir(exist_ok=True)
             (staging / name).write_bytes(data)
+        _load_second(staging, spec)
         staging.chmod(0o755)
         replace_folder(staging, folder)
     finally:
@@ -137,8 +153,8 @@ def load_student(folder: Path, *, sha256: str = '') -> Student:
         BundleError: A file is missing, unreadable, too large, damaged, or outside the folder, the
             description does not follow the schema, or the hash is another than expected.
     """
-    description = _read(folder, DESCRIPTION_FILE)
-    actual = _sha256(description)
+    description = read_file(folder, DESCRIPTION_FILE)
+    actual = sha256_of(description)
     if sha256 and sha256.lower() != actual:
         raise BundleError(
             f'the bundle {folder} must have the SHA-256 {sha256}; it has {actual}: check '
@@ -149,10 +165,10 @@ def load_student(folder: Path, *, sha256: str = '') -> Student:
     spec = spec_from_mapping(document)
     _check_quantization(spec, INT8_GRAPH_FILE in hashes)
     graphs = [GRAPH_FILE, *([INT8_GRAPH_FILE] if spec.quantization else [])]
-    contents = {name: _read_verified(folder, name, hashes) for name in (*graphs, WEIGHTS_FILE)}
+    contents = {name: read_verified(folder, name, hashes) for name in (*graphs, WEIGHTS_FILE)}
     for name in graphs:
-        _check_self_contained(contents[name])
-    _read_verified(folder, CARD_FILE, hashes)
+        check_self_contained(contents[name])
+    read_verified(folder, CARD_FILE, hashes)
     return Student(
         spec,
         contents[GRAPH_FILE],
@@ -160,7 +176,20 @@ def load_student(folder: Path, *, sha256: str = '') -> Student:
         actual,
         folder,
         contents.get(INT8_GRAPH_FILE, b''),
+        _load_second(folder, spec),
     )
+
+
+def _load_second(folder: Path, spec: StudentSpec) -> Student | None:
+    expected = None if spec.depth is None else spec.depth.second
+    inner = folder / SECOND_FOLDER
+    if expected is None:
+        return None
+    if inner.is_symlink():
+        raise BundleError(f'{inner} must lie in the bundle; it leads to {inner.resolve()}')
+    second = load_student(inner, sha256=expected.sha256)
+    check_pair(spec, second.spec)
+    return second
 
 
 def _parse(description: bytes, folder: Path) -> dict[str, Any]:
@@ -181,36 +210,6 @@ def _parse(description: bytes, folder: Path) -> dict[str, Any]:
     return document
 
 
-def _read_verified(folder: Path, name: str, hashes: dict[str, Any]) -> bytes:
-    entry = hashes.get(name)
-    expected = entry.get('sha256') if isinstance(entry, dict) else None
-    data = _read(folder, name)
-    if _sha256(data) != expected:
-        raise BundleError(
-            f'{folder / name} must have the SHA-256 {expected}; it has {_sha256(data)}: the file '
-            'is damaged or was changed, copy the bundle again'
-        )
-    return data
-
-
-def _read(folder: Path, name: str) -> bytes:
-    """Read one file of the bundle; links that leave the folder are refused."""
-    path = folder / name
-    try:
-        if path.resolve(strict=True).parent != folder.resolve(strict=True):
-            raise BundleError(f'{path} must lie in the bundle; it leads to {path.resolve()}')
-        with path.open('rb') as stream:
-            _check_size(name, os.fstat(stream.fileno()).st_size)
-            return stream.read()
-    except (OSError, RuntimeError) as error:
-        raise BundleError(f'{path} must be a readable file of the bundle; {error}') from error
-
-
-def _check_size(name: str, size: int) -> None:
-    if size > _MAX_BYTES[name]:
-        raise BundleError(f'{name} may have {_MAX_BYTES[name]} bytes at most; received {size}')
-
-
 def _check_quantization(spec: StudentSpec, has_graph: bool) -> None:
     if (spec.quantization is not None) != has_graph:
         raise BundleError(
@@ -219,17 +218,14 @@ def _check_quantization(spec: StudentSpec, has_graph: bool) -> None:
         )
 
 
-def _check_self_contained(onnx: bytes) -> None:
-    """Refuse a graph whose weights lie in other files, which no hash here covers."""
-    if b'location' in onnx:  # the key that every tensor with external data has
+def _check_second(spec: StudentSpec, second: Student | None) -> None:
+    if second is not None:
+        check_pair(spec, second.spec)
+    if (spec.depth is not None and spec.depth.second is not None) != (second is not None):
         raise BundleError(
-            'a graph must hold its weights itself; it has tensors (or names) with '
-            '"location": export it with external_data=False'
+            f'{SECOND_FOLDER} and its entry in student.yaml (depth.second) must come together: '
+            'join the students again'
         )
-
-
-def _sha256(data: bytes) -> str:
-    return hashlib.sha256(data).hexdigest()
 
 
 def _plain(value: Any) -> Any:

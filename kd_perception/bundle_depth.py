@@ -13,7 +13,7 @@ DEPTH_OUTPUTS = ('log_depth', 'log_sigma')
 """The two maps of a depth network, in this order: natural logarithms of depth and of sigma."""
 
 SIGMA_UNITS = ('relative', 'meter')
-UNCERTAINTY_METHODS = ('predicted', 'tta_flip')
+UNCERTAINTY_METHODS = ('predicted', 'mutual', 'tta_flip')
 
 
 @dataclass(frozen=True)
@@ -54,6 +54,27 @@ class SigmaCalibration:
 
 
 @dataclass(frozen=True)
+class SecondStudent:
+    """The other student in a bundle, by whose disagreement with the first one sigma is told.
+
+    Attributes:
+        sha256: Hash of its bundle, which lies in the folder ``second_student``.
+        least_share: Where both agree more closely than that, they are taken to be off by it: scale
+            of the distribution as a share of the depth, before calibration, 1e-6 to 1.
+    """
+
+    sha256: str
+    least_share: float = 0.01
+
+    def __post_init__(self) -> None:
+        """Check the values."""
+        digest = len(self.sha256) == 64 and set(self.sha256) <= set('0123456789abcdef')
+        require(digest, 'depth.second.sha256 must be 64 hexadecimal digits', self.sha256)
+        known = is_number(self.least_share) and 1.0e-6 <= self.least_share <= 1.0
+        require(known, 'depth.second.least_share must be 1e-6 to 1', self.least_share)
+
+
+@dataclass(frozen=True)
 class DepthSpec:
     """What the two maps of a depth network mean.
 
@@ -67,9 +88,12 @@ class DepthSpec:
         metric: Whether exp(log_depth) is in meters; else its unit is not known.
         sigma_unit: ``relative``: exp(log_sigma) is a share of the depth; ``meter``: it has the
             unit of exp(log_depth).
-        uncertainty_method: Where sigma comes from: ``predicted`` by the network, or ``tta_flip``,
-            the difference to the depth of the mirrored image.
+        uncertainty_method: Where sigma comes from: ``predicted`` by the network; ``mutual``, the
+            disagreement with the second student; or ``tta_flip``, the difference to the depth of
+            the mirrored image.
         calibration: Of sigma, for that method.
+        second: The other student; there is one if, and only if, the method is ``mutual``, because
+            no other method has a use for it.
     """
 
     focal_px: float
@@ -79,6 +103,7 @@ class DepthSpec:
     sigma_unit: str = 'relative'
     uncertainty_method: str = 'predicted'
     calibration: SigmaCalibration = field(default_factory=SigmaCalibration)
+    second: SecondStudent | None = None
 
     def __post_init__(self) -> None:
         """Check the ranges."""
@@ -94,6 +119,8 @@ class DepthSpec:
             f'depth.uncertainty_method must be one of {UNCERTAINTY_METHODS}',
             self.uncertainty_method,
         )
+        paired = (self.uncertainty_method == 'mutual') == (self.second is not None)
+        require(paired, 'depth.second and the method mutual come together', self)
 
 
 MAX_INT8_ABS_REL_CHANGE = 0.02
@@ -135,5 +162,7 @@ def depth_spec_from_mapping(values: Mapping[str, Any]) -> DepthSpec:
     known = dict(values)
     if 'calibration' in known:
         known['calibration'] = build(SigmaCalibration, known['calibration'])
+    if known.get('second') is not None:
+        known['second'] = build(SecondStudent, known['second'])
     spec: DepthSpec = build(DepthSpec, known)
     return spec

@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kd_perception import bundle as bundle_module
+from kd_perception import bundle_files
 from kd_perception.bundle import load_student, save_student
 from kd_perception.bundle_schema import Quantization, StudentSpec, spec_from_mapping
 from kd_perception.errors import BundleError
@@ -116,7 +117,7 @@ def test_a_graph_with_weights_elsewhere_is_refused(
 
 
 def test_size_is_bounded_before_reading(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(bundle_module._MAX_BYTES, 'student.onnx', 10)
+    monkeypatch.setitem(bundle_files.MAX_BYTES, 'student.onnx', 10)
     with pytest.raises(BundleError, match='at most'):
         load_student(folder)
 

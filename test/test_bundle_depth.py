@@ -15,7 +15,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kd_perception.bundle import load_student, save_student
-from kd_perception.bundle_depth import DepthQuantization, DepthSpec, SigmaCalibration
+from kd_perception.bundle_depth import (
+    DepthQuantization,
+    DepthSpec,
+    SecondStudent,
+    SigmaCalibration,
+)
 from kd_perception.bundle_schema import (
     ClassInfo,
     InputSpec,
@@ -69,14 +74,15 @@ def test_the_shipped_student_is_what_it_was() -> None:
     st.floats(10.5, 1000.0),
     st.booleans(),
     st.sampled_from(['relative', 'meter']),
-    st.sampled_from(['predicted', 'tta_flip']),
+    st.sampled_from(['predicted', 'mutual', 'tta_flip']),
     st.floats(0.01, 100.0),
 )
 def test_any_legal_depth_survives_yaml(
     focal: float, near: float, far: float, metric: bool, unit: str, method: str, scale: float
 ) -> None:
     calibration = SigmaCalibration(scale, 1.0, 'x', 1.0)
-    depth = DepthSpec(focal, near, far, metric, unit, method, calibration)
+    second = SecondStudent('ab' * 32, 1.0 / focal) if method == 'mutual' else None
+    depth = DepthSpec(focal, near, far, metric, unit, method, calibration, second)
     document = dataclasses.asdict(depth_spec(depth=depth))
     document['input']['mean'] = list(document['input']['mean'])
     document['classes'] = []

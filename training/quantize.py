@@ -33,7 +33,8 @@ from tqdm import tqdm
 
 from kd_perception.backends import create_backend
 from kd_perception.bench.agreement import GATES, Agreement, agreement
-from kd_perception.bundle import CARD_FILE, Student, load_student, save_student
+from kd_perception.bundle import Student, load_student, save_student
+from kd_perception.bundle_files import CARD_FILE
 from kd_perception.bundle_schema import Quantization
 from kd_perception.errors import ConfigError
 from kd_perception.frames import Float32Image
@@ -151,6 +152,7 @@ def quantize_bundle(folder: Path, calibration: int, gate: int) -> Quantization:
         weights=student.weights,
         model_card=(folder / CARD_FILE).read_text(encoding='utf-8'),
         onnx_int8=graph,
+        second=student.second,
     )
     return measured
 

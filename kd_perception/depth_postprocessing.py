@@ -91,6 +91,29 @@ def relative_log_maps(
     return np.stack([log_depth, share])[None].astype(np.float32, copy=False)
 
 
+def mutual_log_maps(
+    first: Float32Image, second: Float32Image, *, log_ratio: float, least_share: float
+) -> Float32Image:
+    """Make the second map what two students disagree about the depth, in its logarithm.
+
+    The share is half of |ln (second depth / first depth)|: the standard deviation of a Laplace
+    distribution of that scale, sqrt(2) times as much, is then that of a sample of both logarithms.
+
+    Args:
+        first: (1, 2, h, w) of the student whose depth is told.
+        second: (1, 2, h, w) of the other one.
+        log_ratio: Logarithm of what the depth of the other is multiplied by to be of the same
+            camera: of the ratio of both reference focal lengths, first over second.
+        least_share: Smallest share; where two networks change places, both may be wrong.
+
+    Returns:
+        (1, 2, h, w) float32: logarithms of the first depth and of the share, not calibrated.
+    """
+    difference = np.abs(second[0, 0] + np.float32(log_ratio) - first[0, 0]) / np.float32(2.0)
+    share = np.log(np.maximum(difference, np.float32(least_share)))
+    return np.stack([first[0, 0], share])[None].astype(np.float32, copy=False)
+
+
 def depth_from_log_maps(
     maps: Float32Image,
     box: Letterbox,

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hand_made_depth import save_depth_student
+from hand_made_depth import save_depth_pair, save_depth_student
 from hand_made_network import blockwise_network
 from hypothesis import HealthCheck, settings
 
@@ -95,6 +95,12 @@ def tiny_color_folder(
 def tiny_depth_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A bundle whose depth and sigma are linear in color; see `hand_made_depth`."""
     return save_depth_student(tmp_path_factory.mktemp('depth_students') / 'tiny_depth')
+
+
+@pytest.fixture(scope='session')
+def tiny_pair_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same with a second student, whose disagreement with the first is sigma."""
+    return save_depth_pair(tmp_path_factory.mktemp('depth_pairs') / 'tiny_pair')
 
 
 def _level_network(spec: StudentSpec) -> bytes:

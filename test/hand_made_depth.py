@@ -11,8 +11,8 @@ import cv2
 import numpy as np
 from hand_made_network import blockwise_network
 
-from kd_perception.bundle import save_student
-from kd_perception.bundle_depth import DepthSpec, SigmaCalibration
+from kd_perception.bundle import load_student, save_student
+from kd_perception.bundle_depth import DepthSpec, SecondStudent, SigmaCalibration
 from kd_perception.bundle_schema import InputSpec, StudentSpec
 
 FOCAL_PX = 100.0
@@ -22,6 +22,8 @@ MEAN, DEVIATION = (0.5, 0.4, 0.3), (0.25, 0.2, 0.5)
 
 # By color, of 0 to 1: depth from 1 m (black) to 54.6 m (white); sigma from 2 % (no red) to 16 %.
 LOG_DEPTH_WEIGHTS = np.array([1.0, 2.0, 1.0])
+SECOND_LOG_DEPTH_WEIGHTS = np.array([1.4, 1.7, 1.0])
+SECOND_FOCAL_PX, LEAST_SHARE, PAIR_SCALE = 110.0, 0.02, 2.5
 LOG_SIGMA_WEIGHTS, LOG_SIGMA_BIAS = np.array([2.1, 0.0, 0.0]), float(np.log(0.02))
 
 
@@ -43,24 +45,43 @@ def depth_student_spec(name: str = 'tiny_depth', **depth: Any) -> StudentSpec:
     )
 
 
-def save_depth_student(folder: Path, **depth: Any) -> Path:
+def save_depth_student(
+    folder: Path, weights: np.ndarray = LOG_DEPTH_WEIGHTS, **depth: Any
+) -> Path:
     """Save the student; its two maps are linear in the mean color of each 4x4 block."""
     spec = depth_student_spec(folder.name, **depth)
-    graph = _linear_network(spec)
+    graph = _linear_network(spec, weights)
     save_student(folder, spec, onnx=graph, weights=b'no torch form', model_card='# depth\n')
+    return folder
+
+
+def save_depth_pair(folder: Path, **depth: Any) -> Path:
+    """Save the student with a second one, which tells other depth for another focal length."""
+    other = folder.with_name(f'{folder.name}_other')
+    focal = {'focal_px': SECOND_FOCAL_PX}
+    second = load_student(save_depth_student(other, SECOND_LOG_DEPTH_WEIGHTS, **focal))
+    values: dict[str, Any] = {
+        'uncertainty_method': 'mutual',
+        'calibration': SigmaCalibration(PAIR_SCALE, CONFIDENCE_SCALE, 'set by hand'),
+        'second': SecondStudent(second.sha256, LEAST_SHARE),
+    }
+    spec = depth_student_spec(folder.name, **(values | depth))
+    graph = _linear_network(spec, LOG_DEPTH_WEIGHTS)
+    files = {'onnx': graph, 'weights': b'no torch form', 'model_card': '# pair'}
+    save_student(folder, spec, **files, second=second)
     return folder
 
 
 def save_thermal_depth_student(folder: Path) -> Path:
     """Save a student of thermal images: of the gray, log depth is 4, log (sigma / 0.02) 2.1."""
     spec = replace(depth_student_spec(folder.name), input=InputSpec(96, 128))
-    graph = _linear_network(spec)
+    graph = _linear_network(spec, LOG_DEPTH_WEIGHTS)
     save_student(folder, spec, onnx=graph, weights=b'no torch form', model_card='# depth\n')
     return folder
 
 
-def _linear_network(spec: StudentSpec) -> bytes:
-    rows = np.stack([LOG_DEPTH_WEIGHTS, LOG_SIGMA_WEIGHTS])
+def _linear_network(spec: StudentSpec, log_depth_weights: np.ndarray) -> bytes:
+    rows = np.stack([log_depth_weights, LOG_SIGMA_WEIGHTS])
     channels = spec.input.channels
     if channels == 1:
         rows = rows.sum(axis=1, keepdims=True)

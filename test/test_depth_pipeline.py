@@ -149,7 +149,7 @@ def test_wrong_settings_and_students(
 ) -> None:
     for values in (
         {'min_range_m': 0.0}, {'min_range_m': 90.0}, {'max_range_m': math.inf},
-        {'scale_mode': 'guess'}, {'scale_factor': 0.0}, {'uncertainty_method': 'mutual'},
+        {'scale_mode': 'guess'}, {'scale_factor': 0.0}, {'uncertainty_method': 'guess'},
         {'max_relative_uncertainty': -1.0}, {'output_size': 'large'},
     ):  # fmt: skip
         with pytest.raises(ConfigError):

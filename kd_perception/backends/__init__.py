@@ -13,6 +13,7 @@ import importlib.util
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
+from kd_perception.backends.pair import StudentPair
 from kd_perception.backends.protocol import Backend, FrameBackend
 from kd_perception.bundle import Student
 from kd_perception.cuda_driver import device_count
@@ -25,6 +26,7 @@ __all__ = [
     'Backend',
     'BackendChoice',
     'FrameBackend',
+    'StudentPair',
     'check_output_shape',
     'choose_backend',
     'create_backend',
@@ -93,7 +95,7 @@ def create_backend(
     require_gpu: bool = False,
     deterministic: bool = False,
 ) -> Backend:
-    """Load a student's network into an inference backend.
+    """Load a student's network, and that of its second student, into an inference backend.
 
     Args:
         student: A verified bundle.
@@ -122,8 +124,14 @@ def create_backend(
         raise BackendError(
             f'{choice.name} is installed but cannot be loaded: {error}: install it again'
         ) from error
-    backend_in_use: Backend = make(student, choice)
-    return backend_in_use
+    first: Backend = make(student, choice)
+    if student.second is None:
+        return first
+    try:
+        return StudentPair(first, make(student.second, choice))
+    except BaseException:
+        first.close()
+        raise
 
 
 def _implementation(choice: BackendChoice, student: Student) -> tuple[str, str]:

@@ -77,8 +77,10 @@ def model_facts(engine: Engine | None) -> Mapping[str, object]:
         return {}
     student, backend = engine.student, engine.backend
     height, width = student.spec.image_size
+    second = {} if student.second is None else {'second_model': student.second.spec.name}
     return {
         'model': student.spec.name,
+        **second,
         'sha256': student.sha256,
         'backend': backend.name,
         'precision': backend.precision,

@@ -93,13 +93,20 @@ class ModelSlot:
 
         Returns:
             Whether it was installed.
+
+        Raises:
+            ConfigError: The settings in use changed meanwhile, and it cannot work with them.
         """
-        with self._lock:
-            current = self._seat
-            replaced = current is not None and current.engine is before
-            if replaced:
-                self._seat = _Seat(engine)
-        self._retire(current if replaced else _Seat(engine))
+        replaced, retired = False, _Seat(engine)
+        try:
+            with self._lock:
+                current = self._seat
+                if current is not None and current.engine is before:
+                    if self._config is not None:
+                        engine.pipeline.check(self._config)
+                    self._seat, retired, replaced = _Seat(engine), current, True
+        finally:
+            self._retire(retired)
         return replaced
 
     def clear(self) -> None:
@@ -110,8 +117,14 @@ class ModelSlot:
         self._retire(before)
 
     def configure(self, config: CameraConfig) -> None:
-        """Use other settings from the next frame on."""
+        """Use other settings from the next frame on.
+
+        Raises:
+            ConfigError: The student in use cannot work with them; they stay as they were.
+        """
         with self._lock:
+            if self._seat is not None:
+                self._seat.engine.pipeline.check(config)
             self._config = config
 
     def request_reset(self) -> None:

@@ -87,7 +87,7 @@ class DepthState:
         frozen: Whether the camera repeats one image.
         frozen_s: For how long, by header stamps.
         uncertainty_method: Where sigma comes from.
-        is_calibrated: Whether the student's calibration of sigma is for that method.
+        is_calibrated: Whether sigma was calibrated for that method.
     """
 
     encoding: str = ''

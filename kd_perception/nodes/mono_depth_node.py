@@ -37,6 +37,12 @@ class MonoDepthNode(PerceptionNode):
         return handler
 
     def _tell_more(self, engine: Engine) -> None:
+        second = engine.student.second
+        if second is not None and engine.pipeline.uncertainty_method == 'mutual':
+            self.get_logger().info(
+                f'Sigma is the disagreement with {second.spec.name}: two networks run on each '
+                'frame.'
+            )
         if not engine.pipeline.is_metric:
             self.get_logger().warning(
                 f'{engine.student.spec.name} knows no meters: it answers on '

@@ -27,8 +27,8 @@ _DEPTH_ROWS: tuple[ParameterSpec, ...] = (
         applied='active',
     ),
     choice('uncertainty.method', 'bundle', METHODS,
-           'Where sigma comes from: as the student was calibrated, the network, or the mirrored '
-           'image.', 'active'),
+           'Where sigma comes from: as the student was calibrated, the network, its disagreement '
+           'with a second student in the bundle, or the mirrored image.', 'active'),
     number('uncertainty.max_relative', 0.0, 0.0, 1.0e3,
            'Depths with a larger sigma / depth become NaN; 0 is no limit.'),
     choice('input_is_rectified', 'auto', RECTIFIED,

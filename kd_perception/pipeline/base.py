@@ -48,8 +48,20 @@ class FramePipeline(ABC, Generic[SomeConfig]):
         self._camera = CameraSide(student.spec.input, config)
         self._workers = RowWorkers(backend.threads)
 
+    def check(self, config: SomeConfig) -> None:
+        """Check that the student can work with these settings.
+
+        Raises:
+            ConfigError: It cannot.
+        """
+
     def configure(self, config: SomeConfig) -> None:
-        """Use new settings from the next frame on; the gain restarts when its own change."""
+        """Use new settings from the next frame on; the gain restarts when its own change.
+
+        Raises:
+            ConfigError: As :meth:`check`; the settings stay as they were.
+        """
+        self.check(config)
         self._camera.configure(config)
         self.config = config
 
@@ -84,7 +96,9 @@ class FramePipeline(ABC, Generic[SomeConfig]):
         Raises:
             BackendError: It failed, or its outputs are not finite.
         """
-        maps = self.backend.infer(image)
+        return self._finite(self.backend.infer(image))
+
+    def _finite(self, maps: Float32Image) -> Float32Image:
         if not np.isfinite(maps).all():
             raise BackendError(
                 f'the network must return finite outputs; {self.backend.name} in '

@@ -81,7 +81,8 @@ class DepthPipelineConfig(CameraConfig):
         scale_factor: For ``fixed``, above 0.
         require_calibration: Without the camera's focal length there is no metric depth; else it is
             taken to be that of the training's cameras.
-        uncertainty_method: ``bundle`` for the student's own, ``predicted`` or ``tta_flip``.
+        uncertainty_method: ``bundle`` for the student's own, ``predicted``, ``mutual`` (needs a
+            bundle with a second student) or ``tta_flip``.
         max_relative_uncertainty: Depths with a larger share of standard deviation become NaN; 0
             for no limit.
         input_is_rectified: Whether lens distortion is removed: ``yes``, ``no``, or ``auto`` for

@@ -5,17 +5,17 @@ from __future__ import annotations
 
 import math
 from time import perf_counter
-from typing import NamedTuple
 
 import numpy as np
 
-from kd_perception.backends import Backend
+from kd_perception.backends import Backend, StudentPair
 from kd_perception.bundle import Student
 from kd_perception.bundle_depth import SigmaCalibration
 from kd_perception.depth_postprocessing import (
     DepthLimits,
     DepthPrediction,
     depth_from_log_maps,
+    mutual_log_maps,
     relative_log_maps,
 )
 from kd_perception.errors import ConfigError
@@ -24,27 +24,9 @@ from kd_perception.pipeline.base import FramePipeline
 from kd_perception.pipeline.camera_side import Seen
 from kd_perception.pipeline.config import DepthPipelineConfig
 from kd_perception.pipeline.depth_result import DepthOutput, DepthResult
+from kd_perception.pipeline.depth_scale import Scale
 from kd_perception.pipeline.result import Timings
 from kd_perception.preprocessing import Letterbox, letterbox
-
-
-class Scale(NamedTuple):
-    """How exp(log_depth) becomes meters.
-
-    Attributes:
-        factor: What it is multiplied by; NaN where that is not known.
-        focal_px: Focal length of the camera at the network's size; NaN where it is not known.
-        is_assumed: The focal length is taken to be that of the training's cameras.
-    """
-
-    factor: float
-    focal_px: float
-    is_assumed: bool = False
-
-    @property
-    def is_metric(self) -> bool:
-        """Whether the factor is known."""
-        return not math.isnan(self.factor)
 
 
 class DepthPipeline(FramePipeline[DepthPipelineConfig]):
@@ -56,7 +38,7 @@ class DepthPipeline(FramePipeline[DepthPipelineConfig]):
         config: Camera and user settings; the defaults when None.
 
     Raises:
-        ConfigError: The student is of another task.
+        ConfigError: The student is of another task, or a second one is needed and not there.
     """
 
     task = 'depth'
@@ -67,6 +49,21 @@ class DepthPipeline(FramePipeline[DepthPipelineConfig]):
         super().__init__(student, backend, config or DepthPipelineConfig())
         assert student.spec.depth is not None
         self._spec = student.spec.depth
+        self._pair = backend if isinstance(backend, StudentPair) else None
+        self.check(self.config)
+
+    def check(self, config: DepthPipelineConfig) -> None:
+        """Check that there is a second student if one is needed.
+
+        Raises:
+            ConfigError: There is none.
+        """
+        if self._method_of(config) == 'mutual' and self._pair is None:
+            raise ConfigError(
+                'uncertainty.method mutual needs a bundle with a second student; '
+                f'{self.student.spec.name} has none: join two (python -m training.depth_pair), or '
+                'set uncertainty.method to bundle, predicted or tta_flip'
+            )
 
     def _run_blank(self, blank: Seen) -> None:
         image, box = self._camera.network_input(blank)
@@ -86,12 +83,19 @@ class DepthPipeline(FramePipeline[DepthPipelineConfig]):
     @property
     def uncertainty_method(self) -> str:
         """Where sigma comes from."""
-        chosen = self.config.uncertainty_method
+        return self._method_of(self.config)
+
+    def _method_of(self, config: DepthPipelineConfig) -> str:
+        chosen = config.uncertainty_method
         return self._spec.uncertainty_method if chosen == 'bundle' else chosen
 
     @property
     def is_calibrated(self) -> bool:
-        """Whether the student's calibration of sigma is for the method in use."""
+        """Whether sigma of the method in use was calibrated on anything."""
+        return self._has_own_method and bool(self._spec.calibration.fitted_on)
+
+    @property
+    def _has_own_method(self) -> bool:
         return self.uncertainty_method == self._spec.uncertainty_method
 
     def step(
@@ -168,19 +172,32 @@ class DepthPipeline(FramePipeline[DepthPipelineConfig]):
         return prediction, Timings(*(float(ms) for ms in np.diff(moments) * 1e3))
 
     def _log_maps(self, image: Float32Image) -> Float32Image:
-        """Run the network, twice where the mirrored image tells the uncertainty."""
+        """Run the network; the second one, or the mirrored image, where that tells sigma."""
         maps = self._infer(image)
         if self.uncertainty_method == 'predicted':
             return relative_log_maps(maps, self._spec)
+        if self.uncertainty_method == 'mutual':
+            return self._disagreement(maps, image)
         maps = maps.copy()  # a backend's output is valid until its next call
         mirrored = self._infer(np.ascontiguousarray(image[..., ::-1]))
         return relative_log_maps(maps, self._spec, mirrored)
+
+    def _disagreement(self, maps: Float32Image, image: Float32Image) -> Float32Image:
+        second = self.student.second
+        assert self._pair is not None and second is not None and second.spec.depth is not None
+        assert self._spec.second is not None
+        return mutual_log_maps(
+            maps,
+            self._finite(self._pair.infer_second(image)),
+            log_ratio=math.log(self._spec.focal_px / second.spec.depth.focal_px),
+            least_share=self._spec.second.least_share,
+        )
 
     def _reduce(
         self, maps: Float32Image, box: Letterbox, scale: Scale, outputs: DepthOutput
     ) -> DepthPrediction:
         metric = scale.is_metric
-        calibration = self._spec.calibration if self.is_calibrated else SigmaCalibration()
+        calibration = self._spec.calibration if self._has_own_method else SigmaCalibration()
         return depth_from_log_maps(
             maps,
             box,

@@ -18,7 +18,11 @@ from live_client import ERROR, OK, WARN, Client
 from live_node import NAMESPACE, wait_until
 from sensor_msgs.msg import CameraInfo
 
+from kd_perception.backends import create_backend
+from kd_perception.bundle import load_student
+from kd_perception.frames import Frame
 from kd_perception.parameters.depth_table import MONO_DEPTH
+from kd_perception.pipeline import DepthPipeline
 
 pytestmark = pytest.mark.ros
 
@@ -181,3 +185,28 @@ def test_another_task_is_refused_on_configure(
             remappings={'__node': 'another'},
         )
         node.says('Configure refused: the student must be of task')
+
+
+def test_disagreement_needs_a_second_student_and_is_told(
+    ready: Any, viewer: Client, tiny_depth_folder: Path, tiny_pair_folder: Path
+) -> None:
+    """Refused for a student alone; after a reload of a pair it is sigma, until there is none."""
+    refused = viewer.set_parameters(uncertainty__method='mutual')
+    assert not refused.successful and 'second student' in refused.reason
+    assert viewer.set_parameters(model__path=str(tiny_pair_folder)).successful
+    assert viewer.trigger('reload_model').success
+    assert viewer.set_parameters(uncertainty__method='mutual').successful
+    rgb = color_ramp(7)
+    header = seen(viewer, rgb, focal=100.0).header
+    sigma = pixels_of(viewer.output_for(header, 'depth/uncertainty'))
+    student = load_student(tiny_pair_folder)
+    pipeline = DepthPipeline(student, create_backend(student, precision='fp32', threads=1))
+    expected = pipeline.step(Frame(rgb, 'rgb8', 1), focal_px=100.0).sigma_m
+    np.testing.assert_allclose(sigma, expected, rtol=1e-5)
+    viewer.diagnosed('depth', OK, 'have a depth')
+
+    assert viewer.set_parameters(model__path=str(tiny_depth_folder)).successful
+    answer = viewer.trigger('reload_model')
+    assert not answer.success and 'second student' in answer.message
+    assert viewer.set_parameters(uncertainty__method='bundle').successful
+    assert viewer.trigger('reload_model').success

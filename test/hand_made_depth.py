@@ -118,3 +118,13 @@ def expected_depth(rgb: np.ndarray, focal_px: float) -> tuple[np.ndarray, np.nda
     share = np.exp(log_sigma)
     sure = 1.0 - np.exp(-0.1 / (CONFIDENCE_SCALE * share))
     return depth, SIGMA_SCALE * share, sure
+
+
+def expected_disagreement(rgb: np.ndarray, least_share: float = LEAST_SHARE) -> np.ndarray:
+    """Half of what the logarithms of both depths differ by, at least the least, in float64."""
+    height, width = rgb.shape[:2]
+    small = rgb if height == 96 else cv2.resize(rgb, (128, 96), interpolation=cv2.INTER_LINEAR)
+    blocks = small.reshape(24, 4, 32, 4, 3).mean((1, 3)) / 255.0
+    second = blocks @ SECOND_LOG_DEPTH_WEIGHTS + np.log(FOCAL_PX / SECOND_FOCAL_PX)
+    share = np.maximum(np.abs(second - blocks @ LOG_DEPTH_WEIGHTS) / 2.0, least_share)
+    return np.exp(cv2.resize(np.log(share), (width, height), interpolation=cv2.INTER_LINEAR))

@@ -10,21 +10,17 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import pytest
 import yaml
 from color_drives import write_color_drive
 from hand_made_depth import (
     CONFIDENCE_SCALE,
-    FOCAL_PX,
     LEAST_SHARE,
-    LOG_DEPTH_WEIGHTS,
     PAIR_SCALE,
-    SECOND_FOCAL_PX,
-    SECOND_LOG_DEPTH_WEIGHTS,
     color_ramp,
     expected_depth,
+    expected_disagreement,
     save_depth_student,
 )
 from hypothesis import given
@@ -71,17 +67,6 @@ def frame(rgb: np.ndarray) -> Frame:
 
 def changed(**values: Any) -> DepthPipelineConfig:
     return dataclasses.replace(STEADY, **values)
-
-
-def expected_share(rgb: np.ndarray) -> np.ndarray:
-    """Half of what the logarithms of both depths differ by, at least the least, in float64."""
-    height, width = rgb.shape[:2]
-    small = rgb if height == 96 else cv2.resize(rgb, (128, 96), interpolation=cv2.INTER_LINEAR)
-    blocks = small.reshape(24, 4, 32, 4, 3).mean((1, 3)) / 255.0
-    second = blocks @ SECOND_LOG_DEPTH_WEIGHTS + math.log(FOCAL_PX / SECOND_FOCAL_PX)
-    share = np.maximum(np.abs(second - blocks @ LOG_DEPTH_WEIGHTS) / 2.0, LEAST_SHARE)
-    log_share = cv2.resize(np.log(share), (width, height), interpolation=cv2.INTER_LINEAR)
-    return np.exp(log_share)
 
 
 def log_maps(*depths_m: float) -> np.ndarray:
@@ -136,7 +121,7 @@ def test_sigma_and_confidence_of_a_pair(
     rgb = color_ramp(size=size)
     result = pair.step(frame(rgb), focal_px=focal)
     depth, _, _ = expected_depth(rgb, focal)
-    share = expected_share(rgb)
+    share = expected_disagreement(rgb)
     assert (share < 1.001 * LEAST_SHARE).any() and (share > 2 * LEAST_SHARE).any()
     known = depth < 49.0 * result.scale
     assert result.sigma_m is not None and result.confidence is not None

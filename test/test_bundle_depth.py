@@ -142,15 +142,21 @@ def test_a_wrong_depth_description_is_refused(
 def test_each_task_has_its_own_measure_of_int8(
     tmp_path: Path, tiny_student_spec: StudentSpec
 ) -> None:
-    measured = DepthQuantization(0.01, 0.1, 'a', 'b')
+    measured = DepthQuantization(0.01, 0.05, 0.1, 'a', 'b')
     folder = saved(depth_spec(quantization=measured), tmp_path / 'b', onnx_int8=b'3')
     assert load_student(folder).spec.quantization == measured
     with pytest.raises(BundleError, match='label_change'):
         dataclasses.replace(tiny_student_spec, quantization=measured)
     with pytest.raises(BundleError, match='abs_rel_change'):
         depth_spec(quantization=Quantization(0.0, 0.0, 'a', 'b'))
-    with pytest.raises(BundleError, match='abs_rel_change'):
-        DepthQuantization(0.021, 0.0, 'a', 'b')
+    for name, *changes in (
+        ('abs_rel_change', 0.0101, 0.0, 0.0),
+        ('abs_rel_change_p99', 0.0, 0.0501, 0.0),
+        ('log_sigma_change', 0.0, 0.0, 0.101),
+        ('log_sigma_change', 0.0, 0.0, float('nan')),
+    ):
+        with pytest.raises(BundleError, match=f'{name} must'):
+            DepthQuantization(*changes, 'a', 'b')
 
 
 def test_a_segmentation_student_may_see_color(

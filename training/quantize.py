@@ -5,16 +5,20 @@
 
 Ranges of values are a moving average over rendered frames of the training split, weights are
 scaled per channel. The first two convolutions stay in floating point: they see the fine steps of
-the image. For the shipped student that halves what changes, at a quarter more time.
+the image. For thermal_seg_s that halves what changes, at a quarter more time. The last one
+of a depth student does so too: one step of 255 over the range of its maps is some percent of a
+depth, while the largest of some logits stays the largest.
 What the int8 graph changes is measured on frames of the validation split: a graph that gives more
-than 1 % of the pixels another class is refused, and the bundle stays as it was.
+than 1 % of the pixels another class, or that changes depth by more than 1 % in the mean or 5 % in
+one pixel of a hundred, or sigma by more than 10 %, is refused, and the bundle stays as it was.
 """
 
 from __future__ import annotations
 
 import argparse
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -33,12 +37,14 @@ from tqdm import tqdm
 
 from kd_perception.backends import create_backend
 from kd_perception.bench.agreement import GATES, Agreement, agreement
+from kd_perception.bench.depth_agreement import DepthAgreement, depth_agreement
 from kd_perception.bundle import Student, load_student, save_student
+from kd_perception.bundle_depth import MAX_INT8_CHANGE, DepthQuantization
 from kd_perception.bundle_files import CARD_FILE
 from kd_perception.bundle_schema import Quantization
 from kd_perception.errors import ConfigError
-from kd_perception.frames import Float32Image
-from kd_perception.preprocessing import agc_limits, normalize
+from kd_perception.frames import Float32Image, Image
+from kd_perception.preprocessing import agc_limits, color_network_input, normalize
 from kd_perception.world import WorldConfig, render_frame
 from kd_perception.world.splits import split_seed
 from training.student_files import without_traces
@@ -64,7 +70,7 @@ def quantize(student: Student, inputs: list[Float32Image]) -> bytes:
             _Inputs(prepared, inputs),
             quant_format=QuantFormat.QDQ,
             op_types_to_quantize=['Conv'],
-            nodes_to_exclude=_first_convolutions(prepared, KEPT_IN_FP32),
+            nodes_to_exclude=_kept_convolutions(prepared, student.spec.task),
             per_channel=True,
             activation_type=QuantType.QUInt8,
             weight_type=QuantType.QInt8,
@@ -74,10 +80,11 @@ def quantize(student: Student, inputs: list[Float32Image]) -> bytes:
         return without_traces(result.read_bytes())
 
 
-def _first_convolutions(path: Path, count: int) -> list[str]:
-    """Names of the first convolutions; none of a graph that has no others."""
+def _kept_convolutions(path: Path, task: str) -> list[str]:
+    """Names of the convolutions that stay in fp32; none of a graph that has no others."""
     names = [node.name for node in onnx.load(path).graph.node if node.op_type == 'Conv']
-    return names[:count] if len(names) > count else []
+    kept = names[:KEPT_IN_FP32] + (names[-1:] if task == 'depth' else [])
+    return kept if len(names) > len(kept) else []
 
 
 class _Inputs(CalibrationDataReader):  # type: ignore[misc]
@@ -93,33 +100,48 @@ class _Inputs(CalibrationDataReader):  # type: ignore[misc]
         return None if image is None else {self._name: image}
 
 
-def change(student: Student, onnx_int8: bytes, inputs: list[Float32Image]) -> Agreement:
+def change(
+    student: Student, onnx_int8: bytes, inputs: list[Float32Image]
+) -> Agreement | DepthAgreement:
     """What the int8 graph changes against fp32, in the runtime that robots use it with."""
+    compare = depth_agreement if student.spec.task == 'depth' else agreement
     both = replace(student, onnx_int8=onnx_int8)
-    backends = [
-        create_backend(both, backend='openvino', device='cpu', precision=precision)
-        for precision in ('int8', 'fp32')
-    ]
-    try:
-        return agreement(both, *backends, inputs)
-    finally:
-        for backend in backends:
-            backend.close()
+    with ExitStack() as stack:
+        quantized, exact = (
+            stack.enter_context(
+                closing(create_backend(both, backend='openvino', device='cpu', precision=p))
+            )
+            for p in ('int8', 'fp32')
+        )
+        return compare(both, quantized, exact, inputs)
 
 
 def rendered_inputs(student: Student, split: str, count: int) -> list[Float32Image]:
-    """Network inputs of rendered frames, at the student's size and by its gain control."""
+    """Network inputs of rendered frames, at the student's size and as the robot makes them."""
     height, width = student.spec.image_size
     world, seed = WorldConfig(height=height, width=width), split_seed(split, 0)
-    inputs = []
-    for index in tqdm(range(count), desc=f'render {split}', unit='frame'):
-        thermal = render_frame(world, seed, index, ('thermal',)).thermal
-        gray = normalize(thermal, *agc_limits(thermal, student.spec.agc))
-        inputs.append(np.ascontiguousarray(gray)[None, None])
-    return inputs
+    field = 'rgb' if student.spec.input.modality == 'rgb' else 'thermal'
+    frames = tqdm(range(count), desc=f'render {split}', unit='frame')
+    return [
+        _network_input(student, getattr(render_frame(world, seed, index, (field,)), field))
+        for index in frames
+    ]
 
 
-def quantize_bundle(folder: Path, calibration: int, gate: int) -> Quantization:
+def _network_input(student: Student, image: Image) -> Float32Image:
+    taken = student.spec.input
+    if taken.modality == 'rgb':
+        return color_network_input(
+            image,
+            student.spec.image_size,
+            mean=taken.mean,
+            standard_deviation=taken.standard_deviation,
+        )[0]
+    gray = normalize(image, *agc_limits(image, student.spec.agc))
+    return np.ascontiguousarray(gray)[None, None]
+
+
+def quantize_bundle(folder: Path, calibration: int, gate: int) -> Quantization | DepthQuantization:
     """Add the int8 graph to a bundle, or replace the one it has.
 
     Args:
@@ -128,23 +150,22 @@ def quantize_bundle(folder: Path, calibration: int, gate: int) -> Quantization:
         gate: frames to measure on.
 
     Raises:
-        ConfigError: the int8 graph changes too much; the bundle stays as it was.
+        ConfigError: the int8 graph changes too much, or the student is one of a pair; the bundle
+            stays as it was.
     """
     student = load_student(folder)
+    if student.second is not None:
+        raise ConfigError(
+            'a student must stand alone to be quantized, for int8 would be taken for disagreement;'
+            f' {student.spec.name} has a second one'
+        )
     graph = quantize(student, rendered_inputs(student, 'train', calibration))
     found = change(student, graph, rendered_inputs(student, 'val', gate))
-    if not found.passes(GATES['int8']):
-        raise ConfigError(
-            f'an int8 graph must give at most {GATES["int8"].labels:.0%} of the pixels another '
-            f'class, that of {student.spec.name} gives {found.labels:.2%}; the bundle stays as '
-            'it was'
-        )
-    measured = Quantization(
-        label_change=round(found.labels, 6),
-        uncertainty_change=round(found.uncertainty, 6),
-        measured_on=f'{gate} frames of the synthetic validation split',
-        calibrated_on=f'{calibration} frames of the synthetic training split',
+    told = (
+        f'{gate} frames of the synthetic validation split',
+        f'{calibration} frames of the synthetic training split',
     )
+    measured = _measured(student, found, told)
     save_student(
         folder,
         replace(student.spec, quantization=measured),
@@ -152,9 +173,41 @@ def quantize_bundle(folder: Path, calibration: int, gate: int) -> Quantization:
         weights=student.weights,
         model_card=(folder / CARD_FILE).read_text(encoding='utf-8'),
         onnx_int8=graph,
-        second=student.second,
     )
     return measured
+
+
+def _measured(
+    student: Student, found: Agreement | DepthAgreement, told: tuple[str, str]
+) -> Quantization | DepthQuantization:
+    """What goes into the bundle.
+
+    Raises:
+        ConfigError: the int8 graph changes too much.
+    """
+    if isinstance(found, DepthAgreement):
+        values = (found.abs_rel, found.abs_rel_p99, found.log_sigma)
+        changes = {k: round(v, 6) for k, v in zip(MAX_INT8_CHANGE, values, strict=True)}
+        if not all(changes[name] <= limit for name, limit in MAX_INT8_CHANGE.items()):
+            raise ConfigError(
+                f'an int8 graph must change depth by at most {_percents(MAX_INT8_CHANGE)}, that '
+                f'of {student.spec.name} changes it by {_percents(changes)}; the bundle stays as '
+                'it was'
+            )
+        measured_on, calibrated_on = told
+        return DepthQuantization(**changes, measured_on=measured_on, calibrated_on=calibrated_on)
+    if not found.passes(GATES['int8']):
+        raise ConfigError(
+            f'an int8 graph must give at most {GATES["int8"].labels:.0%} of the pixels another '
+            f'class, that of {student.spec.name} gives {found.labels:.2%}; the bundle stays as '
+            'it was'
+        )
+    return Quantization(round(found.labels, 6), round(found.uncertainty, 6), *told)
+
+
+def _percents(changes: Mapping[str, float]) -> str:
+    mean, p99, sigma = changes.values()
+    return f'{mean:.2%} in the mean, {p99:.2%} in 99 of 100 pixels, and sigma by {sigma:.2%}'
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -165,10 +218,17 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument('--gate', type=int, default=GATE_FRAMES)
     own = parser.parse_args(arguments)
     found = quantize_bundle(own.folder, own.calibration, own.gate)
-    print(
-        f'{own.folder}: int8 gives {found.label_change:.3%} of the pixels another class, and '
-        f'moves the uncertainty by {found.uncertainty_change:.4f}'
-    )
+    if isinstance(found, DepthQuantization):
+        told = (
+            f'changes depth by {found.abs_rel_change:.3%} in the mean, and sigma by '
+            f'{found.log_sigma_change:.2%}'
+        )
+    else:
+        told = (
+            f'gives {found.label_change:.3%} of the pixels another class, and moves the '
+            f'uncertainty by {found.uncertainty_change:.4f}'
+        )
+    print(f'{own.folder}: int8 {told}')
 
 
 if __name__ == '__main__':

@@ -87,9 +87,16 @@ def test_live_node_and_replay_give_the_same_bits(
     check_same_bits(live, replayed, 3)
 
 
-@pytest.mark.parametrize('output', ['depth/image', 'depth/uncertainty'])
+@pytest.mark.parametrize(
+    ('student', 'output'),
+    [
+        ('tiny_depth_folder', 'depth/image'),
+        ('tiny_depth_folder', 'depth/uncertainty'),
+        ('tiny_pair_folder', 'depth/uncertainty'),
+    ],
+)
 def test_live_depth_and_replay_give_the_same_bits(
-    ros_environment, start, tmp_path, tiny_depth_folder, output
+    ros_environment, start, tmp_path, request, student, output
 ):
     drive = tmp_path / 'drive'
     with BagWriter(drive) as bag:
@@ -115,8 +122,8 @@ def test_live_depth_and_replay_give_the_same_bits(
         tmp_path,
         drive,
         node='mono_depth',
-        student=tiny_depth_folder,
-        space=f'/live_{output.replace("/", "_")}',
+        student=request.getfixturevalue(student),
+        space=f'/live_{student}_{output.replace("/", "_")}',
         output=output,
         source='/camera',
         play=('--wait-subscribers', '2'),

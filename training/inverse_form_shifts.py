@@ -5,7 +5,8 @@
         --config_path training/configs/inverse_form/shifts.yaml
 
 Boundary maps of held-out frames are shifted by whole pixels and compared with themselves. Writes a
-record, and a figure in which each loss is divided by its value at the largest shift.
+record, and a figure in which each loss is divided by its value at the largest shift. The record is
+that of the run `shifts`; with the settings of another run it is `<name>_shifts`, beside its own.
 """
 
 from __future__ import annotations
@@ -38,6 +39,7 @@ SHIFTS_PX = (0, 1, 2, 3, 4, 6, 8, 10, 12, 14, 16)
 CERTAINTY = 0.98
 """Probability of a boundary on a predicted one, and 1 minus it elsewhere."""
 
+RECORD = 'shifts'
 _FRAME = 2**20
 _CURVES = (
     ('cross_entropy', 'balanced cross-entropy', '#8a8f98'),
@@ -147,6 +149,11 @@ def drawn(curves: dict[str, Any]) -> str:
     )
 
 
+def record_name(config: InverseFormConfig) -> str:
+    """Of the record of these losses: that of the run itself, which may hold a student, stays."""
+    return config.name if config.name == RECORD else f'{config.name}_{RECORD}'
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Measure one seed, write its record and the figure; trains the network if it is not there."""
     parser = argparse.ArgumentParser(description='Measure losses against shifts of boundaries.')
@@ -156,20 +163,24 @@ def main(arguments: list[str] | None = None) -> None:
     config = load_config(InverseFormConfig, rest)
     fabric = launch(config.launch)
     module = trained_inverse(config, fabric, class_weight(config))
+    if not fabric.is_global_zero:
+        return
     curves = measure(module.network.cpu(), config, SHIFTS_PX, own.tiles)
     own.file.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(own.file, lambda file: file.write(drawn(curves).encode()))
+    name = record_name(config)
     record = {
         'recipe': 'inverse_form',
-        'name': config.name,
+        'name': name,
         'seed': config.seed,
         'trained_on': 'synthetic' if config.rendered else 'real',
         'metrics': {'inverse': module.report, 'shifts': curves},
         'versions': versions(),
         'config': plain(config),
     }
-    write_record(config.record_path, record)
-    print(config.record_path)
+    path = config.results / f'{name}_seed{config.seed}.json'
+    write_record(path, record)
+    print(path)
 
 
 if __name__ == '__main__':

@@ -39,9 +39,14 @@ class RunPaths:
         return self.output / self.name / f'seed{self.seed}'
 
     @property
+    def record_name(self) -> str:
+        """Of the record of this run."""
+        return self.name
+
+    @property
     def record_path(self) -> Path:
         """Where the record of this run is."""
-        return self.results / f'{self.name}_seed{self.seed}.json'
+        return self.results / f'{self.record_name}_seed{self.seed}.json'
 
 
 def versions() -> dict[str, str]:

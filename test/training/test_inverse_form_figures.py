@@ -125,7 +125,8 @@ def test_the_figure_is_svg_with_a_curve_per_loss():
 def test_shifts_write_figure_and_record(config, tmp_path):
     path, file = write_config(config, tmp_path), tmp_path / 'images' / 'shifts.svg'
     inverse_form_shifts.main(['--file', str(file), '--tiles', '4', '--config_path', str(path)])
-    record = read_record(config.record_path)
+    record = read_record(config.results / 'tiny_shifts_seed0.json')
+    assert record['name'] == 'tiny_shifts'
     assert record['metrics']['shifts']['shift_px'] == list(inverse_form_shifts.SHIFTS_PX)
     assert record['metrics']['inverse']['tiles'] == 20
     assert file.read_text().startswith('<svg xmlns=')

@@ -166,7 +166,7 @@ def run_stages(config: InverseFormConfig, fabric: Fabric) -> dict[str, Any]:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Train one seed and write its record."""
+    """Train one seed and write the record of its stage."""
     config = load_config(InverseFormConfig, arguments)
     fabric = launch(config.launch)
     metrics = run_stages(config, fabric)
@@ -175,7 +175,7 @@ def main(arguments: list[str] | None = None) -> None:
     splits = config.splits() if config.rendered else {}
     record = {
         'recipe': 'inverse_form',
-        'name': config.name,
+        'name': config.record_name,
         'modality': config.modality,
         'seed': config.seed,
         'trained_on': 'synthetic' if config.rendered else 'real',

@@ -36,7 +36,8 @@ class InverseFormConfig(RunPaths):
     Args:
         name: of the configuration.
         seed: of initialization, batches and augmentation.
-        stage: `student` trains both in order, `inverse` the inverse network only.
+        stage: `student` trains both in order, `inverse` the inverse network only, whose record is
+            `<name>_inverse`: that of a student that is there already stays.
         modality: what the student sees: `thermal`, `rgb` or `rgbt`.
         image_size: (height, width) of training views and of the student's input.
         class_weights: of cross-entropy against labels: by the `shares` of the training frames, by
@@ -211,6 +212,11 @@ class InverseFormConfig(RunPaths):
         if (run := self.host.run()) is not None:
             values['host'] = [self.host.recipe, run.fingerprint()]
         return settings_digest({**values, 'launch': self.launch.bfloat16})
+
+    @property
+    def record_name(self) -> str:
+        """Of the record: stage 1 alone has one of its own, beside that of the student."""
+        return f'{self.name}_inverse' if self.stage == 'inverse' else self.name
 
     @property
     def inverse_folder(self) -> Path:

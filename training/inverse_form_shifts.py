@@ -7,6 +7,7 @@
 Boundary maps of held-out frames are shifted by whole pixels and compared with themselves. Writes a
 record, and a figure in which each loss is divided by its value at the largest shift. The record is
 that of the run `shifts`; with the settings of another run it is `<name>_shifts`, beside its own.
+The figure gets the seed into its name, `inverse_form_shifts_seed0.svg`: each seed has one.
 """
 
 from __future__ import annotations
@@ -154,10 +155,18 @@ def record_name(config: InverseFormConfig) -> str:
     return config.name if config.name == RECORD else f'{config.name}_{RECORD}'
 
 
+def figure_path(file: Path, seed: int) -> Path:
+    """The figure of a seed, beside those of the others."""
+    return file.with_name(f'{file.stem}_seed{seed}{file.suffix}')
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Measure one seed, write its record and the figure; trains the network if it is not there."""
     parser = argparse.ArgumentParser(description='Measure losses against shifts of boundaries.')
-    parser.add_argument('--file', type=Path, required=True, help='figure to write, SVG')
+    parser.add_argument(
+        '--file', type=Path, required=True,
+        help='figure to write, SVG; _seed and the number are added to its name',
+    )  # fmt: skip
     parser.add_argument('--tiles', type=int, default=400)
     own, rest = parser.parse_known_args(arguments)
     config = load_config(InverseFormConfig, rest)
@@ -166,8 +175,9 @@ def main(arguments: list[str] | None = None) -> None:
     if not fabric.is_global_zero:
         return
     curves = measure(module.network.cpu(), config, SHIFTS_PX, own.tiles)
-    own.file.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(own.file, lambda file: file.write(drawn(curves).encode()))
+    figure = figure_path(own.file, config.seed)
+    figure.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(figure, lambda file: file.write(drawn(curves).encode()))
     name = record_name(config)
     record = {
         'recipe': 'inverse_form',
@@ -180,7 +190,7 @@ def main(arguments: list[str] | None = None) -> None:
     }
     path = config.results / f'{name}_seed{config.seed}.json'
     write_record(path, record)
-    print(path)
+    print(figure, path, sep='\n')
 
 
 if __name__ == '__main__':

@@ -124,9 +124,15 @@ def test_the_figure_is_svg_with_a_curve_per_loss():
 
 def test_shifts_write_figure_and_record(config, tmp_path):
     path, file = write_config(config, tmp_path), tmp_path / 'images' / 'shifts.svg'
-    inverse_form_shifts.main(['--file', str(file), '--tiles', '4', '--config_path', str(path)])
+    for seed in ('0', '1'):
+        inverse_form_shifts.main(
+            ['--file', str(file), '--tiles', '4', '--config_path', str(path), '--seed', seed]
+        )
     record = read_record(config.results / 'tiny_shifts_seed0.json')
     assert record['name'] == 'tiny_shifts'
     assert record['metrics']['shifts']['shift_px'] == list(inverse_form_shifts.SHIFTS_PX)
     assert record['metrics']['inverse']['tiles'] == 20
-    assert file.read_text().startswith('<svg xmlns=')
+    figures = sorted(file.parent.iterdir())
+    assert [each.name for each in figures] == ['shifts_seed0.svg', 'shifts_seed1.svg']
+    assert figures[0].read_text().startswith('<svg xmlns=')
+    assert figures[0].read_text() != figures[1].read_text()

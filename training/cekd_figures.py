@@ -25,7 +25,7 @@ from training.recipes.cekd_config import CekdConfig
 from training.recipes.cekd_networks import Student
 from training.recipes.cekd_report import scored_splits
 from training.recipes.cekd_trained import ROLES, trained_network
-from training.settings import load_config
+from training.settings import config_file, load_config
 
 Array = npt.NDArray[Any]
 
@@ -49,7 +49,7 @@ def load_shown(names: Sequence[str], seed: int, changes: Sequence[str] = ()) -> 
         changes: further arguments of the configurations.
 
     Raises:
-        ConfigError: a name is of another form, or the run is not trained.
+        ConfigError: a name is of another form, or the run is unknown or not trained.
     """
     shown = []
     for name in names:
@@ -62,7 +62,7 @@ def load_shown(names: Sequence[str], seed: int, changes: Sequence[str] = ()) -> 
 
 
 def _config(run: str, seed: int, changes: Sequence[str]) -> CekdConfig:
-    path = CONFIGS / f'{run}.yaml'
+    path = config_file(CONFIGS, run)
     return load_config(CekdConfig, ['--config_path', str(path), '--seed', str(seed), *changes])
 
 

@@ -17,13 +17,12 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from kd_perception.errors import ConfigError
 from training.data.tagged_frames import TaggedFrame
 from training.pictures import below, beside, header, sized
 from training.recipes.eps_config import EpsConfig
 from training.recipes.eps_data import RunFrames, read_mask, read_shares
 from training.recipes.eps_report import heat_picture, picture_of, saliency_picture
-from training.settings import load_config
+from training.settings import config_file, load_config
 
 Array = npt.NDArray[Any]
 
@@ -44,10 +43,7 @@ def load_runs(names: Sequence[str], seed: int, changes: Sequence[str] = ()) -> l
     """
     runs = []
     for name in names:
-        path = CONFIGS / f'{name}.yaml'
-        if not path.is_file():
-            known = sorted(each.stem for each in CONFIGS.glob('*.yaml'))
-            raise ConfigError(f'runs must be among {", ".join(known)}, got {name!r}')
+        path = config_file(CONFIGS, name)
         arguments = ['--config_path', str(path), '--seed', str(seed), *changes]
         runs.append(load_config(EpsConfig, arguments))
     return runs

@@ -29,7 +29,7 @@ from training.pictures import below, beside, gray_picture, header, sized
 from training.recipes.inverse_form import build, class_weight, deployable_network
 from training.recipes.inverse_form_config import InverseFormConfig
 from training.recipes.inverse_form_report import scored_splits
-from training.settings import load_config
+from training.settings import config_file, load_config
 
 Array = npt.NDArray[Any]
 
@@ -56,11 +56,11 @@ def load_shown(names: Sequence[str], seed: int, changes: Sequence[str] = ()) -> 
         changes: further arguments of the configurations.
 
     Raises:
-        ConfigError: a run is not trained.
+        ConfigError: there is no such file, or a run is not trained.
     """
     shown = []
     for name in names:
-        path = CONFIGS / f'{name}.yaml'
+        path = config_file(CONFIGS, name)
         config = load_config(
             InverseFormConfig, ['--config_path', str(path), '--seed', str(seed), *changes]
         )

@@ -24,7 +24,7 @@ from training.recipes.mutual_distillation_config import MutualConfig
 from training.recipes.mutual_distillation_data import scored_frames
 from training.recipes.mutual_distillation_report import predictor
 from training.recipes.mutual_distillation_trained import trained_network
-from training.settings import load_config
+from training.settings import config_file, load_config
 
 Array = npt.NDArray[Any]
 
@@ -52,12 +52,12 @@ def load_shown(
         changes: further arguments of the configurations.
 
     Raises:
-        ConfigError: there is no such branch, or the run is not trained.
+        ConfigError: there is no such run or branch, or the run is not trained.
     """
     shown, configs = [], []
     for name in names:
         run, _, branch = name.partition(':')
-        path = CONFIGS / f'{run}.yaml'
+        path = config_file(CONFIGS, run)
         config = load_config(
             MutualConfig, ['--config_path', str(path), '--seed', str(seed), *changes]
         )

@@ -12,6 +12,8 @@ from typing import Any, TypeVar
 
 import draccus
 
+from kd_perception.errors import ConfigError
+
 Config = TypeVar('Config')
 
 
@@ -24,6 +26,26 @@ def load_config(kind: type[Config], arguments: list[str] | None = None) -> Confi
     """
     config: Config = draccus.parse(config_class=kind, args=arguments)
     return config
+
+
+def config_file(folder: Path, name: str) -> Path:
+    """The file of a run by its name.
+
+    Args:
+        folder: of the configurations of a recipe.
+        name: of the file without its ending.
+
+    Raises:
+        ConfigError: there is none of this name; says which there are.
+    """
+    path = folder / f'{name}.yaml'
+    if not path.is_file():
+        known = sorted(each.stem for each in folder.glob('*.yaml'))
+        raise ConfigError(
+            f'runs must be among {", ".join(known)}, got {name!r}: name one of these, or add '
+            f'{path}'
+        )
+    return path
 
 
 def plain(config: Any) -> dict[str, Any]:

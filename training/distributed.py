@@ -3,8 +3,9 @@
 
 Several processes learn what one would learn from the same batch: each draws its share of it,
 gradients are averaged, and batch normalization sees all of it. This holds for losses that are
-means over images of equal weight; one that divides by a count of its own, such as that of the
-labeled pixels, divides by the count of its process.
+means over images of equal weight, and for those that count over all processes, as InverseForm
+tells its own to (`training.process_counts`); another one that divides by a count, such as that of
+the labeled pixels, divides by the count of its process.
 
     python -m training.recipes.<recipe> --config_path ... --launch.devices 2
     torchrun --nproc-per-node 2 -m training.recipes.<recipe> --config_path ...

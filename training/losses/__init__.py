@@ -46,6 +46,7 @@ from training.losses.balanced_edge import balanced_edge_loss
 from training.losses.boundary_target import boundary_target
 from training.losses.channel_alignment import ChannelAlignment
 from training.losses.channel_wise import channel_wise_loss
+from training.losses.counts import MeanCount
 from training.losses.cross_entropy import (
     batch_class_weights,
     class_weights,
@@ -103,6 +104,7 @@ __all__ = [
     'ChannelAlignment',
     'Discriminator',
     'DiscriminatorConfig',
+    'MeanCount',
     'Reprojection',
     'SourceView',
     'align_scale',

@@ -8,6 +8,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from kd_perception.uncertainty import IGNORE_INDEX
+from training.losses.counts import MeanCount, shared_count
 from training.tensor_checks import at_least_float32, check_shape
 
 
@@ -18,6 +19,7 @@ def balanced_edge_loss(
     double_sigmoid: bool = False,
     per_image: bool = True,
     ignore_index: int = IGNORE_INDEX,
+    mean_count: MeanCount | None = None,
 ) -> Tensor:
     """Binary cross-entropy whose weights make up for how rare edges are, L_edge of CEKD's teacher.
 
@@ -37,6 +39,8 @@ def balanced_edge_loss(
             that one without edges still says where there is none.
         ignore_index: target of pixels that are left out, of the share of edges too: those that an
             augmentation moved in from beyond the frame. The paper has none.
+        mean_count: over the processes that share a batch, see `training.losses.counts`; images of
+            which each counts by itself (`per_image`) need none.
 
     Returns:
         The mean over the images, or over all pixels, a scalar of at least 0, in float32 or the
@@ -63,8 +67,10 @@ def balanced_edge_loss(
     known = (edge != ignore_index).to(logits.dtype)
     edge = edge * known
     together = (1, 2, 3) if per_image else (0, 1, 2, 3)
-    count = known.sum(dim=together, keepdim=True).clamp(min=1.0)
-    beta = edge.sum(dim=together, keepdim=True) / count
+    over = None if per_image else mean_count
+    count = shared_count(known.sum(dim=together, keepdim=True), over)
+    edges = edge.sum(dim=together, keepdim=True)
+    beta = (edges if over is None else over(edges)) / count
     terms = (1.0 - beta) * edge * functional.logsigmoid(logits)
     terms = terms + beta * (known - edge) * functional.logsigmoid(-logits)
     return -(terms / count).sum(dim=together).mean()

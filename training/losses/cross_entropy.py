@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from kd_perception.uncertainty import IGNORE_INDEX
+from training.losses.counts import MeanCount, shared_count
 
 
 def class_weights(shares: npt.NDArray[Any], *, offset: float = 1.1) -> Tensor:
@@ -30,12 +31,15 @@ def class_weights(shares: npt.NDArray[Any], *, offset: float = 1.1) -> Tensor:
     return torch.tensor(1.0 / np.log(offset + shares), dtype=torch.float32)
 
 
-def batch_class_weights(label: Tensor, num_classes: int) -> Tensor:
+def batch_class_weights(
+    label: Tensor, num_classes: int, *, mean_count: MeanCount | None = None
+) -> Tensor:
     """Weights of the classes of a batch, 2 minus their share; 1 of those that are absent.
 
     Args:
         label: class ids, int64 of any shape, 255 is ignored.
         num_classes: ids 0 to num_classes - 1.
+        mean_count: over the processes that share a batch, see `training.losses.counts`.
 
     Returns:
         float32 [classes], 1 to 2.
@@ -47,7 +51,9 @@ def batch_class_weights(label: Tensor, num_classes: int) -> Tensor:
     """
     known = label[label != IGNORE_INDEX]
     counts = torch.bincount(known.reshape(-1), minlength=num_classes).float()
-    share = counts / counts.sum().clamp(min=1.0)
+    if mean_count is not None:
+        counts = mean_count(counts)
+    share = counts / shared_count(counts.sum(), None)
     return 1.0 + (counts > 0).float() * (1.0 - share)
 
 
@@ -71,22 +77,34 @@ def prior_shift(weight: Tensor, prior_correction: float) -> Tensor:
     return prior_correction * (weight.log() - weight.log().min())
 
 
-def segmentation_loss(logits: Tensor, label: Tensor, *, weight: Tensor) -> Tensor:
+def segmentation_loss(
+    logits: Tensor, label: Tensor, *, weight: Tensor, mean_count: MeanCount | None = None
+) -> Tensor:
     """Class-weighted cross-entropy at half of the input's resolution.
 
     Args:
         logits: [batch, classes, height / 4, width / 4].
         label: int64 [batch, height, width], 255 is ignored.
         weight: [classes].
+        mean_count: over the processes that share a batch, see `training.losses.counts`; without
+            it a batch without any known pixel has no loss, which is NaN.
     """
     upsampled = functional.interpolate(
         logits.float(), scale_factor=2.0, mode='bilinear', align_corners=False
     )
     target = label[:, 1::2, 1::2]
+    if mean_count is not None:
+        return cross_entropy_loss(upsampled, target, weight=weight, mean_count=mean_count)
     return functional.cross_entropy(upsampled, target, weight, ignore_index=IGNORE_INDEX)
 
 
-def cross_entropy_loss(logits: Tensor, label: Tensor, *, weight: Tensor | None = None) -> Tensor:
+def cross_entropy_loss(
+    logits: Tensor,
+    label: Tensor,
+    *,
+    weight: Tensor | None = None,
+    mean_count: MeanCount | None = None,
+) -> Tensor:
     """Cross-entropy at full resolution; 0 where no pixel is known.
 
     Args:
@@ -94,6 +112,7 @@ def cross_entropy_loss(logits: Tensor, label: Tensor, *, weight: Tensor | None =
         label: int64 [batch, height, width], 255 is ignored.
         weight: [classes], or None for equal ones. As in torch, the sum is divided by the weights
             of the known pixels, so that their scale does not matter.
+        mean_count: over the processes that share a batch, see `training.losses.counts`.
 
     Returns:
         A scalar of at least 0, in float32.
@@ -102,5 +121,7 @@ def cross_entropy_loss(logits: Tensor, label: Tensor, *, weight: Tensor | None =
         logits.float(), label, weight, ignore_index=IGNORE_INDEX, reduction='sum'
     )
     known = label[label != IGNORE_INDEX]
-    count = known.numel() if weight is None else float(weight[known].sum())
+    count = float(known.numel() if weight is None else weight[known].sum())
+    if mean_count is not None:
+        count = float(mean_count(torch.tensor(count, device=total.device, dtype=torch.float64)))
     return total / max(count, 1e-6)

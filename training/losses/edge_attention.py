@@ -8,6 +8,7 @@ from torch import Tensor
 
 from kd_perception.errors import ConfigError
 from kd_perception.uncertainty import IGNORE_INDEX
+from training.losses.counts import MeanCount
 from training.losses.cross_entropy import cross_entropy_loss
 from training.tensor_checks import check_shape
 
@@ -19,6 +20,7 @@ def edge_attention_loss(
     *,
     threshold: float = 0.8,
     weight: Tensor | None = None,
+    mean_count: MeanCount | None = None,
 ) -> Tensor:
     """Cross-entropy over the pixels whose predicted boundary is likelier than a threshold.
 
@@ -30,6 +32,7 @@ def edge_attention_loss(
         threshold: of the probability, 0 to below 1. The authors' code has 0.8, which it holds
             against the logits of its main boundary head: 0.69 as a probability.
         weight: of the classes [classes], or None for equal ones.
+        mean_count: over the processes that share a batch, see `training.losses.counts`.
 
     Returns:
         A scalar of at least 0, in float32; 0 where no pixel is chosen.
@@ -51,4 +54,4 @@ def edge_attention_loss(
         raise ConfigError(f'threshold must be 0 to below 1, received {threshold}')
     seen = torch.sigmoid(edge_logits.detach().float())[:, 0] > threshold
     chosen = torch.where(seen, label, torch.full_like(label, IGNORE_INDEX))
-    return cross_entropy_loss(logits, chosen, weight=weight)
+    return cross_entropy_loss(logits, chosen, weight=weight, mean_count=mean_count)

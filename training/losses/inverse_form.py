@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from kd_perception.uncertainty import IGNORE_INDEX
+from training.losses.counts import MeanCount, shared_count
 from training.losses.tiling import tiles_from_maps, tiling_size
 from training.losses.transform_distance import parameter_distance
 from training.tensor_checks import at_least_float32, check_shape
@@ -26,6 +27,7 @@ def inverse_form_loss(
     min_edge_pixels: float = 0.0,
     sum_over_tiles: bool = False,
     ignore_index: int = IGNORE_INDEX,
+    mean_count: MeanCount | None = None,
 ) -> Tensor:
     """Distance from the identity of the transforms between predicted and true boundary tiles.
 
@@ -46,6 +48,8 @@ def inverse_form_loss(
         sum_over_tiles: add up the tiles of an image, as the paper has it; else their mean, as in
             the authors' code.
         ignore_index: target of pixels that are empty in both maps.
+        mean_count: over the processes that share a batch, see `training.losses.counts`; the sum
+            over tiles needs none.
 
     Returns:
         A scalar, 0 where all tiles are left out.
@@ -71,7 +75,7 @@ def inverse_form_loss(
         distances = distance(network(tiles, true_tiles))
     kept = (true_tiles.sum(dim=(1, 2, 3)) >= min_edge_pixels).to(distances.dtype)
     total = (distances * kept).sum()
-    return total / batch if sum_over_tiles else total / kept.sum().clamp(min=1.0)
+    return total / (batch if sum_over_tiles else shared_count(kept.sum(), mean_count))
 
 
 def _scaled(maps: Tensor, size: tuple[int, int]) -> Tensor:

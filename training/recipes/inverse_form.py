@@ -23,6 +23,9 @@ tiles with hardly any boundary are left out; AdamW with one cycle. From the pape
 distance (`parameters`, as their code has it) and in the mean over tiles (`sum_over_tiles`). Stage
 1 is ours: its script is not public.
 
+Several processes learn what one learns: pixels and tiles are counted over all of them. The terms
+of a host count as that recipe does, each process by itself.
+
     python -m training.recipes.inverse_form --config_path training/configs/inverse_form/smoke.yaml
 
 Reference:
@@ -42,6 +45,7 @@ from training.boundary_student import BoundaryStudent
 from training.distributed import Fabric, launch
 from training.engine import fit, new_run, restore
 from training.losses import class_weights
+from training.process_counts import counts_of_all
 from training.recipes.inverse_form_config import InverseFormConfig
 from training.recipes.inverse_form_data import Drawing, class_shares
 from training.recipes.inverse_form_hosts import host_terms
@@ -111,17 +115,19 @@ def train(
     loop = config.student.loop
     if run.step == loop.steps:
         return
-    host = host_terms(config, fabric)
-    weight = None if weight is None else weight.to(fabric.device)
+    shared: dict[str, Any] = {
+        'host': host_terms(config, fabric),
+        'inverse': inverse,
+        'weight': None if weight is None else weight.to(fabric.device),
+        'mean_count': counts_of_all(fabric),
+    }
     fit(
         run,
         fabric=fabric,
         loop=loop,
         optimizer_config=config.student.optimizer,
         draw=Drawing(config),
-        losses=lambda network, batch: student_terms(
-            network, batch, config, host=host, inverse=inverse, weight=weight
-        ),
+        losses=lambda network, batch: student_terms(network, batch, config, **shared),
         folder=config.folder,
         fingerprint=config.fingerprint(),
         pictures=_pictures(config),

@@ -13,6 +13,7 @@ from torch.nn import functional
 
 from training.boundary_student import BoundaryOutput
 from training.losses import (
+    MeanCount,
     balanced_edge_loss,
     batch_class_weights,
     boundary_target,
@@ -50,6 +51,7 @@ def student_terms(
     host: HostTerms | None = None,
     inverse: InverseModule | None = None,
     weight: Tensor | None = None,
+    mean_count: MeanCount | None = None,
 ) -> LossTerms:
     """All terms of a step; those of weight 0 are left out.
 
@@ -60,6 +62,7 @@ def student_terms(
         host: of `host_terms`; without it, cross-entropy against the labels.
         inverse: frozen; needed where InverseForm has a weight.
         weight: of the classes by the shares of the training frames.
+        mean_count: of `counts_of_all`; terms of a host count as that recipe does.
     """
     images, labels = batch
     output = network(shown_to(images, config.drawn_modality, config.modality))
@@ -67,9 +70,12 @@ def student_terms(
     taught: Tensor | None = None
     if host is None:
         if config.class_weights == 'batch':
-            weight = batch_class_weights(labels, config.label_set.num_classes)
+            weight = batch_class_weights(
+                labels, config.label_set.num_classes, mean_count=mean_count
+            )
         auxiliary = getattr(output.student, 'auxiliary_logits', None)
-        terms = _segmentation(logits, auxiliary, labels, config, weight)
+        shares = {'weight': weight, 'mean_count': mean_count}
+        terms = _segmentation(logits, auxiliary, labels, config, **shares)
     else:
         terms, taught = host(output, batch, weight)
     if config.student.looks_at_boundaries:
@@ -78,11 +84,12 @@ def student_terms(
         assert mask is not None
         edge_logits = _scaled(output.edge_logits, mask)
         target = boundary_target(mask, radius=config.boundary_radius_px)
-        own_weight = weight if from_label else None
-        terms |= _edge_terms(logits, mask, edge_logits, target, config, own_weight)
+        shares = {'weight': weight if from_label else None, 'mean_count': mean_count}
+        terms |= _edge_terms(logits, mask, edge_logits, target, config, **shares)
         if config.student.inverse_form_weight:
             assert inverse is not None
-            found = _inverse_form(config, inverse)(edge_logits, target)
+            loss = _inverse_form(config, inverse)
+            found = loss(edge_logits, target, mean_count=mean_count)
             terms['inverse_form'] = config.student.inverse_form_weight * found
     return terms
 
@@ -100,15 +107,15 @@ def _segmentation(
     auxiliary: Tensor | None,
     labels: Tensor,
     config: InverseFormConfig,
-    weight: Tensor | None,
+    **shares: Any,
 ) -> LossTerms:
     own = config.student
     terms: LossTerms = {}
     if own.segmentation_weight:
-        found = cross_entropy_loss(logits, labels, weight=weight)
+        found = cross_entropy_loss(logits, labels, **shares)
         terms['segmentation'] = own.segmentation_weight * found
     if auxiliary is not None and own.auxiliary_weight:
-        found = cross_entropy_loss(_scaled(auxiliary, labels), labels, weight=weight)
+        found = cross_entropy_loss(_scaled(auxiliary, labels), labels, **shares)
         terms['auxiliary'] = own.auxiliary_weight * found
     return terms
 
@@ -119,16 +126,20 @@ def _edge_terms(
     edge_logits: Tensor,
     target: Tensor,
     config: InverseFormConfig,
+    *,
     weight: Tensor | None,
+    mean_count: MeanCount | None,
 ) -> LossTerms:
     own = config.student
     terms: LossTerms = {}
     if own.boundary_weight:
-        found = balanced_edge_loss(edge_logits, target, per_image=False)
+        found = balanced_edge_loss(edge_logits, target, per_image=False, mean_count=mean_count)
         terms['boundary'] = own.boundary_weight * found
     if own.attention_weight:
-        threshold = own.attention_threshold
-        found = edge_attention_loss(logits, mask, edge_logits, threshold=threshold, weight=weight)
+        found = edge_attention_loss(
+            logits, mask, edge_logits, threshold=own.attention_threshold, weight=weight,
+            mean_count=mean_count,
+        )  # fmt: skip
         terms['edge_attention'] = own.attention_weight * found
     return terms
 

@@ -14,7 +14,8 @@ from kd_perception.models import RepUNet, RepUNetConfig
 from training.data.modality import CHANNELS
 from training.distributed import Fabric
 from training.engine import fit, new_run, restore
-from training.losses import segmentation_loss
+from training.losses import MeanCount, segmentation_loss
+from training.process_counts import counts_of_all
 from training.recipes.inverse_form_config import InverseFormConfig
 from training.recipes.inverse_form_data import Drawing
 from training.recipes.inverse_form_tiles import TransformSampler
@@ -62,7 +63,7 @@ def trained_transformer(
     restore(run, folder, fingerprint)
     if weight is None:
         weight = torch.ones(config.label_set.num_classes)
-    weight = weight.to(fabric.device)
+    weight, mean_count = weight.to(fabric.device), counts_of_all(fabric)
     if run.step < own.loop.steps:
         fit(
             run,
@@ -70,7 +71,7 @@ def trained_transformer(
             loop=own.loop,
             optimizer_config=own.optimizer,
             draw=Drawing(config, labeled_only=True),
-            losses=lambda wrapped, batch: _segmentation(wrapped, batch, weight),
+            losses=lambda wrapped, batch: _segmentation(wrapped, batch, weight, mean_count),
             folder=folder,
             fingerprint=fingerprint,
             seed=config.seed,
@@ -83,10 +84,11 @@ def trained_transformer(
 
 
 def _segmentation(
-    network: nn.Module, batch: tuple[Tensor, ...], weight: Tensor
+    network: nn.Module, batch: tuple[Tensor, ...], weight: Tensor, mean_count: MeanCount | None
 ) -> dict[str, Tensor]:
     images, labels = batch
-    return {'segmentation': segmentation_loss(network(images), labels, weight=weight)}
+    loss = segmentation_loss(network(images), labels, weight=weight, mean_count=mean_count)
+    return {'segmentation': loss}
 
 
 @torch.no_grad()

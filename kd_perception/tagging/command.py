@@ -4,6 +4,7 @@
 FOLDER/frames/<stamp in ns>.png        images with all their bits
 FOLDER/thumbnails/<stamp in ns>.jpg    pictures of them
 FOLDER/tags.csv                        see `kd_perception.tagging.tag_table`
+FOLDER/tags_before.csv                 what it was, where the classes have changed
 FOLDER/index.html                      the page
 """
 
@@ -25,15 +26,22 @@ from kd_perception.tagging.extraction import (
     write_tile,
 )
 from kd_perception.tagging.page import write_page
-from kd_perception.tagging.tag_table import TagTable, check_classes, read_tag_table
+from kd_perception.tagging.tag_table import (
+    TagTable,
+    changed_classes,
+    check_classes,
+    read_tag_table,
+)
 
-TAGS_FILE, PAGE_FILE = 'tags.csv', 'index.html'
+TAGS_FILE, EARLIER_FILE, PAGE_FILE = 'tags.csv', 'tags_before.csv', 'index.html'
 
 
 def make_tag_set(folder: Path, config: TagSetConfig, *, progress: bool = False) -> TagTable:
     """Write frames, table and page; tags that are in the folder already are kept.
 
-    So are those of frames which are not chosen this time, as long as their images are there.
+    So are those of frames which are not chosen this time, as long as their images are there. Where
+    other classes were tagged before, standard error says what that means for these frames, and the
+    earlier table stays as `tags_before.csv`.
 
     Args:
         folder: To fill; made if needed.
@@ -63,6 +71,10 @@ def make_tag_set(folder: Path, config: TagSetConfig, *, progress: bool = False) 
             reason = bag.failures[0].reason if bag.failures else 'it has no stamped images'
             raise BagError(f'No image of {topic} in {config.bag} can be tagged: {reason}')
     table = table.merged([*table.rows, *_kept(folder, table, older)], older)
+    if changes := changed_classes(older, table):
+        older.write(folder / EARLIER_FILE)
+        changes.append(f'the earlier table is {folder / EARLIER_FILE}')
+        print(f'warning: {"; ".join(changes)}', file=sys.stderr)
     table.write(path)
     write_page(folder / PAGE_FILE, table, title=f'Tags of {config.bag.name}, {topic}')
     return table

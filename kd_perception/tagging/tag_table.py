@@ -60,7 +60,8 @@ class TagTable:
     def merged(self, names: Sequence[str], older: TagTable) -> TagTable:
         """Tags for these frames: those of this table, else of an older one, by class name.
 
-        Classes that the older one did not have are not there in its frames.
+        Classes that the older one did not have are not there in its frames: `changed_classes` says
+        so in words.
         """
         rows = {}
         for name in names:
@@ -89,6 +90,35 @@ class TagTable:
             OSError: It cannot be written.
         """
         write_atomically(path, lambda file: file.write(self.text().encode()))
+
+
+def changed_classes(older: TagTable, newer: TagTable) -> list[str]:
+    """What becomes of earlier tags where the classes have changed, in words.
+
+    Args:
+        older: as it was.
+        newer: `merged` with it.
+
+    Returns:
+        A sentence about the classes that are new and one about those that are gone, each only
+        where it matters to a frame that was tagged before.
+    """
+    before, sentences = older.tagged(), []
+    kept = sum(name in newer.rows for name in before)
+    added = [name for name in newer.classes if name not in older.classes]
+    if added and kept:
+        sentences.append(
+            f'{kept} frames were tagged before {", ".join(added)} came: they count as frames '
+            'without. Look at them again, or tag into another folder'
+        )
+    gone = [
+        name
+        for k, name in enumerate(older.classes)
+        if name not in newer.classes and any(tags[k] for tags in before.values())
+    ]
+    if gone:
+        sentences.append(f'tags of {", ".join(gone)} are left out of the table')
+    return sentences
 
 
 def check_classes(names: Sequence[str]) -> tuple[str, ...]:

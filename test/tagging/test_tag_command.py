@@ -116,6 +116,24 @@ def test_tags_are_kept_when_the_set_is_made_again(drive, tmp_path):
     assert (out / 'frames' / f'{name(3)}.png').stat().st_mtime_ns == before
 
 
+def test_a_class_that_comes_later_is_warned_of(drive, tmp_path, capsys):
+    out, options = tmp_path / 'out', ('--image-topic', HEAT, '--stride', '3')
+    tag(drive, out, *options)
+    tag(drive, out, *options, classes=('car', 'bus'))
+    assert capsys.readouterr().err == '', 'nothing was tagged yet'
+    table = read_tag_table(out / 'tags.csv')
+    table.rows[name(0)], table.rows[name(3)] = (False, True), (False, False)
+    table.write(out / 'tags.csv')
+    assert tag(drive, out, *options, classes=('car', 'bike')) == 0
+    error = capsys.readouterr().err
+    assert error.startswith('warning: 2 frames were tagged before bike came')
+    assert 'tags of bus are left out' in error and len(error.splitlines()) == 1
+    assert read_tag_table(out / 'tags_before.csv') == table
+    tag(drive, out, *options, classes=('car', 'bike'))
+    assert capsys.readouterr().err == '', 'said once'
+    assert read_tag_table(out / 'tags_before.csv') == table
+
+
 def test_tags_of_frames_that_are_not_chosen_again_are_kept(drive, tmp_path):
     out, options = tmp_path / 'out', ('--image-topic', HEAT)
     tag(drive, out, *options, '--stride', '1')

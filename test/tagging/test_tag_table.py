@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 import kd_perception.tagging
 from kd_perception.errors import ConfigError, DatasetError
 from kd_perception.tagging import TagTable, read_tag_table
+from kd_perception.tagging.tag_table import changed_classes
 
 SCRIPT = Path(kd_perception.tagging.__file__).parent / 'templates' / 'tags.js'
 NODE = shutil.which('node')
@@ -94,6 +95,21 @@ def test_older_tags_are_kept_by_class_name_and_newer_ones_win():
     merged = newer.merged(['1', '2', '3'], older)
     assert merged.classes == ('car', 'bike')
     assert merged.rows == {'1': (False, False), '2': (False, True), '3': None}
+
+
+def test_changed_classes_are_told_where_frames_were_tagged_before():
+    older = TagTable(
+        ('person', 'car'), {'1': (True, False), '2': (False, False), '3': None, '4': (True, False)}
+    )
+    newer = TagTable(('person', 'bike', 'bus'), {'9': None}).merged(['1', '2', '3', '9'], older)
+    (new,) = changed_classes(older, newer)
+    assert new.startswith('2 frames were tagged before bike, bus came: they count as frames')
+    fewer = TagTable(('car',)).merged(['1', '2'], older)
+    assert changed_classes(older, fewer) == ['tags of person are left out of the table']
+    same = TagTable(('car', 'person')).merged(['1'], older)
+    assert changed_classes(older, same) == []
+    untagged = TagTable(('person',), {'1': None})
+    assert changed_classes(untagged, TagTable(('bike',)).merged(['1'], untagged)) == []
 
 
 @pytest.mark.skipif(NODE is None, reason='node is not installed')

@@ -84,6 +84,7 @@ class TaggedFolder(Frames[TaggedFrame]):
 
     Attributes:
         classes: Names in the order of the tags.
+        tags: Of each frame that somebody has looked at, by its name.
         modality: `rgb` or `thermal`, as the first frame is.
         saliency: Folder or detector that is used.
 
@@ -97,8 +98,8 @@ class TaggedFolder(Frames[TaggedFrame]):
     ) -> None:
         self.folder, self._size = Path(folder), tuple(image_size)
         table = read_tag_table(self.folder / TAGS_FILE)
-        self.classes, self._tags = table.classes, table.tagged()
-        self.names = sorted(self._tags, key=_in_time)
+        self.classes, self.tags = table.classes, table.tagged()
+        self.names = sorted(self.tags, key=_in_time)
         self._all = sorted(table.rows, key=_in_time)
         self._limits: dict[str, tuple[float, float]] = {}
         if not self.names:
@@ -121,7 +122,7 @@ class TaggedFolder(Frames[TaggedFrame]):
     def digest(self) -> str:
         """SHA-256 of the names, their tags, and their maps where those are read from a folder."""
         found = hashlib.sha256(
-            repr((self.classes, [(name, self._tags[name]) for name in self.names])).encode()
+            repr((self.classes, [(name, self.tags[name]) for name in self.names])).encode()
         )
         if self.saliency not in (*COLOR_DETECTORS, *HEAT_DETECTORS):
             for path in (self._map(name) for name in self.names):
@@ -159,7 +160,7 @@ class TaggedFolder(Frames[TaggedFrame]):
         if self.modality == 'thermal' and image_of(name) != name:
             image = self._as_shown(name, image)
         image, saliency = self._sized(image), self._sized(saliency)
-        tags = np.array(self._tags[name], bool)
+        tags = np.array(self.tags[name], bool)
         if self.modality == 'rgb':
             return TaggedFrame(name, tags, rgb=image, saliency=saliency)
         return TaggedFrame(name, tags, thermal=image, saliency=saliency)

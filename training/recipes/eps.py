@@ -28,6 +28,7 @@ Reference:
 
 from __future__ import annotations
 
+import sys
 from typing import Any, cast
 
 import torch
@@ -55,6 +56,7 @@ from training.recipes.eps_report import (
     table_row,
     tags_of_masks,
 )
+from training.recipes.eps_tags import absent_classes
 from training.records import versions, write_record
 from training.settings import load_config, plain
 
@@ -166,6 +168,13 @@ def main(arguments: list[str] | None = None) -> None:
     """Run the stages of one seed and write the record."""
     config = load_config(EpsConfig, arguments)
     fabric = launch(config.launch)
+    absent = absent_classes(config)
+    if absent and fabric.is_global_zero:
+        print(
+            f'warning: no tagged frame has {", ".join(absent)}: this cannot be learnt. Frames '
+            'that were tagged before a class came count as frames without it',
+            file=sys.stderr,
+        )
     metrics = run_stages(config, fabric)
     if not fabric.is_global_zero:
         return

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -29,7 +30,8 @@ FRAMES, THUMBNAILS = 'frames', 'thumbnails'
 
 _RAW_ENCODINGS = ('mono8', '8UC1', 'mono16', '16UC1')
 _THUMBNAIL_WIDTH = 480
-_TAG_SHARE = 0.003
+TAG_SHARE = 0.003
+"""A person tags what takes this share of an image; less of it is not seen."""
 _BGR = ('bgr8', '8UC3', 'bgra8')
 
 
@@ -166,9 +168,13 @@ def tags_from_label(label: Array, classes: Sequence[str]) -> Tags:
         label: ids of MFNet, uint8 [height, width].
         classes: names of MFNet.
     """
-    counts = np.bincount(label.reshape(-1), minlength=256)
-    least = max(1.0, _TAG_SHARE * label.size)
+    counts, least = np.bincount(label.reshape(-1), minlength=256), least_pixels(label.size)
     return tuple(bool(counts[MFNET.names.index(name)] >= least) for name in classes)
+
+
+def least_pixels(pixels: int) -> int:
+    """How many pixels a class must have in an image of so many to be tagged, at least 1."""
+    return max(1, math.ceil(TAG_SHARE * pixels))
 
 
 def write_tile(folder: Path, tile: Tile) -> None:

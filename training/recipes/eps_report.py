@@ -18,6 +18,7 @@ from kd_perception.markdown import percent
 from kd_perception.metrics import PseudoLabelMatrix
 from kd_perception.models import ClassMapNet
 from kd_perception.preprocessing import network_input
+from kd_perception.tagging.extraction import least_pixels
 from training.data.modality import network_image
 from training.data.tagged_frames import (
     TaggedFrame,
@@ -64,6 +65,9 @@ def score_tags(network: ClassMapNet, frames: TaggedFrames, config: EpsConfig) ->
 def tags_of_masks(network: nn.Module, frames: TaggedFrames, config: EpsConfig) -> dict[str, Any]:
     """How well the masks of a network agree with tags: all that can be measured without labels.
 
+    A class is there from the share of the mask on that tags of labels ask for, `TAG_SHARE`; a
+    smaller speck of it says nothing.
+
     Args:
         network: from images of 0 to 1 to logits; in eval mode, on the CPU.
         frames: that it has not learnt from; none gives an empty report.
@@ -80,7 +84,7 @@ def tags_of_masks(network: nn.Module, frames: TaggedFrames, config: EpsConfig) -
         image = np.concatenate([network_input(p, (size[0], size[1]))[0] for p in planes], axis=1)
         mask = network(torch.from_numpy(image))[0].argmax(dim=0).numpy()
         counts = np.bincount(mask.ravel(), minlength=len(config.classes) + 1)
-        shares.append(counts[1:] / mask.size)
+        shares.append((counts[1:] - least_pixels(mask.size) + 1) / mask.size)
         tags.append(frame.tags)
     return tag_metrics(np.stack(shares), np.stack(tags), config.classes)
 

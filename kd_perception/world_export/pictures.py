@@ -48,8 +48,6 @@ def write_picture(path: Path, image: Array) -> None:
 def write_palette_png(path: Path, label: ByteImage, palette: ByteImage) -> None:
     """Write a label as a PNG with a palette: programs read ids, viewers show colors.
 
-    OpenCV cannot write this kind of file.
-
     Args:
         path: Of the file; its folder is made if it is not there.
         label: HxW uint8.
@@ -58,6 +56,19 @@ def write_palette_png(path: Path, label: ByteImage, palette: ByteImage) -> None:
     Raises:
         ShapeError: Label or palette have another shape or type.
         OSError: The file cannot be written.
+    """
+    _write(path, palette_png(label, palette))
+
+
+def palette_png(label: ByteImage, palette: ByteImage) -> bytes:
+    """The file of a label as a PNG with a palette, a kind that OpenCV cannot write.
+
+    Args:
+        label: HxW uint8.
+        palette: Color of each id, uint8 [256, 3], RGB.
+
+    Raises:
+        ShapeError: Label or palette have another shape or type.
 
     Reference:
         Portable Network Graphics (PNG) Specification, W3C, 2003, sections 5 and 11.
@@ -77,7 +88,7 @@ def write_palette_png(path: Path, label: ByteImage, palette: ByteImage) -> None:
         (b'IDAT', zlib.compress(rows.tobytes(), 6)),
         (b'IEND', b''),
     )
-    _write(path, b'\x89PNG\r\n\x1a\n' + b''.join(_chunk(*chunk) for chunk in chunks))
+    return b'\x89PNG\r\n\x1a\n' + b''.join(_chunk(*chunk) for chunk in chunks)
 
 
 def _chunk(kind: bytes, data: bytes) -> bytes:

@@ -3,20 +3,19 @@
 
 from __future__ import annotations
 
-import os
 import zipfile
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
 
 from kd_perception.errors import ConfigError, DatasetError
 from kd_perception.files import unfinished_files, write_atomically
-from kd_perception.world_export.pictures import write_palette_png
+from kd_perception.world_export.pictures import palette_png
 from training.data.images import read_label
 from training.data.modality import plain_sample
 from training.data.tagged_frames import TaggedFrame, TaggedFrames, tag_sample
@@ -123,12 +122,9 @@ def shares_path(config: EpsConfig, name: str) -> Path:
 
 
 def write_mask(config: EpsConfig, name: str, mask: Array) -> None:
-    """Write a mask; the file is whole or not there."""
-    path = mask_path(config, name)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix('.part')
-    write_palette_png(part, mask, config.label_set.palette)
-    os.replace(part, path)
+    """Write a mask; whole and on the disk, or not at all."""
+    data = palette_png(mask, config.label_set.palette)
+    _write_whole(mask_path(config, name), lambda file: file.write(data))
 
 
 def read_mask(config: EpsConfig, name: str) -> Array:
@@ -145,14 +141,18 @@ def read_mask(config: EpsConfig, name: str) -> Array:
 
 def write_shares(config: EpsConfig, name: str, shares: Array) -> None:
     """Write the class maps of a frame, without those that are 0; whole or not at all."""
-    path = shares_path(config, name)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    for left in unfinished_files(path):
-        left.unlink(missing_ok=True)
     present = np.flatnonzero(shares.reshape(len(shares), -1).max(axis=1) > 0.0)
     arrays = {'present': present, 'shares': shares[present].astype(np.float16)}
     size = {'size': np.array(shares.shape)}
-    write_atomically(path, lambda file: np.savez(file, **arrays, **size))
+    _write_whole(shares_path(config, name), lambda file: np.savez(file, **arrays, **size))
+
+
+def _write_whole(path: Path, write: Callable[[BinaryIO], object]) -> None:
+    """Write a file into a folder that is made if needed; what a killed process left there goes."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    for left in unfinished_files(path):
+        left.unlink(missing_ok=True)
+    write_atomically(path, write)
 
 
 def read_shares(config: EpsConfig, name: str) -> Array:

@@ -57,18 +57,20 @@ def tag_metrics(scores: Array, tags: Array, classes: Sequence[str]) -> dict[str,
     precisions = [average_precision(scores[:, k], tags[:, k]) for k in range(len(classes))]
     known = [value for value in precisions if np.isfinite(value)]
     return {
-        'accuracy': _rounded(right.mean()),
-        'majority_accuracy': _rounded(np.maximum(shares, 1.0 - shares).mean()),
-        'mean_average_precision': _rounded(np.mean(known)) if known else None,
-        'average_precision': _by_class(precisions, classes),
-        'class_accuracy': _by_class(right, classes),
-        'share': _by_class(shares, classes),
+        'accuracy': rounded(right.mean()),
+        'majority_accuracy': rounded(np.maximum(shares, 1.0 - shares).mean()),
+        'mean_average_precision': rounded(np.mean(known)) if known else None,
+        'average_precision': by_class(precisions, classes),
+        'class_accuracy': by_class(right, classes),
+        'share': by_class(shares, classes),
     }
 
 
-def _by_class(values: Sequence[float] | Array, classes: Sequence[str]) -> dict[str, float | None]:
-    return {name: _rounded(value) for name, value in zip(classes, values, strict=True)}
+def by_class(values: Sequence[float] | Array, classes: Sequence[str]) -> dict[str, float | None]:
+    """Figures by the name of their class, as a record holds them."""
+    return {name: rounded(value) for name, value in zip(classes, values, strict=True)}
 
 
-def _rounded(value: float) -> float | None:
+def rounded(value: float) -> float | None:
+    """A figure as a record holds it; None where there is none."""
     return round(float(value), 4) if np.isfinite(value) else None

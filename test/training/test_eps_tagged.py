@@ -20,6 +20,8 @@ def test_a_folder_of_tags(tmp_path):
     assert (len(frames['train']), len(frames['test'])) == (11, 1)
     metrics = eps.run_stages(config, launch(config.launch))
     assert metrics['masks'] == {}
+    for part in ('classifier', 'segmentation'):
+        assert {'accuracy', 'majority_accuracy', 'place_accuracy'} <= set(metrics[part])
     assert set(metrics['segmentation']['class_accuracy']) == set(CLASSES)
     assert eps.saliency_source(config) == 'heat_and_motion'
 

@@ -54,9 +54,10 @@ from training.recipes.eps_report import (
     score_tags,
     show_classifier,
     table_row,
+    tags_line,
     tags_of_masks,
 )
-from training.recipes.eps_tags import absent_classes
+from training.recipes.eps_tags import absent_classes, place_report
 from training.records import versions, write_record
 from training.settings import load_config, plain
 
@@ -144,6 +145,7 @@ def run_stages(config: EpsConfig, fabric: Fabric) -> dict[str, Any]:
     first, stages = fabric.is_global_zero, STAGES[: STAGES.index(config.stage) + 1]
     if stages[-1] == 'segmentation' and config.segmentation.target == 'label':
         stages = ('segmentation',)
+    place = place_report(frames) if first else {}
     if 'classifier' in stages:
         classifier: ClassMapNet = tested(
             train(config, fabric, frames, 'classifier'), fabric.device
@@ -153,14 +155,15 @@ def run_stages(config: EpsConfig, fabric: Fabric) -> dict[str, Any]:
             make_masks(classifier, Chosen(frames['train'], rows), config, fabric.device)
             fabric.barrier()
         if first:
-            metrics['classifier'] = score_tags(classifier.cpu(), frames['test'], config)
+            found = score_tags(classifier.cpu(), frames['test'], config)
+            metrics['classifier'] = found | place
             if 'masks' in stages:
                 metrics['masks'] = score_masks(frames['train'], config)
     if 'segmentation' in stages:
         network = tested(train(config, fabric, frames, 'segmentation'))
         if first:
             scored = tags_of_masks if config.tagged else score_segmentation
-            metrics['segmentation'] = scored(network, frames['test'], config)
+            metrics['segmentation'] = scored(network, frames['test'], config) | place
     return metrics
 
 
@@ -193,6 +196,9 @@ def main(arguments: list[str] | None = None) -> None:
     write_record(config.record_path, record)
     print('| run | tags | masks | masks, best threshold | segmentation |')
     print(table_row(config.name, metrics))
+    for part in ('classifier', 'segmentation'):
+        if line := tags_line(part, metrics.get(part, {})):
+            print(line)
     print(config.record_path)
 
 

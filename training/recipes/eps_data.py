@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from kd_perception.errors import ConfigError, DatasetError
 from kd_perception.files import unfinished_files, write_atomically
+from kd_perception.tagging.tag_table import Tags
 from kd_perception.world_export.pictures import palette_png
 from training.data.images import read_label
 from training.data.modality import plain_sample
@@ -35,7 +36,7 @@ _CLASSIFIER, _SEGMENTATION = 0, 1
 
 
 class Chosen(Sequence[TaggedFrame]):
-    """Some frames of a set."""
+    """Some frames of a set; the tags of a folder can be had without its images."""
 
     def __init__(self, frames: TaggedFrames, rows: Sequence[int]) -> None:
         self._frames, self._rows = frames, rows
@@ -45,6 +46,12 @@ class Chosen(Sequence[TaggedFrame]):
 
     def __getitem__(self, index: int) -> Any:
         return self._frames[self._rows[index]]
+
+    def tags(self) -> dict[str, Tags]:
+        """Tags by the name of the frame, of frames of a folder."""
+        folder: Any = self._frames
+        names = (folder.names[row] for row in self._rows)
+        return {name: folder.tags[name] for name in names}
 
 
 class RunFrames:

@@ -178,6 +178,19 @@ def heat_picture(share: Array) -> Array:
     return np.ascontiguousarray(np.asarray(cv2.applyColorMap(levels, _HEAT))[..., ::-1])
 
 
+def tags_line(part: str, report: Mapping[str, Any]) -> str:
+    """Tags that a part tells rightly beside answers that need no look; empty without places."""
+    if 'place_accuracy' not in report:
+        return ''
+    own, usual, place = (
+        percent(report[f'{name}accuracy']) for name in ('', 'majority_', 'place_')
+    )
+    return (
+        f'tags by the {part}: {own} % right; the most frequent answer: {usual} %; the most '
+        f'frequent answer at the place of a tile: {place} %'
+    )
+
+
 def table_row(name: str, metrics: Mapping[str, Any]) -> str:
     """One row in percent: tags, masks, masks at the best threshold, segmentation."""
     paths = (

@@ -8,13 +8,13 @@ As a program it is one of them, and writes what the first got:
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
-from pathlib import Path
+from dataclasses import replace
 
 import torch
 from inverse_form_runs import tiny_run
+from run_processes import Process
 
-from training.distributed import LaunchConfig, launch
+from training.distributed import launch
 from training.optimization import OptimizerConfig
 from training.recipes import inverse_form
 from training.recipes.inverse_form_settings import TransformerConfig
@@ -52,15 +52,6 @@ def trained(config, fabric):
         'student': run.network.state_dict(),
         'inverse': module.network.state_dict(),
     }
-
-
-@dataclass(frozen=True)
-class Process:
-    """Arguments of the program."""
-
-    folder: Path
-    cache: Path
-    launch: LaunchConfig = field(default_factory=LaunchConfig)
 
 
 def main():

@@ -50,6 +50,6 @@ def run_program(*command, folder, timeout_s=300):
 
 
 def run_recipe(program, folder, cache, *, devices=2, timeout_s=300):
-    """Run the module `<recipe>_runs` in as many processes; what it writes lies in the folder."""
+    """Run a module of this folder in as many processes; what it writes lies in the folder."""
     command = ['-m', program, '--cache', cache, '--launch.devices', devices]
     run_program(*command, folder=folder, timeout_s=timeout_s)

@@ -16,7 +16,12 @@ from kd_perception.models.architectures import LogitsOnly
 from training.recipes.cekd_config import CekdConfig
 from training.recipes.cekd_report import scored_splits
 from training.recipes.cekd_trained import trained_network
-from training.student_bundles import export_command, save_thermal_student, scored_on
+from training.student_bundles import (
+    check_finished,
+    export_command,
+    save_thermal_student,
+    scored_on,
+)
 
 _CARD = """\
 # {name}
@@ -58,11 +63,12 @@ def export_student(config: CekdConfig, folder: Path) -> str:
         folder: of the bundle.
 
     Raises:
-        ConfigError: the run is not trained, its network or its data set is one that no bundle can
-            be made of, or its graph does not compute what the network does.
+        ConfigError: the run is not trained to its end, its network or its data set is one that no
+            bundle can be made of, or its graph does not compute what the network does.
     """
     _check_exportable(config)
     student, step = trained_network(config, 'student')
+    check_finished(step, config.student.loop.steps, config.folder)
     network = LogitsOnly(student).eval()
     return save_thermal_student(
         network,

@@ -23,7 +23,7 @@ from training.recipes.eps_parts import REP_UNETS
 from training.recipes.eps_report import tags_of_masks
 from training.records import versions
 from training.settings import plain
-from training.student_bundles import export_command
+from training.student_bundles import check_finished, export_command
 from training.student_files import checked_onnx, weights_of
 
 _CARD = """\
@@ -59,11 +59,7 @@ def export_student(config: EpsConfig, folder: Path) -> str:
     """
     _check_exportable(config)
     run = eps.build(config, 'segmentation')
-    if run.step < config.segmentation.loop.steps:
-        raise ConfigError(
-            f'{config.folder} must hold a checkpoint of a finished run, it is at step {run.step} '
-            f'of {config.segmentation.loop.steps}: train this run first'
-        )
+    check_finished(run.step, config.segmentation.loop.steps, config.folder)
     network = eps.tested(run)
     assert isinstance(network, RepUNet)
     onnx = checked_onnx(network, config.segmentation.image_size)

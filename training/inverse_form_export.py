@@ -17,7 +17,12 @@ from kd_perception.label_sets import MFNET
 from training.recipes.inverse_form import build, class_weight, deployable_network
 from training.recipes.inverse_form_config import InverseFormConfig
 from training.recipes.inverse_form_report import scored_splits
-from training.student_bundles import export_command, save_thermal_student, scored_on
+from training.student_bundles import (
+    check_finished,
+    export_command,
+    save_thermal_student,
+    scored_on,
+)
 
 _CARD = """\
 # {name}
@@ -55,13 +60,12 @@ def export_student(config: InverseFormConfig, folder: Path) -> str:
         folder: of the bundle.
 
     Raises:
-        ConfigError: the run is not trained, sees or knows what no bundle can, or its graph does
-            not compute what the network does.
+        ConfigError: the run is not trained to its end, sees or knows what no bundle can, or its
+            graph does not compute what the network does.
     """
     _check_exportable(config)
     run = build(config)
-    if not run.step:
-        raise ConfigError(f'{config.folder} must hold a checkpoint: train this run first')
+    check_finished(run.step, config.student.loop.steps, config.folder)
     network: Any = deployable_network(run, config, class_weight(config))
     return save_thermal_student(
         network,

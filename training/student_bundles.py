@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from kd_perception.bundle import save_student
 from kd_perception.bundle_schema import Calibration, ClassInfo, InputSpec, StudentSpec
+from kd_perception.errors import ConfigError
 from kd_perception.preprocessing import AgcConfig
 from kd_perception.world.classes import CLASS_COLORS, CLASS_NAMES
 from training.data.modality import LabeledFrame
@@ -136,6 +137,24 @@ def save_thermal_student(
     return save_student(
         folder, spec, onnx=onnx, weights=weights_of(network), model_card=card(report)
     )
+
+
+def check_finished(step: int, steps: int, folder: Path) -> None:
+    """Check that a run is trained to its end.
+
+    Args:
+        step: finished ones.
+        steps: of the whole run.
+        folder: of its checkpoints.
+
+    Raises:
+        ConfigError: it is not.
+    """
+    if step < steps:
+        raise ConfigError(
+            f'{folder} must hold a checkpoint of a finished run, it is at step {step} of {steps}: '
+            'train this run first'
+        )
 
 
 def scored_on(config: ThermalConfig) -> str:

@@ -12,6 +12,8 @@ VENV := $(CURDIR)/.venv
 PY := $(VENV)/bin/python
 COLCON := $(VENV)/bin/colcon --log-base .colcon/log
 ARGS ?=
+# Processes that test.
+JOBS ?= 2
 
 # The environment is a world of its own: a sourced ROS installation must not shine through.
 unexport PYTHONPATH PYTHONHOME LD_LIBRARY_PATH COLCON_PREFIX_PATH CMAKE_PREFIX_PATH RMW_IMPLEMENTATION
@@ -39,7 +41,7 @@ demo: $(VENV)/.installed-run  ## Thermal drive -> live node -> masks, report and
 .PHONY: test
 test: $(VENV)/.installed-test  ## All tests: pytest, then colcon build, test and test-result
 	@echo '== pytest'
-	@$(PY) -m pytest $(ARGS)
+	@$(PY) -m pytest -n $(JOBS) --dist loadfile $(ARGS)
 	@$(MAKE) colcon
 
 # The second pass shows that the package builds, installs and is tested as an ament_python package;

@@ -68,6 +68,7 @@ EXTRAS_REQUIRE = {
         'pytest',
         'pytest-cov',
         'pytest-timeout',
+        'pytest-xdist',
     ],
     'dev': [
         'colcon-common-extensions',

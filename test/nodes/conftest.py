@@ -25,7 +25,7 @@ def ros_environment() -> Iterator[dict[str, str]]:
     pytest.importorskip('rclpy')
     changes = {
         'ROS_AUTOMATIC_DISCOVERY_RANGE': 'LOCALHOST',
-        'ROS_DOMAIN_ID': os.environ.get('ROS_DOMAIN_ID') or str(_free_domain()),
+        'ROS_DOMAIN_ID': _own_domain(),
         'AMENT_PREFIX_PATH': os.environ.get('AMENT_PREFIX_PATH') or sys.prefix,
         'RCUTILS_COLORIZED_OUTPUT': '0',
         'PYTHONUNBUFFERED': '1',
@@ -40,16 +40,25 @@ def ros_environment() -> Iterator[dict[str, str]]:
             os.environ[name] = value
 
 
-def _free_domain() -> int:
+def _own_domain() -> str:
+    """The domain of the environment, or a free one; of several test processes each has its own."""
+    worker = os.environ.get('PYTEST_XDIST_WORKER', '')
+    if not worker:
+        return os.environ.get('ROS_DOMAIN_ID') or str(_free_domain(range(50, 100)))
+    number, count = int(worker.removeprefix('gw')), int(os.environ['PYTEST_XDIST_WORKER_COUNT'])
+    return str(_free_domain(range(50 + number % 50, 100, min(count, 50))))
+
+
+def _free_domain(known: range) -> int:
     """Find a domain whose first discovery port nobody on this machine uses."""
-    for domain in random.sample(range(50, 100), 50):
+    for domain in random.sample(known, len(known)):
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
             try:
                 probe.bind(('', 7400 + 250 * domain + 10))
             except OSError:
                 continue
             return domain
-    raise RuntimeError('no free ROS domain between 50 and 99')
+    raise RuntimeError(f'no free ROS domain in {known}')
 
 
 @pytest.fixture(scope='session')

@@ -27,8 +27,10 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.node_traffic import NAMESPACE
+from kd_perception.bundle import load_student
 from kd_perception.errors import KdPerceptionError
 from kd_perception.machine import describe
+from kd_perception.resources import student_folder
 
 ROOT = Path(__file__).resolve().parent.parent
 END_LIMIT_S = 20.0
@@ -43,13 +45,14 @@ def main() -> int:
     arguments = parse_arguments()
     every_output = f'{arguments.rate:g} Hz, mask, confidence and uncertainty'
     try:
+        load_student(student_folder(arguments.student))  # the node would wait for a better one
         with tempfile.TemporaryDirectory() as folder:
             rows = [
                 measure(arguments, title, precision, in_flight, Path(folder) / f'{precision}{n}')
                 for precision in arguments.precisions
                 for n, (title, in_flight) in enumerate(((every_output, 0), (AT_MOST, 2)))
             ]
-    except MeasurementError as error:
+    except KdPerceptionError as error:
         print(f'error: {error}', file=sys.stderr)
         return 1
     print(describe())

@@ -57,7 +57,7 @@ colcon: $(VENV)/.installed-test
 	@rm -f .colcon/build/kd_perception/pytest.xml
 	@$(COLCON) test --base-paths . --build-base .colcon/build --install-base .colcon/install \
 		--return-code-on-test-failure \
-		--pytest-args ' -m' 'not slow and not ros and not ddp and not gpu and not launch' \
+		--pytest-args ' -n' '$(JOBS)' ' --dist' 'loadfile' ' -m' 'not slow and not ros and not ddp and not gpu and not launch' \
 		$(foreach folder,models training world,' --ignore=test/$(folder)') || { \
 		$(COLCON) test-result --test-result-base .colcon/build --verbose; exit 1; }
 	@$(COLCON) test-result --test-result-base .colcon/build --all | tee .colcon/summary.txt

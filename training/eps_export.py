@@ -7,12 +7,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from kd_perception.bundle import save_student
 from kd_perception.bundle_schema import Calibration, ClassInfo, InputSpec, StudentSpec
 from kd_perception.errors import ConfigError
+from kd_perception.markdown import percent
 from kd_perception.models import RepUNet
 from kd_perception.preprocessing import AgcConfig
 from training.evaluation import calibrate, score
@@ -21,6 +23,7 @@ from training.recipes.eps_config import EpsConfig
 from training.recipes.eps_data import RunFrames
 from training.recipes.eps_parts import REP_UNETS
 from training.recipes.eps_report import tags_of_masks
+from training.recipes.eps_tags import place_report
 from training.records import versions
 from training.settings import plain
 from training.student_bundles import check_finished, export_command
@@ -82,7 +85,8 @@ def evaluated(network: RepUNet, config: EpsConfig) -> dict[str, Any]:
     """What can be measured: with labels scores and a temperature, without them tags alone."""
     frames = RunFrames(config)
     if config.tagged:
-        return {'tags': tags_of_masks(network, frames['test'], config)}
+        tags = tags_of_masks(network, frames['test'], config)
+        return {'tags': tags | place_report(frames)}
     own = config.segmentation
     validation, test = (
         score(
@@ -138,11 +142,10 @@ def model_card(config: EpsConfig, report: dict[str, Any]) -> str:
     """What a user must know of the student."""
     own = config.segmentation
     if config.tagged:
-        tags = report['tags'].get('accuracy')
-        shown = 'not measured' if tags is None else f'{100.0 * tags:.1f} %'
         figures = (
             'Without labels its masks cannot be scored. Tags that follow from its masks, on '
-            f'frames it has not learnt from: {shown} right. Confidence is not calibrated.'
+            f'frames it has not learnt from: {tags_right(report["tags"])}. Confidence is not '
+            'calibrated.'
         )
     else:
         miou = report['test']['miou_nanmean']
@@ -160,6 +163,16 @@ def model_card(config: EpsConfig, report: dict[str, Any]) -> str:
         saliency=eps.saliency_source(config),
         figures=figures,
     )
+
+
+def tags_right(tags: Mapping[str, Any]) -> str:
+    """Share of right tags, beside that of a guess from the place of a tile where one is known."""
+    if 'accuracy' not in tags:
+        return 'not measured'
+    own = f'{percent(tags["accuracy"])} % right'
+    if 'place_accuracy' not in tags:
+        return own
+    return f'{own}, {percent(tags["place_accuracy"])} % by the place of a tile in its image alone'
 
 
 def main(arguments: list[str] | None = None) -> None:

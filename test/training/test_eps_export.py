@@ -18,7 +18,7 @@ from kd_perception.frames import Frame
 from kd_perception.pipeline import Output, Pipeline
 from kd_perception.preprocessing import AgcConfig, agc_limits, network_input, normalize
 from training.distributed import launch
-from training.eps_export import export_student
+from training.eps_export import export_student, tags_right
 from training.recipes import eps
 
 
@@ -43,9 +43,16 @@ def test_the_bundle_has_the_classes_of_the_tags(bundle, config):
     assert spec.image_size == (64, 96) and spec.calibration.fitted_on == ''
     assert spec.provenance['recipe'] == 'eps'
     assert spec.provenance['saliency'] == 'heat_and_motion'
-    assert 'tags' in spec.provenance['metrics']
+    assert 'place_accuracy' in spec.provenance['metrics']['tags']
     card = (config.output / 'bundle' / 'MODEL_CARD.md').read_text()
     assert 'No pixel was labeled' in card and 'background, car, person' in card
+
+
+def test_the_card_holds_tags_against_a_guess():
+    assert tags_right({}) == 'not measured'
+    assert tags_right({'accuracy': 0.85}) == '85.0 % right'
+    both = tags_right({'accuracy': 0.85, 'place_accuracy': 0.866})
+    assert both == '85.0 % right, 86.6 % by the place of a tile in its image alone'
 
 
 def test_the_pipeline_says_what_the_trained_network_says(bundle, config):

@@ -52,3 +52,8 @@ def test_configurations_load_and_name_their_file(path):
     config = load_config(CompressConfig, ['--config_path', str(path)])
     assert config.name == path.stem
     assert config.folder == config.output / path.stem / 'seed0'
+
+
+def test_a_run_starts_from_the_run_of_its_own_seed(tmp_path):
+    config = tiny_run(tmp_path, tmp_path, start_folder='runs/mine/seed{seed}', seed=2)
+    assert config.start_folder == 'runs/mine/seed2'

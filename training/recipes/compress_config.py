@@ -48,7 +48,7 @@ class CompressTeacherConfig:
 
 @dataclass(frozen=True)
 class CompressConfig(RunPaths):
-    """One run; the defaults are those of `training/configs/compress/thermal_seg_s.yaml`.
+    """One run; the defaults are those of `training/configs/compress/thermal_seg_s_taught.yaml`.
 
     Args:
         name: of the configuration.
@@ -56,7 +56,7 @@ class CompressConfig(RunPaths):
         network: preset of `RepUNetConfig`.
         teacher: see `CompressTeacherConfig`.
         start_folder: of the checkpoints of a run of the same network, whose averaged weights are
-            the first ones; random ones if empty.
+            the first ones; random ones if empty. `{seed}` in it is the seed of this run.
         label_weight: of class-weighted cross-entropy against labels; 0 looks at no label.
         soft_weight: of cross-entropy against the teacher's softened probabilities.
         soft_temperature: that softens them.
@@ -116,6 +116,8 @@ class CompressConfig(RunPaths):
         RepUNetConfig.preset(self.network)
         if self.teacher.seed is None:
             object.__setattr__(self, 'teacher', replace(self.teacher, seed=self.seed))
+        start = self.start_folder.replace('{seed}', str(self.seed))
+        object.__setattr__(self, 'start_folder', start)
         taught = self.soft_weight > 0 or self.channel_wise_weight > 0
         weights = (self.label_weight, self.soft_weight, self.channel_wise_weight)
         if min(weights) < 0 or not any(weights):

@@ -43,7 +43,7 @@ def summarize(records: list[dict[str, Any]]) -> dict[str, Any]:
         )
     digests, keys = _frames_of(records)
     ordered = sorted(records, key=lambda record: record['seed'])
-    shipped = max(ordered, key=lambda record: record['metrics']['synthetic_validation']['miou'])
+    best = max(ordered, key=lambda record: record['metrics']['synthetic_validation']['miou'])
     metrics = mean_and_spread(
         [{k: v for k, v in r['metrics'].items() if k != 'data_digest'} for r in ordered]
     )
@@ -53,8 +53,8 @@ def summarize(records: list[dict[str, Any]]) -> dict[str, Any]:
         'modality': records[0].get('modality', 'thermal'),
         'trained_on': records[0]['trained_on'],
         'seeds': [record['seed'] for record in ordered],
-        'shipped_seed': shipped['seed'],
-        'shipped_by': RULE,
+        'best_seed': best['seed'],
+        'best_by': RULE,
         'data_digest': digests,
         'frame_keys': keys,
         'metrics': metrics,
@@ -115,7 +115,7 @@ def main(arguments: Iterable[str] | None = None) -> None:
     own.page.parent.mkdir(parents=True, exist_ok=True)
     own.page.write_text(replace_section(text, recipe, section), encoding='utf-8')
     for name, run in runs.items():
-        print(f'{name}: seeds {run["seeds"]}, best on validation: {run["shipped_seed"]}')
+        print(f'{name}: seeds {run["seeds"]}, best on validation: {run["best_seed"]}')
 
 
 if __name__ == '__main__':

@@ -31,7 +31,7 @@ def record(seed, validation, test, car=0.5):
 
 def test_summary_ships_the_best_validation_seed_not_the_best_test_seed():
     summary = summarize([record(1, 0.4, 0.9), record(0, 0.5, 0.1), record(2, 0.3, 0.2)])
-    assert summary['shipped_seed'] == 0
+    assert summary['best_seed'] == 0
     assert summary['seeds'] == [0, 1, 2]
     assert summary['metrics']['synthetic_test']['miou']['values'] == [0.1, 0.9, 0.2]
     assert summary['metrics']['synthetic_test']['iou']['car']['std'] == 0.0
@@ -64,7 +64,7 @@ def test_summary_keeps_what_was_seen():
 
 
 def test_summary_says_that_the_real_tiles_are_no_test(results):
-    assert NO_TEST in summarize([record(0, 0.4, 0.9)])['shipped_by']
+    assert NO_TEST in summarize([record(0, 0.4, 0.9)])['best_by']
     assert NO_TEST in ' '.join(tables(summarize_folder(results)).split())
 
 

@@ -142,7 +142,11 @@ def run_provenance(config: RunConfig, report: Mapping[str, Any], step: int) -> d
 
 
 def export_student(
-    config: RunConfig, folder: Path, *, prior_correction: float | None = None
+    config: RunConfig,
+    folder: Path,
+    *,
+    prior_correction: float | None = None,
+    tiles_chose: bool = False,
 ) -> str:
     """Export the latest checkpoint of a run; returns the bundle's SHA-256.
 
@@ -150,6 +154,8 @@ def export_student(
         config: as the run was trained.
         folder: bundle to write.
         prior_correction: share of the log class weights taken back, 0 to 1; None for the run's.
+        tiles_chose: the real tiles chose this seed among those that validation holds equal; the
+            card says so.
 
     Raises:
         ConfigError: the run has no checkpoint or sees heat and color at once; its record, or the
@@ -166,10 +172,11 @@ def export_student(
     report = recorded or run.evaluate()
     provenance = run_provenance(config, report, run.step)
     provenance['prior_correction'] = deployed.prior_correction
+    provenance['tiles_chose'] = tiles_chose
     architecture = run.network.config.architecture()
     input_spec = InputSpec(*image_size, CHANNELS[modality], modality)
     spec = student_spec(config.name, architecture, input_spec, 4, report, provenance)
-    card = model_card(deployed, report, run.step)
+    card = model_card(deployed, report, run.step, tiles_chose=tiles_chose)
     if not (path := observations_path(deployed, report)).is_file():
         print(f'nothing was noted of real frames yet: write it to {path} and export again')
     return save_student(folder, spec, onnx=onnx, weights=weights_of(run.network), model_card=card)
@@ -204,6 +211,10 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument('--recipe', choices=[*RECIPES, DEPTH_RECIPE], default='supervised')
     parser.add_argument('--folder', type=Path, required=True, help='bundle to write')
     parser.add_argument('--prior-correction', type=float, help='0 to 1, else that of the run')
+    parser.add_argument(
+        '--tiles-chose', action='store_true',
+        help='the real tiles chose the seed, among those that validation holds equal',
+    )  # fmt: skip
     own, rest = parser.parse_known_args(arguments)
     cv2.setNumThreads(1)
     torch.set_num_threads(1)
@@ -211,7 +222,12 @@ def main(arguments: list[str] | None = None) -> None:
         sha256 = export_depth_student(load_config(CompressDepthConfig, rest), own.folder)
     else:
         config: RunConfig = load_config(RECIPES[own.recipe], rest)
-        sha256 = export_student(config, own.folder, prior_correction=own.prior_correction)
+        sha256 = export_student(
+            config,
+            own.folder,
+            prior_correction=own.prior_correction,
+            tiles_chose=own.tiles_chose,
+        )
     print(f'{own.folder}: SHA-256 {sha256}')
 
 

@@ -98,6 +98,10 @@ _LIMITS = {
 _NOT_SEEN = 'Not looked at yet: nobody has noted what this run makes of real frames.'
 
 _TILES_NOTE = f'They chose neither weights nor settings, but {NO_TEST}.'
+_TILES_CHOSE = (
+    'They chose this seed among those that the synthetic validation split holds equal, and '
+    f'{NO_TEST}.'
+)
 
 _PICTURES = {
     'thermal': "thermal pictures of 280x372 pixels, after the camera's own gain control",
@@ -122,13 +126,16 @@ def observations_path(config: RunConfig, report: dict[str, Any]) -> Path:
     return OBSERVATIONS / f'{config.name}_seed{config.seed}_{digest}.md'
 
 
-def model_card(config: RunConfig, report: dict[str, Any], step: int) -> str:
+def model_card(
+    config: RunConfig, report: dict[str, Any], step: int, *, tiles_chose: bool = False
+) -> str:
     """The card in Markdown.
 
     Args:
         config: the run.
         report: its metrics.
         step: finished steps; fewer than configured is said so, and nothing was observed then.
+        tiles_chose: the real tiles chose among seeds that validation holds equal.
     """
     observed = observations_path(config, report)
     finished = step == config.steps
@@ -157,8 +164,8 @@ def model_card(config: RunConfig, report: dict[str, Any], step: int) -> str:
         kind=_kind(config),
         learnt_from=learnt_from(config),
         taught_by=_taught_by(config),
-        chosen_by=_chosen_by(config),
-        how_good=_how_good(config, with_tiles=bool(tiles)),
+        chosen_by=_CHOSEN_BY_TILES if tiles_chose else _chosen_by(config),
+        how_good=_how_good(config, with_tiles=bool(tiles), tiles_chose=tiles_chose),
         presets=_presets(report.get('presets'), config.preset_count),
         seen=observed.read_text().strip() if finished and observed.is_file() else _NOT_SEEN,
         rows='\n'.join(rows),
@@ -201,6 +208,11 @@ def _chosen_by(config: RunConfig) -> str:
     return 'the synthetic validation split, among the seeds of the record'
 
 
+_CHOSEN_BY_TILES = (
+    'the real tiles, among the seeds that the synthetic validation split holds equal'
+)
+
+
 def _bag(config: RunConfig) -> str:
     return config.bag if isinstance(config, CompressConfig) else ''
 
@@ -227,8 +239,9 @@ def _taught_by(config: RunConfig) -> str:
     return ''.join(f'| {row} |\n' for row in rows)
 
 
-def _how_good(config: RunConfig, *, with_tiles: bool) -> str:
-    note = _TILES_NOTE if with_tiles else 'They were not at hand.'
+def _how_good(config: RunConfig, *, with_tiles: bool, tiles_chose: bool) -> str:
+    known = _TILES_CHOSE if tiles_chose else _TILES_NOTE
+    note = known if with_tiles else 'They were not at hand.'
     pictures = _PICTURES[modality_of(config)]
     text = _HOW_GOOD.format(test=config.test.count, pictures=pictures, tiles_note=note)
     return textwrap.fill(text, 99)

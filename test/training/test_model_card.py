@@ -65,8 +65,10 @@ def metrics() -> dict:
 
 def test_the_shipped_card_follows_from_the_record(shipped):
     card = (ROOT / 'students' / shipped.name / 'MODEL_CARD.md').read_text()
+    provenance = load_student(ROOT / 'students' / shipped.name).spec.provenance
     metrics = read_record(ROOT / shipped.record_path)['metrics']
-    assert model_card(shipped, metrics, shipped.steps) == card
+    chosen = {'tiles_chose': provenance.get('tiles_chose', False)}
+    assert model_card(shipped, metrics, shipped.steps, **chosen) == card
     assert (NOT_SEEN in card) != observations_path(shipped, metrics).is_file()
 
 
@@ -130,6 +132,14 @@ def test_the_card_says_what_the_real_tiles_are_worth(metrics):
     card = model_card(SupervisedConfig(), metrics, 2400)
     assert 'not at hand' in card and NO_TEST not in ' '.join(card.split())
     assert 'weather' not in card
+
+
+def test_the_card_says_where_the_real_tiles_chose_the_seed(metrics):
+    config = SupervisedConfig()
+    card = ' '.join(model_card(config, metrics, config.steps, tiles_chose=True).split())
+    assert '| Chosen by | the real tiles, among the seeds that' in card
+    assert 'They chose this seed among those' in card and NO_TEST in card
+    assert 'neither weights nor settings' not in card
 
 
 def test_the_card_names_the_cameras_that_were_rendered(metrics):

@@ -14,7 +14,7 @@ teacher's are averaged down to it. Without a teacher this is supervised training
 logarithm of the class weights is taken back from the logits afterwards (`prior_correction`).
 
     python -m training.recipes.compress \
-        --config_path training/configs/compress/thermal_seg_s.yaml --seed 0
+        --config_path training/configs/compress/thermal_seg_s.yaml
 
 Reference:
     C. Shu, Y. Liu, J. Gao, Z. Yan, C. Shen, "Channel-Wise Knowledge Distillation for Dense

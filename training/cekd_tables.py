@@ -7,6 +7,7 @@ python -m training.cekd_tables
 from __future__ import annotations
 
 import argparse
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -200,8 +201,30 @@ def _compressed_cells(records: Mapping[int, Record], runs: Runs) -> list[str]:
     return [*cells, f'{spread(kept)} %' if kept else '-']
 
 
-def page(text: str, runs: Runs, compressed: Runs | None = None) -> str:
+def sizes_table(lines: Sequence[Mapping[str, Any]]) -> str:
+    """Weights and time of networks alone, from what `benchmarks.network_sizes` wrote."""
+    body = [
+        [
+            line['network'],
+            f'{line["weights"] / 1e6:.2f} M',
+            f'{line["ms"]:.1f}',
+            f'{line["times_rep_unet_s"]:.1f}',
+        ]
+        for line in lines
+        if 'network' in line
+    ]
+    return table(['network', 'weights', 'median [ms]', 'times `rep_unet_s`'], body, right=True)
+
+
+def page(
+    text: str,
+    runs: Runs,
+    compressed: Runs | None = None,
+    sizes: Sequence[Mapping[str, Any]] = (),
+) -> str:
     """The page with its tables."""
+    if sizes:
+        text = replace_section(text, 'cekd sizes', sizes_table(sizes))
     if compressed:
         found = compression_table(compressed, runs)
         text = replace_section(text, 'cekd compression', found)
@@ -218,10 +241,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description='Write the tables of CEKD from its records.')
     parser.add_argument('--results', type=Path, default=Path('results/cekd'))
     parser.add_argument('--compressed', type=Path, default=Path('results/compress'))
+    parser.add_argument('--sizes', type=Path, default=Path('results/latency/network_sizes.jsonl'))
     parser.add_argument('--page', type=Path, default=Path('docs/reproductions/cekd.md'))
     own = parser.parse_args(arguments)
     text = own.page.read_text(encoding='utf-8')
-    text = page(text, read_runs(own.results), read_runs(own.compressed))
+    sizes = own.sizes.read_text(encoding='utf-8').splitlines() if own.sizes.exists() else []
+    text = page(
+        text,
+        read_runs(own.results),
+        read_runs(own.compressed),
+        [json.loads(line) for line in sizes],
+    )
     own.page.write_text(text, encoding='utf-8')
 
 

@@ -16,6 +16,7 @@ from training.cekd_tables import (
     means_table,
     page,
     read_runs,
+    sizes_table,
     spread,
 )
 from training.records import write_record
@@ -106,3 +107,11 @@ def test_records_are_read_by_name_and_seed(results):
         'full': [0, 1], 'kdnet': [0], 'soft': [0, 1],
     }  # fmt: skip
     assert json.loads((results / 'full_seed0.json').read_text())['schema'] == 1
+
+
+def test_sizes_and_times_of_networks():
+    lines = [
+        {'machine': 'two cores'},
+        {'network': 'large', 'weights': 1_234_567, 'ms': 20.04, 'times_rep_unet_s': 2.04},
+    ]
+    assert sizes_table(lines).splitlines()[2:] == ['| large | 1.23 M | 20.0 | 2.0 |']

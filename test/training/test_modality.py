@@ -89,16 +89,34 @@ def test_plain_views_of_all_modalities_are_the_same_view(frame):
         np.testing.assert_array_equal(own, label)
 
 
-def test_plain_views_change_neither_gray_levels_nor_colors():
+@pytest.mark.parametrize(
+    'thermal',
+    [
+        np.random.default_rng(5).integers(80, 130, (64, 64)).astype(np.uint8),
+        np.random.default_rng(5).integers(29000, 30000, (64, 64)).astype(np.uint16),
+    ],
+    ids=['gray levels', 'radiometric'],
+)
+def test_what_is_learnt_from_is_what_the_robot_shows(thermal):
     """At the frame's own size, level and not stretched, only a flip or a shift is left."""
     size = (CROP.view.height, CROP.view.width)
-    gray = np.random.default_rng(5).integers(0, 256, size).astype(np.uint8)
-    frame = WorldSample(thermal=gray, rgb=gray[..., None].repeat(3, 2), label=gray % 9)
+    color = np.random.default_rng(6).integers(0, 256, (*size, 3)).astype(np.uint8)
+    frame = WorldSample(thermal=thermal, rgb=color, label=color[..., 0] % 9)
     view = replace(CROP.view, scale_low=1.0, scale_high=1.0, stretch=0.0, angle_deg=0.0)
     image, _ = plain_sample(frame, 'rgbt', np.random.default_rng(0), view)
+    shown = network_image(frame, 'rgbt', size)[0][0]
+    assert shown[0].max() - shown[0].min() > 0.9
+    assert min(np.abs(image - s).max() for s in (shown, shown[..., ::-1])) < 1e-4
+
+
+def test_a_part_of_an_image_that_was_shown_keeps_its_gray_levels():
+    size = (CROP.view.height, CROP.view.width)
+    gray = np.random.default_rng(5).integers(80, 130, size).astype(np.uint8)
+    frame = WorldSample(thermal=gray, label=gray % 9)
+    view = replace(CROP.view, scale_low=1.0, scale_high=1.0, stretch=0.0, angle_deg=0.0)
+    image, _ = plain_sample(frame, 'thermal', np.random.default_rng(0), view, shown=True)
     expected = gray.astype(np.float32) / 255.0
-    near = [np.abs(image - e).max() for e in (expected, expected[:, ::-1])]
-    assert min(near) < 1e-4
+    assert min(np.abs(image[0] - e).max() for e in (expected, expected[:, ::-1])) < 1e-4
 
 
 def test_unknown_modality_is_refused():

@@ -85,10 +85,24 @@ def training_sample(
 
 
 def plain_sample(
-    frame: LabeledFrame, modality: str, rng: np.random.Generator, view: JointConfig
+    frame: LabeledFrame,
+    modality: str,
+    rng: np.random.Generator,
+    view: JointConfig,
+    *,
+    shown: bool = False,
 ) -> tuple[Array, Array]:
-    """A random view of a frame as its cameras gave it; arrays as of `training_sample`."""
-    gray = None if modality == 'rgb' else _as_shown(np.asarray(frame.thermal))
+    """A random view of a frame as the robot shows it; arrays as of `training_sample`.
+
+    Args:
+        frame: what to look at.
+        modality: one of `CHANNELS`.
+        rng: consumed.
+        view: how far it may be from the frame.
+        shown: the thermal image, uint8, went through the robot's gain before, as part of a larger
+            one.
+    """
+    gray = None if modality == 'rgb' else _gray_levels(np.asarray(frame.thermal), shown)
     rgb = None if modality == 'thermal' else frame.rgb
     sample = augment_sample(Sample(thermal=gray, rgb=rgb, label=frame.label), rng, view)
     planes = [] if modality == 'rgb' else [np.asarray(sample.thermal)[None]]
@@ -97,9 +111,9 @@ def plain_sample(
     return np.concatenate(planes), np.asarray(sample.label)
 
 
-def _as_shown(thermal: Array) -> Array:
-    """Gray levels 0 to 1: those of a camera's gain control as they are, else by the robot's."""
-    if thermal.dtype == np.uint8:
+def _gray_levels(thermal: Array, shown: bool = False) -> Array:
+    """Gray levels 0 to 1 by the robot's gain, which stretches those of a camera's gain, too."""
+    if shown:
         return normalize(thermal, 0.0, 255.0)
     return normalize(thermal, *agc_limits(thermal, AgcConfig()))
 
@@ -114,7 +128,7 @@ def network_image(
     """
     planes: list[Array] = []
     if modality != 'rgb':
-        planes.append(normalize(frame.thermal, *agc_limits(frame.thermal, AgcConfig())))
+        planes.append(_gray_levels(np.asarray(frame.thermal)))
     if modality != 'thermal':
         planes += list(np.moveaxis(frame.rgb.astype(np.float32) / np.float32(255.0), -1, 0))
     inputs = [network_input(plane, image_size) for plane in planes]

@@ -206,5 +206,13 @@ class Drawing:
         if config.segmentation.target == 'masks':
             frame = frame._replace(label=read_mask(config, frame.name))
         own = config.segmentation
-        image, label = plain_sample(frame, own.modality, rng, own.view)
+        image, label = plain_sample(
+            frame, own.modality, rng, own.view, shown=_is_tile_of_heat(frame)
+        )
         return image.astype(np.float32), label.astype(np.int64)
+
+
+def _is_tile_of_heat(frame: TaggedFrame) -> bool:
+    """Whether it is shown by the limits of its whole image, see `TaggedFolder`."""
+    heat = frame.thermal
+    return heat is not None and heat.dtype == np.uint8 and image_of(frame.name) != frame.name

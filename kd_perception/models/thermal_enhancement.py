@@ -122,6 +122,11 @@ class ExponentRegressor(nn.Module):
         self.bn3 = nn.BatchNorm1d(_HIDDEN)
         self.fc2 = nn.Linear(_HIDDEN, 1)
 
+    @property
+    def is_alone(self) -> bool:
+        """Whether it normalizes over its own batch; layers that share statistics are others."""
+        return type(self.bn3) is nn.BatchNorm1d
+
     def forward(self, image: Tensor) -> Tensor:
         """Map [batch, 1, height, width] to [batch]."""
         y = functional.max_pool2d(image, 4)
@@ -163,6 +168,8 @@ class ThermalEnhancement(nn.Module):
     def forward(self, image: Tensor) -> EnhancedImage:
         """Enhance [batch, 1, *image_size], 0 to 1; at least two images in training.
 
+        Where processes share a batch, and its statistics, one of each is enough.
+
         Raises:
             ShapeError: another shape, or one image in training.
         """
@@ -171,7 +178,7 @@ class ThermalEnhancement(nn.Module):
                 f'the thermal image must be [batch, 1, {self.image_size[0]}, '
                 f'{self.image_size[1]}], got {list(image.shape)}'
             )
-        if self.training and len(image) < 2:
+        if self.training and len(image) < 2 and self.regressor.is_alone:
             raise ShapeError(
                 'the thermal enhancement must get at least two images in training, because it '
                 f'normalizes over the batch; got {len(image)}: use a larger batch or eval mode'

@@ -70,19 +70,19 @@ def batch_of(config, *, labeled_only=True, size=2):
 def shareable(config):
     """A run that processes can share but for rounding.
 
-    Its losses weigh all pixels alike, its steps are in proportion to gradients (AdamW's first ones
-    have the size of the learning rate, also where a gradient is noise), and they are two: rounding
-    grows tenfold with each.
+    Classes weigh as they are rare, and most labels are hidden: what a loss divides by differs from
+    process to process. Steps are in proportion to gradients (AdamW's first ones have the size of
+    the learning rate, also where a gradient is noise), and they are two: rounding grows tenfold
+    with each.
     """
     view = JointConfig(scale_low=1.0, scale_high=1.0, stretch=0.0, angle_deg=0.0)
     optimizer = OptimizerConfig(kind='sgd', learning_rate=0.001)
     config = with_steps(config, 2)
     return replace(
         config,
-        class_weighted=False,
         augmentation=AugmentationConfig(view),
         teacher=replace(config.teacher, optimizer=optimizer),
-        student=replace(config.student, optimizer=optimizer),
+        student=replace(config.student, optimizer=optimizer, target='both', reweigh=True),
     )
 
 

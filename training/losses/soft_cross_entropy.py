@@ -6,6 +6,7 @@ from __future__ import annotations
 from torch import Tensor
 from torch.nn import functional
 
+from training.losses.counts import MeanCount
 from training.tensor_checks import at_least_float32, check_positive, check_shape
 
 
@@ -15,6 +16,7 @@ def soft_cross_entropy_loss(
     *,
     temperature: float = 6.0,
     weight: Tensor | None = None,
+    mean_count: MeanCount | None = None,
 ) -> Tensor:
     """Cross-entropy of softened class probabilities at every pixel, L_kdce of CEKD.
 
@@ -29,6 +31,7 @@ def soft_cross_entropy_loss(
             class counts by its weight, and the sum is divided by the weights of what the teacher
             says: it is then least where the student's probabilities are the teacher's times the
             weights.
+        mean_count: over the processes that share a batch, see `training.losses.counts`.
 
     Returns:
         The mean over pixels and images, a scalar of at least 0, in float32 or a finer type.
@@ -51,4 +54,7 @@ def soft_cross_entropy_loss(
         return -(teacher * student).sum(dim=1).mean()
     check_shape('weight', weight, (student_logits.shape[1],))
     weighted = teacher * weight[:, None, None]
-    return -(weighted * student).sum() / weighted.sum()
+    count = weighted.sum()
+    if mean_count is not None:
+        count = mean_count(count)
+    return -(weighted * student).sum() / count

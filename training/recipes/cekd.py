@@ -43,6 +43,7 @@ from kd_perception.models import CENet, CENetOutput, EKNet
 from training.distributed import Fabric, launch
 from training.engine import LoopConfig, Losses, Run, fit, new_run, restore
 from training.optimization import OptimizerConfig
+from training.process_counts import counts_of_all
 from training.recipes.cekd_config import CekdConfig
 from training.recipes.cekd_data import Drawing, class_weight, student_frames
 from training.recipes.cekd_losses import Both, joint_losses, student_losses, teacher_losses
@@ -118,10 +119,12 @@ def trained_teacher(config: CekdConfig, fabric: Fabric) -> CENet:
     network = CENet(config.teacher_network())
     if config.teacher.weights_file:
         network.load_imagenet_weights(Path(config.teacher.weights_file))
-    weight = _weight(config, fabric)
+    weight, mean_count = _weight(config, fabric), counts_of_all(fabric)
     run = train(
         network,
-        lambda wrapped, batch: teacher_losses(wrapped, batch, config, weight),
+        lambda wrapped, batch: teacher_losses(
+            wrapped, batch, config, weight, mean_count=mean_count
+        ),
         config,
         fabric,
         stage='teacher',
@@ -136,7 +139,7 @@ def trained_student(config: CekdConfig, fabric: Fabric, teacher: CENet | None) -
     if config.student.weights_file:
         assert isinstance(network, EKNet)
         network.load_imagenet_weights(Path(config.student.weights_file))
-    weight = _weight(config, fabric)
+    weight, mean_count = _weight(config, fabric), counts_of_all(fabric)
 
     def taught(image: Tensor) -> CENetOutput:
         assert teacher is not None
@@ -147,7 +150,12 @@ def trained_student(config: CekdConfig, fabric: Fabric, teacher: CENet | None) -
     run = train(
         network,
         lambda wrapped, batch: student_losses(
-            wrapped, None if teacher is None else taught, batch, config, weight
+            wrapped,
+            None if teacher is None else taught,
+            batch,
+            config,
+            weight,
+            mean_count=mean_count,
         ),
         config,
         fabric,
@@ -160,10 +168,10 @@ def trained_together(config: CekdConfig, fabric: Fabric) -> tuple[CENet, Student
     """Teacher and student of a joint run, on frames with labels, in eval mode."""
     torch.manual_seed(config.seed)
     both = Both(CENet(config.teacher_network()), new_student(config.student_network()))
-    weight = _weight(config, fabric)
+    weight, mean_count = _weight(config, fabric), counts_of_all(fabric)
     run = train(
         both,
-        lambda wrapped, batch: joint_losses(wrapped, batch, config, weight),
+        lambda wrapped, batch: joint_losses(wrapped, batch, config, weight, mean_count=mean_count),
         config,
         fabric,
         stage='joint',

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from kd_perception.models import CENet, CENetOutput
 from training.losses import (
+    MeanCount,
     balanced_edge_loss,
     cross_entropy_loss,
     edge_hint_loss,
@@ -49,6 +50,8 @@ def teacher_losses(
     batch: Batch,
     config: CekdConfig,
     weight: Tensor | None,
+    *,
+    mean_count: MeanCount | None = None,
 ) -> LossTerms:
     """The terms of stage 1.
 
@@ -57,10 +60,12 @@ def teacher_losses(
         batch: images [batch, 4, height, width] and labels [batch, height, width].
         config: of the run.
         weight: of the classes.
+        mean_count: over the processes that share the batch, see `training.losses.counts`.
     """
     images, labels = batch
     output = network(seen_by(images, config.teacher.modality))
-    terms = {'segmentation': cross_entropy_loss(output.logits, labels, weight=weight)}
+    found = cross_entropy_loss(output.logits, labels, weight=weight, mean_count=mean_count)
+    terms = {'segmentation': found}
     if output.edge_logits is not None:
         terms['edge'] = config.teacher.edge_weight * balanced_edge_loss(
             output.edge_logits,
@@ -76,6 +81,8 @@ def student_losses(
     batch: Batch,
     config: CekdConfig,
     weight: Tensor | None,
+    *,
+    mean_count: MeanCount | None = None,
 ) -> LossTerms:
     """The terms of stage 2; those of weight 0 are left out.
 
@@ -89,13 +96,14 @@ def student_losses(
         batch: as in `teacher_losses`; labels are looked at only where the target says so.
         config: of the run.
         weight: of the classes.
+        mean_count: over the processes that share the batch, see `training.losses.counts`.
     """
     images, labels = batch
     own, student = config.student, network(seen_by(images, 'thermal'))
     terms: LossTerms = {}
     if own.target in ('label', 'both'):
         terms['label'] = own.segmentation_weight * cross_entropy_loss(
-            student.logits, labels, weight=weight
+            student.logits, labels, weight=weight, mean_count=mean_count
         )
     if teacher is None:
         return terms
@@ -110,8 +118,9 @@ def student_losses(
             student.logits,
             taught.logits.max(dim=1).indices,  # several times as fast as argmax on a CPU
             weight=weight,
+            mean_count=mean_count,
         )
-    return terms | _imitation(student, taught, own, weight)
+    return terms | _imitation(student, taught, own, weight, mean_count)
 
 
 def unweighted(logits: Tensor, weight: Tensor) -> Tensor:
@@ -130,7 +139,11 @@ def unweighted(logits: Tensor, weight: Tensor) -> Tensor:
 
 
 def _imitation(
-    student: Any, taught: CENetOutput, own: StudentConfig, weight: Tensor | None
+    student: Any,
+    taught: CENetOutput,
+    own: StudentConfig,
+    weight: Tensor | None,
+    mean_count: MeanCount | None,
 ) -> LossTerms:
     terms: LossTerms = {}
     if own.similarity_weight:
@@ -141,7 +154,11 @@ def _imitation(
         terms['edge_hint'] = own.edge_hint_weight * edge_hint_loss(student.hint, taught.hint)
     if own.soft_weight:
         terms['soft_cross_entropy'] = own.soft_weight * soft_cross_entropy_loss(
-            student.logits, taught.logits, temperature=own.temperature, weight=weight
+            student.logits,
+            taught.logits,
+            temperature=own.temperature,
+            weight=weight,
+            mean_count=mean_count,
         )
     return terms
 
@@ -163,11 +180,15 @@ def joint_losses(
     batch: Batch,
     config: CekdConfig,
     weight: Tensor | None,
+    *,
+    mean_count: MeanCount | None = None,
 ) -> LossTerms:
     """All terms of both stages in one step; nothing flows back from the student to the teacher."""
     images, _ = batch
     taught, student = network(images, config.teacher.modality)
     detached = CENetOutput(*(None if part is None else part.detach() for part in taught))
-    terms = teacher_losses(lambda _: taught, batch, config, weight)
-    own = student_losses(lambda _: student, lambda _: detached, batch, config, weight)
+    terms = teacher_losses(lambda _: taught, batch, config, weight, mean_count=mean_count)
+    own = student_losses(
+        lambda _: student, lambda _: detached, batch, config, weight, mean_count=mean_count
+    )
     return terms | {f'student_{name}': value for name, value in own.items()}

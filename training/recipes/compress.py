@@ -46,11 +46,13 @@ from training.distributed import Fabric, launch
 from training.engine import Run, fit, new_run, restore
 from training.evaluation import evaluate_student
 from training.losses import (
+    MeanCount,
     channel_wise_loss,
     class_weights,
     segmentation_loss,
     soft_cross_entropy_loss,
 )
+from training.process_counts import counts_of_all
 from training.recipes.cekd_data import class_weight
 from training.recipes.cekd_losses import seen_by, unweighted
 from training.recipes.cekd_trained import trained_network
@@ -155,6 +157,8 @@ def compression_losses(
     batch: tuple[Tensor, ...],
     config: CompressConfig,
     weight: Tensor | None,
+    *,
+    mean_count: MeanCount | None = None,
 ) -> dict[str, Tensor]:
     """The terms of a step; those of weight 0 are left out.
 
@@ -165,19 +169,26 @@ def compression_losses(
             height, width].
         config: of the run.
         weight: of the classes.
+        mean_count: over the processes that share the batch, see `training.losses.counts`.
     """
     images, labels = batch
     logits = network(images[:, :1])
     terms: dict[str, Tensor] = {}
     if config.label_weight:
         assert weight is not None
-        terms['label'] = config.label_weight * segmentation_loss(logits, labels, weight=weight)
+        terms['label'] = config.label_weight * segmentation_loss(
+            logits, labels, weight=weight, mean_count=mean_count
+        )
     if teacher is None:
         return terms
     taught = functional.avg_pool2d(teacher.logits(images), _STRIDE)
     if config.soft_weight:
         terms['soft_cross_entropy'] = config.soft_weight * soft_cross_entropy_loss(
-            logits, taught, temperature=config.soft_temperature, weight=teacher.weight
+            logits,
+            taught,
+            temperature=config.soft_temperature,
+            weight=teacher.weight,
+            mean_count=mean_count,
         )
     if config.channel_wise_weight:
         terms['channel_wise'] = config.channel_wise_weight * channel_wise_loss(
@@ -199,13 +210,16 @@ def train(config: CompressConfig, fabric: Fabric) -> Run:
     weight = frame_weights(run)
     if weight is not None:
         weight = weight.to(fabric.device)
+    mean_count = counts_of_all(fabric)
     fit(
         run,
         fabric=fabric,
         loop=config.loop,
         optimizer_config=config.optimizer,
         draw=Drawing(config),
-        losses=lambda network, batch: compression_losses(network, teacher, batch, config, weight),
+        losses=lambda network, batch: compression_losses(
+            network, teacher, batch, config, weight, mean_count=mean_count
+        ),
         folder=config.folder,
         fingerprint=config.fingerprint(),
         seed=config.seed,

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -13,6 +14,7 @@ from torch import Tensor
 from kd_perception.errors import ConfigError
 from training.boundary_student import BoundaryOutput
 from training.distributed import Fabric
+from training.process_counts import counts_of_all
 from training.recipes import cekd, compress
 from training.recipes.cekd_config import CekdConfig
 from training.recipes.cekd_losses import seen_by, student_losses
@@ -49,6 +51,7 @@ def host_terms(config: InverseFormConfig, fabric: Fabric) -> HostTerms | None:
 
 def _cekd_terms(run: CekdConfig, fabric: Fabric) -> HostTerms:
     teacher = cekd.trained_teacher(run, fabric) if run.student.needs_teacher else None
+    losses = partial(student_losses, mean_count=counts_of_all(fabric))
 
     def terms(
         output: BoundaryOutput, batch: Batch, weight: Tensor | None
@@ -56,10 +59,10 @@ def _cekd_terms(run: CekdConfig, fabric: Fabric) -> HostTerms:
         images, labels = batch
         student = output.student
         if teacher is None:
-            return student_losses(lambda _: student, None, (images, labels), run, weight), None
+            return losses(lambda _: student, None, (images, labels), run, weight), None
         with torch.no_grad(), fabric.autocast():
             taught: Any = teacher(seen_by(images, run.teacher.modality))
-        found = student_losses(lambda _: student, lambda _: taught, (images, labels), run, weight)
+        found = losses(lambda _: student, lambda _: taught, (images, labels), run, weight)
         return found, taught.logits.max(dim=1).indices
 
     return terms
@@ -67,6 +70,7 @@ def _cekd_terms(run: CekdConfig, fabric: Fabric) -> HostTerms:
 
 def _compress_terms(run: CompressConfig, fabric: Fabric) -> HostTerms:
     teacher = compress.load_teacher(run, fabric)
+    losses = partial(compress.compression_losses, mean_count=counts_of_all(fabric))
 
     def terms(
         output: BoundaryOutput, batch: Batch, weight: Tensor | None
@@ -76,10 +80,10 @@ def _compress_terms(run: CompressConfig, fabric: Fabric) -> HostTerms:
 
         student: Any = own  # a network, of which nothing but its answer is asked
         if teacher is None:
-            return compress.compression_losses(student, None, batch, run, weight), None
+            return losses(student, None, batch, run, weight), None
         taught = teacher.logits(batch[0])
         answered = replace(teacher, logits=lambda _: taught)  # asked once in a step
-        found = compress.compression_losses(student, answered, batch, run, weight)
+        found = losses(student, answered, batch, run, weight)
         return found, taught.max(dim=1).indices
 
     return terms

@@ -62,7 +62,7 @@ def student_terms(
         host: of `host_terms`; without it, cross-entropy against the labels.
         inverse: frozen; needed where InverseForm has a weight.
         weight: of the classes by the shares of the training frames.
-        mean_count: of `counts_of_all`; terms of a host count as that recipe does.
+        mean_count: of `counts_of_all`.
     """
     images, labels = batch
     output = network(shown_to(images, config.drawn_modality, config.modality))

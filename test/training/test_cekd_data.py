@@ -41,6 +41,15 @@ def test_images_do_not_depend_on_hidden_labels(config):
     np.testing.assert_array_equal(*drawn)
 
 
+@pytest.mark.parametrize(('target', 'seen'), [('teacher', 0), ('none', 0), ('both', 5)])
+def test_a_student_without_labels_sees_those_of_its_teacher_neither(config, target, seen):
+    own = replace(config, student=replace(config.student, target=target))
+    assert (Drawing(own, 'student').frames.labeled, Drawing(own, 'teacher').frames.labeled) == (
+        seen,
+        5,
+    )
+
+
 def _samples(frames):
     from collections import namedtuple
 

@@ -156,7 +156,10 @@ class Drawing:
         """What is drawn from, opened when it is needed first."""
         if self._frames is None:
             source = student_frames if self._stage == 'student' else teacher_frames
-            self._frames = source(self._config)
+            found = source(self._config)
+            if self._stage == 'student' and self._config.student.target in ('teacher', 'none'):
+                found = found._replace(labeled=0)  # nor may labels say where a view is laid
+            self._frames = found
         return self._frames
 
     def __call__(self, step: int, index: int) -> tuple[Array, Array]:

@@ -14,11 +14,13 @@ from torch.nn import functional
 
 from kd_perception.errors import ConfigError
 from kd_perception.models import RepUNet, RepUNetConfig
+from training.engine import LoopConfig
 from training.losses import class_weights
 from training.recipes import cekd, compress
 from training.recipes.cekd_config import CekdConfig
-from training.recipes.cekd_data import class_weight
-from training.recipes.cekd_trained import trained_network
+from training.recipes.cekd_data import Drawing, class_weight
+from training.recipes.cekd_networks import TeacherConfig
+from training.recipes.cekd_trained import fingerprint_of, steps_of, trained_network
 from training.settings import load_config, plain
 
 
@@ -99,13 +101,44 @@ def test_a_teacher_without_seed_is_that_of_the_same_seed(config):
     assert replace(config, seed=3).teacher.run().seed == 0
 
 
-def test_an_unfinished_teacher_is_refused(world_cache, cekd_teacher, tmp_path, fabric):
+def test_a_teacher_of_other_settings_is_refused(world_cache, cekd_teacher, tmp_path, fabric):
     text = cekd_teacher.read_text().replace('steps: 6', 'steps: 8')
     assert text != cekd_teacher.read_text()
     path = tmp_path / 'longer.yaml'
     path.write_text(text)
     with pytest.raises(ConfigError, match='another'):
         compress.load_teacher(tiny_run(tmp_path, world_cache, path), fabric)
+
+
+def test_an_unfinished_teacher_is_refused(
+    world_cache, cekd_teacher, tmp_path, fabric, monkeypatch
+):
+    source = load_config(CekdConfig, ['--config_path', str(cekd_teacher)])
+    source = replace(source, output=tmp_path / 'unfinished')
+    path = tmp_path / 'unfinished.yaml'
+    path.write_text(yaml.safe_dump(plain(source)), encoding='utf-8')
+    cekd.trained_teacher(source, fabric)
+    draw = Drawing.__call__
+
+    def dying(drawing, step, index):
+        if step == 4:
+            raise KeyboardInterrupt
+        return draw(drawing, step, index)
+
+    monkeypatch.setattr(Drawing, '__call__', dying)
+    with pytest.raises(KeyboardInterrupt):
+        cekd.networks(source, fabric)
+    with pytest.raises(ConfigError, match='trained to its end, it is at step 3 of 6'):
+        compress.load_teacher(tiny_run(tmp_path, world_cache, path), fabric)
+
+
+def test_both_networks_of_a_joint_run_are_of_its_one_checkpoint():
+    apart = CekdConfig(stage='student', teacher=TeacherConfig(loop=LoopConfig(steps=2000)))
+    joint = replace(apart, stage='joint')
+    assert (steps_of(apart, 'teacher'), steps_of(joint, 'teacher')) == (2000, 4800)
+    assert fingerprint_of(joint, 'teacher') == fingerprint_of(joint, 'student')
+    assert fingerprint_of(apart, 'teacher') == apart.teacher_fingerprint()
+    assert fingerprint_of(joint, 'teacher') != fingerprint_of(apart, 'teacher')
 
 
 def test_a_teacher_for_another_size_is_refused(config, fabric):

@@ -15,6 +15,23 @@ from training.recipes.cekd_networks import Student, new_student
 ROLES = ('teacher', 'student')
 
 
+def _is_shared(config: CekdConfig, role: str) -> bool:
+    """Whether it is a teacher that runs share; a joint run has both networks in one checkpoint."""
+    return role == 'teacher' and config.stage != 'joint'
+
+
+def fingerprint_of(config: CekdConfig, role: str) -> str:
+    """Of everything that changes the weights of a role's network."""
+    own = _is_shared(config, role)
+    return config.teacher_fingerprint() if own else config.fingerprint()
+
+
+def steps_of(config: CekdConfig, role: str) -> int:
+    """Steps that the network of a role is trained for; a joint run has those of its student."""
+    part = config.teacher if _is_shared(config, role) else config.student
+    return part.loop.steps
+
+
 def trained_network(config: CekdConfig, role: str) -> tuple[CENet | Student, int]:
     """A network of the latest checkpoint in eval mode, and its step.
 
@@ -25,12 +42,10 @@ def trained_network(config: CekdConfig, role: str) -> tuple[CENet | Student, int
     Raises:
         ConfigError: there is no checkpoint, or it is of other settings.
     """
-    joint = config.stage == 'joint'
-    own = role == 'teacher' and not joint
-    folder = config.teacher_folder if own else config.folder
-    state = _checkpoint(folder, config.teacher_fingerprint() if own else config.fingerprint())
+    folder = config.teacher_folder if _is_shared(config, role) else config.folder
+    state = _checkpoint(folder, fingerprint_of(config, role))
     weights: dict[str, Any] = state['average'] or state['network']
-    if joint:
+    if config.stage == 'joint':
         prefix = f'{role}.'
         weights = {k.removeprefix(prefix): v for k, v in weights.items() if k.startswith(prefix)}
     network: CENet | Student

@@ -55,7 +55,7 @@ from training.losses import (
 from training.process_counts import counts_of_all
 from training.recipes.cekd_data import class_weight
 from training.recipes.cekd_losses import seen_by, unweighted
-from training.recipes.cekd_trained import trained_network
+from training.recipes.cekd_trained import steps_of, trained_network
 from training.recipes.compress_config import CompressConfig
 from training.recipes.compress_data import Drawing
 from training.records import versions, write_record
@@ -125,11 +125,11 @@ def load_teacher(config: CompressConfig, fabric: Fabric) -> Teacher | None:
             f'{list(source.image_size)}, got {[view.height, view.width]}: set augmentation.view'
         )
     network, step = trained_network(source, config.teacher.role)
-    part = source.teacher if config.teacher.role == 'teacher' else source.student
-    if step < part.loop.steps:
+    steps = steps_of(source, config.teacher.role)
+    if step < steps:
         raise ConfigError(
-            f'the teacher must be trained to its end, it is at step {step} of '
-            f'{part.loop.steps}: go on with {config.teacher.config}'
+            f'the teacher must be trained to its end, it is at step {step} of {steps}: go on with '
+            f'{config.teacher.config}'
         )
     network.requires_grad_(False).to(fabric.device)
     modality = getattr(network.config, 'modality', 'thermal')

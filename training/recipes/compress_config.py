@@ -15,7 +15,7 @@ from training.distributed import LaunchConfig
 from training.engine import LoopConfig
 from training.optimization import OptimizerConfig
 from training.recipes.cekd_config import CekdConfig
-from training.recipes.cekd_trained import ROLES
+from training.recipes.cekd_trained import ROLES, fingerprint_of
 from training.records import RunPaths
 from training.settings import load_config, plain, settings_digest
 
@@ -176,7 +176,8 @@ class CompressConfig(RunPaths):
         values = {k: v for k, v in plain(self).items() if k not in _TEACHES_NOTHING}
         values['launch'] = self.launch.bfloat16
         if self.teacher.config:
-            values['teacher'] = [_teacher_fingerprint(self.teacher), self.teacher.role]
+            role = self.teacher.role
+            values['teacher'] = [fingerprint_of(self.teacher.run(), role), role]
         return settings_digest(values)
 
 
@@ -184,8 +185,3 @@ _TEACHES_NOTHING = (
     *('cache', 'output', 'results', 'launch', 'prior_correction'),
     *('image_size', 'validation', 'test', 'presets', 'preset_count'),
 )
-
-
-def _teacher_fingerprint(teacher: CompressTeacherConfig) -> str:
-    run = teacher.run()
-    return run.teacher_fingerprint() if teacher.role == 'teacher' else run.fingerprint()

@@ -123,14 +123,6 @@ def test_enhanced_image_enters_every_decoder_stage_by_nearest_neighbors():
     torch.testing.assert_close(output.logits, left)
 
 
-@pytest.mark.parametrize('stage', [1, 2, 3, 4, 5])
-def test_maps_of_the_paper_have_their_sizes(stage):
-    image = torch.rand(1, 1, 480, 640)
-    small = image[:, :, :: 2**stage, :: 2**stage]
-    assert small.shape == (1, 1, 480 >> stage, 640 >> stage)
-    assert torch.equal(small, functional.interpolate(image, scale_factor=0.5**stage))
-
-
 def test_kdnet_is_the_student_without_enhancement():
     student, kdnet = tiny(), tiny(enhancement='none')
     assert kdnet.enhancement is None

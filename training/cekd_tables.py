@@ -32,7 +32,7 @@ TABLES = {
                 'all_labels_terms', 'all_labels_joint'),
     'baselines': ('few_labels', 'unet_few', 'mfnet_few', 'full', 'all_labels', 'unet', 'mfnet'),
     'relu': ('full', 'relu'),
-    'enhancement': ('kdnet', 'offset1', 'full', 'offset3', 'raw', 'two_sided'),
+    'enhancement': ('kdnet', 'offset1_5', 'full', 'offset3', 'offset1', 'raw', 'two_sided'),
 }  # fmt: skip
 """Rows of each table by the name of its section."""
 

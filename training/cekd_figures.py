@@ -2,7 +2,7 @@
 """A picture of what the networks of CEKD say about frames of the test split.
 
     python -m training.cekd_figures --file docs/images/cekd_predictions.png \
-        --networks full:teacher few_labels:student full:student all_labels:student
+        --networks full:teacher full:student thermal_teacher:student all_labels:student
 """
 
 from __future__ import annotations

@@ -23,7 +23,7 @@ Runs = Mapping[str, Mapping[int, Record]]
 TABLES = {
     'terms': ('full', 'segmentation', 'soft', 'segmentation_soft', 'without_edge_hint',
               'without_similarity', 'reweighed'),
-    'controls': ('few_labels', 'thermal_teacher', 'rgb_teacher', 'full',
+    'controls': ('few_labels', 'few_labels_unfocused', 'thermal_teacher', 'rgb_teacher', 'full',
                  'all_labels', 'few_labels_long', 'full_long'),
     'scarce': ('few_labels_10', 'thermal_teacher_10', 'full_10'),
     'edges': ('no_edges', 'edge_stage1', 'edge_stage2', 'full', 'edge_stage4', 'edge_stage5',

@@ -138,7 +138,7 @@ def world_pairs(config: WorldConfig, count: int, size: tuple[int, int]) -> Itera
 _PAGE = """\
 ## Beside real frames
 
-Written by `python -m training.realism --table docs/world.md`.
+Written by `python -m training.realism --frames {world.frames} --table docs/world.md`.
 
 Gray levels, heat contrasts and sizes of the world were **fitted to the column of real figures**:
 that the columns agree shows that the fitting was done, not that the world is like the street. The

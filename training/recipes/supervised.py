@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Plain supervised segmentation: class-weighted cross-entropy on the synthetic world.
 
-The baseline that every other recipe is compared with, and the first student that is shipped. A
+The baseline that every other recipe is compared with, and where the shipped students begin. A
 network sees heat, color, or both as four channels of one image: the same network at the same cost.
 Class weights 1 / ln(1.1 + share) follow the authors of ENet, with 1.1 for their 1.02 so that rare
 classes weigh at most ten times; half the logarithm of the weights is taken back from the logits

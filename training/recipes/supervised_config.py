@@ -24,7 +24,7 @@ part of a fingerprint: they are off then, and the fingerprints of older runs sta
 
 @dataclass(frozen=True)
 class SupervisedConfig(RunPaths):
-    """One run; the defaults are those of the shipped student, `thermal_seg_s.yaml`.
+    """One run; the defaults are those of `thermal_seg_s.yaml`.
 
     Args:
         name: of the configuration.

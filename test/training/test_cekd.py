@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -106,3 +107,15 @@ def test_hot_and_cold_classes():
     assert found == {'miou_hot': 0.6, 'miou_cold': 0.2}
     metrics = {**found, 'miou': 0.3, 'macc': 0.4, 'boundary_f_3px': None}
     assert table_row('row', metrics) == '| row | 30.0 | 40.0 | 60.0 | 20.0 | - |'
+
+
+@pytest.mark.slow
+def test_the_smoke_run_goes_from_nothing_to_its_rows(tmp_path, capsys):
+    smoke = Path(__file__).parents[2] / 'training' / 'configs' / 'cekd' / 'smoke.yaml'
+    folders = {name: str(tmp_path / name) for name in ('cache', 'output', 'results')}
+    settings = [part for name, path in folders.items() for part in (f'--{name}', path)]
+    cekd.main(['--config_path', str(smoke), '--launch.accelerator', 'cpu', *settings])
+    rows = [line for line in capsys.readouterr().out.splitlines() if line.startswith('|')]
+    assert [row.split('|')[1].strip() for row in rows] == ['smoke teacher', 'smoke student']
+    record = json.loads((tmp_path / 'results' / 'smoke_seed0.json').read_text())
+    assert record['trained_on'] == 'synthetic'

@@ -9,6 +9,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from torch import nn
 
 from kd_perception.errors import ConfigError, ShapeError
 from kd_perception.models.thermal_enhancement import (
@@ -136,6 +137,16 @@ def test_one_image_in_training_is_refused_and_evaluated():
     with pytest.raises(ShapeError, match='at least two images in training'):
         enhancement(torch.rand(1, 1, 64, 64))
     assert enhancement.eval()(torch.rand(1, 1, 64, 64)).image.shape == (1, 1, 64, 64)
+
+
+def test_one_image_is_enough_where_processes_share_statistics():
+    class Shared(nn.BatchNorm1d):
+        def forward(self, batch):
+            return batch  # as of all processes
+
+    enhancement = ThermalEnhancement((64, 64)).train()
+    enhancement.regressor.bn3.__class__ = Shared
+    assert enhancement(torch.rand(1, 1, 64, 64)).image.shape == (1, 1, 64, 64)
 
 
 @pytest.mark.parametrize('shape', [(2, 1, 64, 96), (2, 3, 64, 64), (1, 64, 64)])

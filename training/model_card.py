@@ -114,14 +114,15 @@ OBSERVATIONS = Path(__file__).parent / 'configs' / 'observations'
 def observations_path(config: RunConfig, report: dict[str, Any]) -> Path:
     """Where to write, in Markdown, what was seen of a run on real frames, before its export.
 
-    The name holds a hash of the run's settings and of the pixels it learnt from: a run of the same
-    name that is trained anew in another world does not claim what was seen of this one.
+    The name holds a hash of the run's settings and of the pixels it learnt from, where its metrics
+    tell them: a run of the same name that is trained anew in another world does not claim what was
+    seen of this one.
 
     Args:
         config: the run.
         report: its metrics.
     """
-    text = f'{config.fingerprint()} {report["data_digest"]["train"]}'
+    text = f'{config.fingerprint()} {report["data_digest"].get("train", "")}'
     digest = hashlib.sha256(text.encode()).hexdigest()[:16]
     return OBSERVATIONS / f'{config.name}_seed{config.seed}_{digest}.md'
 

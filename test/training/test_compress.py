@@ -140,6 +140,16 @@ def test_a_recording_teaches_without_labels(recorded, fabric):
     assert 'train' not in compress.evaluate(run, config)['data_digest']
 
 
+def test_a_student_of_a_recording_is_exported(recorded, fabric, tmp_path):
+    compress.train(recorded, fabric)
+    export.export_student(recorded, tmp_path / 'student')
+    provenance = load_student(tmp_path / 'student').spec.provenance
+    assert provenance['trained_on'] == 'the images of the recording drive, without labels'
+    assert not is_synthetic_trained(provenance)
+    card = (tmp_path / 'student' / 'MODEL_CARD.md').read_text()
+    assert 'trained on a recording without labels' in card and 'Not looked at yet' in card
+
+
 def test_samples_are_drawn_alike_in_another_process(config):
     drawing = Drawing(config)
     drawing(0, 0)

@@ -83,6 +83,21 @@ def test_bad_settings_are_refused(values):
         CekdConfig(**{k: kinds[k](**v) if k in kinds else v for k, v in values.items()})
 
 
+@pytest.mark.parametrize(
+    ('changes', 'message'),
+    [
+        ({'student': StudentConfig(target='label')}, r'student\.target must be teacher or none'),
+        ({'student': StudentConfig(target='both')}, r"got 'both' and 'drive'"),
+        ({'stage': 'joint'}, 'set stage to student'),
+    ],
+)
+def test_a_recording_is_not_asked_for_labels(config, changes, message):
+    replace(config, **changes)
+    replace(config, bag='drive')
+    with pytest.raises(ConfigError, match=message):
+        replace(config, bag='drive', **changes)
+
+
 @pytest.mark.parametrize('path', CONFIGS, ids=lambda path: path.stem)
 def test_committed_configurations_are_complete(path):
     config = load_config(CekdConfig, ['--config_path', str(path)])

@@ -92,6 +92,7 @@ class CekdConfig(RunPaths):
                 'a run learns from one data set: one of mfnet and pst900 must be empty, got '
                 f'{self.mfnet!r} and {self.pst900!r}'
             )
+        self._check_recording()
         for name in ('train', 'validation', 'test'):
             split = replace(getattr(self, name), fields=FIELDS['rgbt'])
             object.__setattr__(self, name, split)
@@ -103,6 +104,21 @@ class CekdConfig(RunPaths):
             raise ConfigError('student.reweigh needs weights of the classes: set class_weighted')
         self.teacher_network()
         self.student_network()
+
+    def _check_recording(self) -> None:
+        """Refuse to learn from a recording what it cannot tell: it has no labels."""
+        if not self.bag:
+            return
+        if self.stage == 'joint':
+            raise ConfigError(
+                'training both at once needs labels, which a recording has not: set stage to '
+                f'student, or leave bag empty; got bag {self.bag!r}'
+            )
+        if self.student.target in ('label', 'both'):
+            raise ConfigError(
+                'a recording has no labels: student.target must be teacher or none, or bag '
+                f'empty, got {self.student.target!r} and {self.bag!r}'
+            )
 
     def teacher_network(self) -> CENetConfig:
         """Sizes of the teacher."""

@@ -58,46 +58,65 @@ _SOURCES = tuple(
 )  # fmt: skip
 
 
-@dataclass(frozen=True)
-class BagPairsConfig:
-    """Which pairs of a bag, and how they are stored.
+@dataclass(frozen=True, kw_only=True)
+class PairingConfig:
+    """How the images of any bag are paired and registered; all that a recipe leaves to its user.
 
     Args:
-        bag: folder with metadata.yaml, or a .mcap or .db3 file.
         thermal_topic: '' for the only one with images of one channel of 8 or 16 bits, or the only
             one of these that is named image_raw.
         rgb_topic: the same with color images.
         max_gap_ms: largest difference of header stamps within a pair, 0 to 1000.
         stride: every how many-th pair is taken, >= 1.
         max_frames: pairs at most, the first of the recording; 0 for all.
-        image_size: (height, width) of both images; empty for that of the thermal image, which then
-            is stored as it was recorded.
         rgb_to_thermal: nine numbers, the rows of the homography from pixels (x, y) of the recorded
             color image to pixels of the recorded thermal image; empty if both show the same view
             from edge to edge, whatever their sizes.
         max_gb: largest size of the folder.
     """
 
-    bag: Path
     thermal_topic: str = ''
     rgb_topic: str = ''
     max_gap_ms: float = 20.0
     stride: int = 1
     max_frames: int = 0
-    image_size: tuple[int, ...] = ()
     rgb_to_thermal: tuple[float, ...] = ()
     max_gb: float = 40.0
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, 'bag', Path(self.bag))
-        for name in ('image_size', 'rgb_to_thermal'):
-            object.__setattr__(self, name, tuple(getattr(self, name)))
+        """Check ranges; lists become tuples."""
+        object.__setattr__(self, 'rgb_to_thermal', tuple(self.rgb_to_thermal))
         if not 0.0 <= self.max_gap_ms <= 1000.0:
             raise ConfigError(f'max_gap_ms must be 0 to 1000, got {self.max_gap_ms}')
         if self.stride < 1 or self.max_frames < 0:
             raise ConfigError(
                 f'stride must be >= 1 and max_frames >= 0, got {self.stride}, {self.max_frames}'
             )
+        if not 0.0 < self.max_gb < math.inf:
+            raise ConfigError(f'max_gb must be above 0 and finite, got {self.max_gb}')
+        check_homography(self.rgb_to_thermal)
+
+
+@dataclass(frozen=True)
+class BagPairsConfig(PairingConfig):
+    """Which pairs of a bag, and how they are stored.
+
+    Args:
+        bag: folder with metadata.yaml, or a .mcap or .db3 file.
+        image_size: (height, width) of both images; empty for that of the thermal image, which then
+            is stored as it was recorded.
+
+    The others, by name alone, are those of `PairingConfig`.
+    """
+
+    bag: Path
+    image_size: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Check ranges; lists become tuples."""
+        super().__post_init__()
+        object.__setattr__(self, 'bag', Path(self.bag))
+        object.__setattr__(self, 'image_size', tuple(self.image_size))
         if self.image_size and not (
             len(self.image_size) == 2
             and all(1 <= side <= _MAX_SIDE_PX for side in self.image_size)
@@ -106,9 +125,6 @@ class BagPairsConfig:
                 f'image_size must be height and width, 1 to {_MAX_SIDE_PX}, or empty, got '
                 f'{self.image_size}'
             )
-        if not 0.0 < self.max_gb < math.inf:
-            raise ConfigError(f'max_gb must be above 0 and finite, got {self.max_gb}')
-        check_homography(self.rgb_to_thermal)
 
     def key(self, cache: Path) -> str:
         """Name of the cache folder: a hash of what the stored pixels depend on.

@@ -12,10 +12,12 @@ from kd_perception.label_sets import MFNET, PST900, LabelSet
 from kd_perception.models import CENetConfig, EKNetConfig
 from training.baseline_networks import MFNetConfig, UNetConfig
 from training.data.augmentation import AugmentationConfig, JointConfig
+from training.data.bag import BagPairsConfig, PairingConfig
 from training.data.modality import FIELDS
 from training.data.world import WorldSplit, preset_splits
 from training.distributed import LaunchConfig
 from training.recipes.cekd_networks import StudentConfig, StudentSizes, TeacherConfig
+from training.recipes.recorded_pairs import changed_pairing, check_pairing, recorded_pairs
 from training.records import RunPaths
 from training.settings import plain, settings_digest
 
@@ -44,6 +46,7 @@ class CekdConfig(RunPaths):
         preset_count: frames of each of them.
         bag: recording whose pairs of images the student learns from, in place of `train`; none
             if empty.
+        bag_pairs: how they are paired and registered, see `PairingConfig`.
         mfnet: folder of MFNet, in place of the world; none if empty.
         pst900: folder of PST900, in place of the world; none if empty.
         random_cameras: training frames are changed as other cameras might show them; else only
@@ -70,6 +73,7 @@ class CekdConfig(RunPaths):
     presets: tuple[str, ...] = ()
     preset_count: int = 100
     bag: str = ''
+    bag_pairs: PairingConfig = field(default_factory=PairingConfig)
     mfnet: str = ''
     pst900: str = ''
     random_cameras: bool = True
@@ -107,6 +111,7 @@ class CekdConfig(RunPaths):
 
     def _check_recording(self) -> None:
         """Refuse to learn from a recording what it cannot tell: it has no labels."""
+        check_pairing(self.bag, self.bag_pairs)
         if not self.bag:
             return
         if self.stage == 'joint':
@@ -153,6 +158,11 @@ class CekdConfig(RunPaths):
         return PST900 if self.pst900 else MFNET
 
     @property
+    def recorded_pairs(self) -> BagPairsConfig:
+        """What is read of the recording."""
+        return recorded_pairs(self.bag, self.bag_pairs, self.train)
+
+    @property
     def rendered(self) -> bool:
         """Whether frames are those of the world, not of a data set on disk."""
         return not (self.mfnet or self.pst900)
@@ -185,6 +195,9 @@ class CekdConfig(RunPaths):
         """What weights depend on: neither where a run trains nor what it is scored on."""
         values = {k: v for k, v in plain(self).items() if k not in _TEACHES_NOTHING}
         # These are younger than recorded runs, whose fingerprints must stay as they were.
+        del values['bag_pairs']
+        if pairing := changed_pairing(self.bag_pairs):
+            values['bag_pairs'] = pairing
         if not self.pst900:
             del values['pst900']
         if self.student.architecture == 'eknet':

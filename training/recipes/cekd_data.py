@@ -5,7 +5,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,7 +13,7 @@ import torch
 from torch import Tensor
 
 from kd_perception.uncertainty import IGNORE_INDEX
-from training.data.bag import BagPairsConfig, load_bag
+from training.data.bag import load_bag
 from training.data.mfnet import MFNet
 from training.data.modality import LabeledFrame, plain_sample, training_sample
 from training.data.pst900 import PST900
@@ -126,9 +125,7 @@ def student_frames(config: CekdConfig) -> Frames:
     the teacher has learnt them.
     """
     if config.bag:
-        world = config.train.config()
-        size = (world.height, world.width)
-        return Frames(load_bag(BagPairsConfig(Path(config.bag), image_size=size), config.cache), 0)
+        return Frames(load_bag(config.recorded_pairs, config.cache), 0)
     return teacher_frames(config)
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from kd_perception.errors import ConfigError
 from kd_perception.models import RepUNetConfig
 from training.data.augmentation import AugmentationConfig
+from training.data.bag import BagPairsConfig, PairingConfig
 from training.data.modality import FIELDS
 from training.data.world import WorldSplit, preset_splits
 from training.distributed import LaunchConfig
@@ -16,6 +17,7 @@ from training.engine import LoopConfig
 from training.optimization import OptimizerConfig
 from training.recipes.cekd_config import CekdConfig
 from training.recipes.cekd_trained import ROLES, fingerprint_of
+from training.recipes.recorded_pairs import changed_pairing, check_pairing, recorded_pairs
 from training.records import RunPaths
 from training.settings import load_config, plain, settings_digest
 
@@ -70,6 +72,7 @@ class CompressConfig(RunPaths):
         optimizer: how.
         launch: processes, device, number format.
         bag: recording that is learnt from, in place of `train`; none if empty.
+        bag_pairs: how its images are paired and registered, see `PairingConfig`.
         train: frames to learn from.
         validation: frames that choose the temperature and the seed to ship.
         test: frames that choose nothing.
@@ -100,6 +103,7 @@ class CompressConfig(RunPaths):
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     launch: LaunchConfig = field(default_factory=LaunchConfig)
     bag: str = ''
+    bag_pairs: PairingConfig = field(default_factory=PairingConfig)
     train: WorldSplit = field(default_factory=lambda: WorldSplit('train', 0, 3000))
     validation: WorldSplit = field(default_factory=lambda: WorldSplit('val', 0, 200))
     test: WorldSplit = field(default_factory=lambda: WorldSplit('test', 0, 200))
@@ -134,6 +138,7 @@ class CompressConfig(RunPaths):
             raise ConfigError(
                 f'a recording has no labels: label_weight must be 0, got {self.label_weight}'
             )
+        check_pairing(self.bag, self.bag_pairs)
         train = replace(self.train, fields=FIELDS[self.drawn_modality])
         object.__setattr__(self, 'train', train)
         for name in ('validation', 'test'):
@@ -151,6 +156,11 @@ class CompressConfig(RunPaths):
         if self.teacher.config and self.teacher.role == 'teacher':
             return 'rgbt'
         return 'thermal'
+
+    @property
+    def recorded_pairs(self) -> BagPairsConfig:
+        """What is read of the recording."""
+        return recorded_pairs(self.bag, self.bag_pairs, self.train)
 
     @property
     def steps(self) -> int:
@@ -175,6 +185,9 @@ class CompressConfig(RunPaths):
         """Of everything that changes the trained weights."""
         values = {k: v for k, v in plain(self).items() if k not in _TEACHES_NOTHING}
         values['launch'] = self.launch.bfloat16
+        del values['bag_pairs']  # younger than recorded runs, whose fingerprints must stay
+        if pairing := changed_pairing(self.bag_pairs):
+            values['bag_pairs'] = pairing
         if self.teacher.config:
             role = self.teacher.role
             values['teacher'] = [fingerprint_of(self.teacher.run(), role), role]

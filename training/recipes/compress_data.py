@@ -4,14 +4,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from kd_perception.uncertainty import IGNORE_INDEX
-from training.data.bag import BagPairsConfig, BagSample, load_bag
+from training.data.bag import BagSample, load_bag
 from training.data.modality import LabeledFrame, plain_sample, training_sample
 from training.data.world import load_world
 from training.recipes.compress_config import CompressConfig
@@ -34,16 +33,10 @@ class _Unlabeled(Sequence[BagSample]):
 
 
 def training_frames(config: CompressConfig) -> Sequence[LabeledFrame]:
-    """What is drawn from: the frames of `bag` if there is one, else those of `train`.
-
-    The images of a recording are brought to the size of rendered frames, so that things are as
-    large there as the teacher has learnt them.
-    """
+    """What is drawn from: the frames of `bag` if there is one, else those of `train`."""
     if not config.bag:
         return load_world(config.train, config.cache)
-    world = config.train.config()
-    pairs = BagPairsConfig(Path(config.bag), image_size=(world.height, world.width))
-    return _Unlabeled(load_bag(pairs, config.cache))
+    return _Unlabeled(load_bag(config.recorded_pairs, config.cache))
 
 
 class Drawing:

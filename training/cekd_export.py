@@ -26,19 +26,23 @@ from training.student_bundles import (
 _CARD = """\
 # {name}
 
-A thermal student distilled by the CEKD recipe, seed {seed}, {steps} steps.
+A thermal student {trained} by the CEKD recipe, seed {seed}, {steps} steps.
 
 | | |
 |---|---|
 | Task | semantic segmentation of one thermal frame, nine MFNet classes |
 | Network | `EKNet`, preset `{network}`, input 1x1x{height}x{width} |
 | Learnt from | {learnt_from} |
-| Taught by | `CENet`, preset `{teacher}`, which saw {modality} and {labeled} labeled frames |
-| Scored on | {scored_on} |
+{taught_by}| Scored on | {scored_on} |
 
 mIoU of the test split {miou:.1f} % (car {car}, person {person}). Confidence: temperature
 {temperature:.3f}, fitted on the validation split. Nothing is known of other cameras: measure on
 your own frames. Not for driving or safety use.
+"""
+
+
+_TAUGHT_BY = """\
+| Taught by | `CENet`, preset `{teacher}`, which saw {modality} and {labeled} labeled frames |
 """
 
 
@@ -92,10 +96,9 @@ def model_card(config: CekdConfig, report: dict[str, Any], step: int) -> str:
         network=config.student.network,
         height=config.image_size[0],
         width=config.image_size[1],
+        trained='distilled' if config.student.needs_teacher else 'trained without a teacher',
         learnt_from=_learnt_from(config),
-        teacher=config.teacher.network,
-        modality=config.teacher.modality,
-        labeled=config.labeled,
+        taught_by=_taught_by(config),
         scored_on=scored_on(config),
         miou=100.0 * test['miou_nanmean'],
         temperature=report['calibration']['temperature'],
@@ -106,9 +109,29 @@ def model_card(config: CekdConfig, report: dict[str, Any], step: int) -> str:
 def _learnt_from(config: CekdConfig) -> str:
     if config.bag:
         return f'the images of the recording {Path(config.bag).name}, without labels'
+    if config.student_sees_labels_alone:
+        kind = 'MFNet' if config.mfnet else 'the synthetic world'
+        return f'{_labeled(config)} frames of {kind}, all with labels'
+    also = f', {_labeled(config)} of them with labels' if config.student.target == 'both' else ''
+    return ('MFNet' if config.mfnet else f'{config.train.count} synthetic frames') + also
+
+
+def _taught_by(config: CekdConfig) -> str:
+    """A row of the table; empty for a student that nobody taught."""
+    if not config.student.needs_teacher:
+        return ''
+    return _TAUGHT_BY.format(
+        teacher=config.teacher.network,
+        modality=config.teacher.modality,
+        labeled=_labeled(config),
+    )
+
+
+def _labeled(config: CekdConfig) -> str:
+    """How many frames have labels that may be seen."""
     if config.mfnet:
-        return 'MFNet'
-    return f'{config.train.count} synthetic frames'
+        return f'at most {config.labeled}'
+    return str(min(config.labeled, config.train.count))
 
 
 def main(arguments: list[str] | None = None) -> None:

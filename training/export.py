@@ -113,7 +113,7 @@ def _compressed(config: CompressConfig, deployed: CompressConfig) -> Trained:
         network,
         run.step,
         run.notes.get('frames', {}),
-        compress.frame_weights(run),
+        compress.frame_weights(run, config),
         lambda: compress.evaluate(run, deployed),
     )
 
@@ -171,7 +171,8 @@ def export_student(
     recorded = recorded_metrics(config, run) if deployed == config else None
     report = recorded or run.evaluate()
     provenance = run_provenance(config, report, run.step)
-    provenance['prior_correction'] = deployed.prior_correction
+    applied = deployed.prior_correction if run.class_weight is not None else 0.0
+    provenance['prior_correction'] = applied  # nothing was taken back from unweighted losses
     provenance['tiles_chose'] = tiles_chose
     architecture = run.network.config.architecture()
     input_spec = InputSpec(*image_size, CHANNELS[modality], modality)

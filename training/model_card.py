@@ -175,7 +175,7 @@ def model_card(
         temperature=calibration['temperature'],
         ece_before=calibration['test_before']['ece'],
         ece_after=calibration['test_after']['ece'],
-        weighting='' if _bag(config) else _WEIGHTING.format(correction=config.prior_correction),
+        weighting=_weighting(config),
         **_cameras(config.train.config()),
     )
 
@@ -199,6 +199,12 @@ def learnt_from(config: RunConfig) -> str:
         f'{config.train.count} rendered frames of {size.height}x{size.width} '
         '(`kd_perception/world`), no real image'
     )
+
+
+def _weighting(config: RunConfig) -> str:
+    if isinstance(config, CompressConfig) and not config.class_weighted:
+        return ''
+    return _WEIGHTING.format(correction=config.prior_correction)
 
 
 def _chosen_by(config: RunConfig) -> str:

@@ -98,6 +98,13 @@ def test_a_recording_is_not_asked_for_labels(config, changes, message):
         replace(config, bag='drive', **changes)
 
 
+def test_a_record_says_what_kind_of_images_was_learnt_from(config):
+    assert cekd.trained_on(config) == 'synthetic'
+    assert cekd.trained_on(replace(config, bag='drive')) == 'real'
+    assert cekd.trained_on(replace(config, bag='drive', stage='teacher')) == 'synthetic'
+    assert cekd.trained_on(replace(config, mfnet='folder')) == 'real'
+
+
 @pytest.mark.parametrize('path', CONFIGS, ids=lambda path: path.stem)
 def test_committed_configurations_are_complete(path):
     config = load_config(CekdConfig, ['--config_path', str(path)])

@@ -16,11 +16,19 @@ from kd_perception.bundle import load_student
 from kd_perception.errors import ConfigError
 from kd_perception.frames import Frame
 from kd_perception.pipeline import Output, Pipeline
-from training.cekd_export import export_student
+from training.cekd_export import export_student, model_card
 from training.distributed import launch
 from training.recipes import cekd
 from training.recipes.cekd_data import student_frames, teacher_frames
 from training.recipes.cekd_trained import trained_network
+
+ALONE = {
+    'target': 'label', 'similarity_weight': 0.0, 'edge_hint_weight': 0.0, 'soft_weight': 0.0,
+}  # fmt: skip
+REPORT = {
+    'synthetic_test': {'iou': {'car': 0.5, 'person': None}, 'miou_nanmean': 0.3},
+    'calibration': {'temperature': 1.0},
+}
 
 
 @pytest.fixture(scope='module')
@@ -71,6 +79,32 @@ def test_the_card_says_where_it_comes_from(config, bundle):
     card = (config.output / 'bundle' / 'MODEL_CARD.md').read_text()
     assert 'the images of the recording drive, without labels' in card
     assert '5 labeled frames' in card and 'temperature' in card
+
+
+@pytest.mark.parametrize(
+    ('changes', 'expected', 'taught'),
+    [
+        ({}, '12 synthetic frames', True),
+        ({'labeled': 99}, '12 synthetic frames', True),
+        ({'stage': 'joint'}, '5 frames of the synthetic world, all with labels', True),
+        ({'student': {'target': 'both'}}, '12 synthetic frames, 5 of them with labels', True),
+        ({'student': ALONE}, '5 frames of the synthetic world, all with labels', False),
+        (
+            {'student': ALONE, 'mfnet': 'folder'},
+            'at most 5 frames of MFNet, all with labels',
+            False,
+        ),
+    ],
+)
+def test_a_card_claims_no_teacher_and_no_frames_that_were_not_seen(
+    config, changes, expected, taught
+):
+    student = replace(config.student, **changes.get('student', {}))
+    config = replace(config, **{'bag': '', **changes, 'student': student})
+    card = model_card(config, REPORT, 6)
+    assert f'| Learnt from | {expected} |' in card
+    assert ('Taught by' in card) == ('distilled' in card) == taught
+    assert ('99 labeled' in card, '12 labeled' in card) == (False, config.labeled == 99)
 
 
 def test_a_run_that_is_not_trained_is_refused(config, tmp_path):

@@ -84,7 +84,7 @@ def test_a_run_is_recorded_and_exported(tmp_path, config):
     assert '12 rendered frames of 64x96' in card
     assert student.spec.output_shape == (1, 9, 16, 24)
     run = compress.build(config)
-    weight = compress.frame_weights(run)
+    weight = compress.frame_weights(run, config)
     folded = run.average.folded()
     correction = 0.5 * (weight.log() - weight.log().min())
     found = export.trained_run(config).network
@@ -115,13 +115,19 @@ def recorded(world_cache, cekd_teacher, tmp_path):
     return tiny_run(tmp_path, world_cache, cekd_teacher, bag=str(drive), label_weight=0.0)
 
 
-def test_a_reweighed_recording_is_corrected_by_the_weights_of_its_teacher(recorded, fabric):
+def test_a_reweighed_recording_is_corrected_by_the_weights_of_its_teacher(
+    recorded, fabric, tmp_path
+):
     config = replace(recorded, reweigh=True)
     compress.train(config, fabric)
     run = compress.build(config)
-    weight = compress.frame_weights(run)
+    weight = compress.frame_weights(run, config)
     torch.testing.assert_close(weight, class_weight(config.teacher.run()))
     torch.testing.assert_close(export.trained_run(config).class_weight, weight)
+    export.export_student(config, tmp_path / 'student')
+    assert load_student(tmp_path / 'student').spec.provenance['prior_correction'] == 0.5
+    card = (tmp_path / 'student' / 'MODEL_CARD.md').read_text()
+    assert 'weighted by class. 50% of the logarithm' in card
     network = compress.deployable_network(run, config)
     correction = 0.5 * (weight.log() - weight.log().min())
     torch.testing.assert_close(network.head.bias, run.average.folded().head.bias - correction)
@@ -134,7 +140,7 @@ def test_a_recording_teaches_without_labels(recorded, fabric):
     images, labels = Drawing(config)(0, 0)
     assert images.shape == (1, 64, 64) and (labels == 255).all()
     run = compress.train(config, fabric)
-    assert run.step == 6 and compress.frame_weights(run) is None
+    assert run.step == 6 and compress.frame_weights(run, config) is None
     network = compress.deployable_network(run, config)
     torch.testing.assert_close(network.head.bias, run.average.head.bias)
     assert 'train' not in compress.evaluate(run, config)['data_digest']
@@ -146,8 +152,24 @@ def test_a_student_of_a_recording_is_exported(recorded, fabric, tmp_path):
     provenance = load_student(tmp_path / 'student').spec.provenance
     assert provenance['trained_on'] == 'the images of the recording drive, without labels'
     assert not is_synthetic_trained(provenance)
+    assert provenance['prior_correction'] == 0.0 < recorded.prior_correction
     card = (tmp_path / 'student' / 'MODEL_CARD.md').read_text()
     assert 'trained on a recording without labels' in card and 'Not looked at yet' in card
+    assert 'weighted by class' not in card
+
+
+@pytest.mark.parametrize('reweigh', [False, True])
+def test_rendered_frames_without_labels_are_corrected_by_what_weighed(config, fabric, reweigh):
+    config = replace(config, label_weight=0.0, reweigh=reweigh)
+    run = compress.train(config, fabric)
+    weight = compress.frame_weights(run, config)
+    assert (weight is not None) == config.class_weighted == reweigh
+    network = compress.deployable_network(run, config)
+    expected = run.average.folded().head.bias
+    if reweigh:
+        torch.testing.assert_close(weight, class_weight(config.teacher.run()))
+        expected = expected - 0.5 * (weight.log() - weight.log().min())
+    torch.testing.assert_close(network.head.bias, expected)
 
 
 def test_samples_are_drawn_alike_in_another_process(config):

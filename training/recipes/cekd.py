@@ -205,6 +205,12 @@ def _frame_keys(config: CekdConfig) -> dict[str, str]:
     return {k: v.key() for k, v in config.splits().items()} if config.rendered else {}
 
 
+def trained_on(config: CekdConfig) -> str:
+    """What the network that a run ends with saw: `synthetic` or `real` images."""
+    recorded = bool(config.bag) and config.stage == 'student'
+    return 'synthetic' if config.rendered and not recorded else 'real'
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Train one seed and write its record."""
     config = load_config(CekdConfig, arguments)
@@ -220,7 +226,7 @@ def main(arguments: list[str] | None = None) -> None:
         'recipe': 'cekd',
         'name': config.name,
         'seed': config.seed,
-        'trained_on': 'synthetic' if config.rendered else 'real',
+        'trained_on': trained_on(config),
         'metrics': metrics,
         'frame_keys': _frame_keys(config),
         'versions': versions(),

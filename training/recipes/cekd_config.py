@@ -158,6 +158,11 @@ class CekdConfig(RunPaths):
         return PST900 if self.pst900 else MFNET
 
     @property
+    def student_sees_labels_alone(self) -> bool:
+        """Whether the student draws none but frames with labels."""
+        return self.stage == 'joint' or self.student.target == 'label'
+
+    @property
     def recorded_pairs(self) -> BagPairsConfig:
         """What is read of the recording."""
         return recorded_pairs(self.bag, self.bag_pairs, self.train)

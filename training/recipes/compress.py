@@ -11,7 +11,8 @@
 
 Both imitating terms compare logits at a quarter of the input, where those of `rep_unet` are; the
 teacher's are averaged down to it. Without a teacher this is supervised training. Half the
-logarithm of the class weights is taken back from the logits afterwards (`prior_correction`).
+logarithm of the class weights, where a term has any, is taken back from the logits afterwards
+(`prior_correction`).
 
     python -m training.recipes.compress \
         --config_path training/configs/compress/thermal_seg_s.yaml
@@ -95,14 +96,16 @@ def build(config: CompressConfig) -> Run:
     return run
 
 
-def frame_weights(run: Run) -> Tensor | None:
+def frame_weights(run: Run, config: CompressConfig) -> Tensor | None:
     """Weights of the classes [classes] that a run learns with; None where all weigh the same.
 
-    They are those of its frames; those of the teacher's, reweighed, for a recording.
+    They are those of its frames where it looks at labels; without labels those of its teacher's
+    frames, if it is reweighed.
     """
-    frames, taught = run.notes.get('frames'), run.notes.get('teacher_weights')
-    if frames:
-        return class_weights(np.array(frames['class_shares']))
+    if config.label_weight:
+        frames = run.notes.get('frames')
+        return class_weights(np.array(frames['class_shares'])) if frames else None
+    taught = run.notes.get('teacher_weights')
     return torch.tensor(taught) if taught else None
 
 
@@ -205,9 +208,9 @@ def train(config: CompressConfig, fabric: Fabric) -> Run:
     if not run.notes and not config.bag:
         run.notes['frames'] = described(load_world(config.train, config.cache))
     teacher = load_teacher(config, fabric)
-    if teacher and teacher.weight is not None and config.bag:
+    if teacher and teacher.weight is not None and not config.label_weight:
         run.notes['teacher_weights'] = teacher.weight.tolist()
-    weight = frame_weights(run)
+    weight = frame_weights(run, config)
     if weight is not None:
         weight = weight.to(fabric.device)
     mean_count = counts_of_all(fabric)
@@ -233,7 +236,8 @@ def deployable_network(run: Run, config: CompressConfig) -> RepUNet:
     """What is exported and scored: the averaged network, folded and corrected."""
     network = run.network if run.average is None else run.average
     assert isinstance(network, RepUNet)
-    return deployable(network.cpu().eval(), frame_weights(run), config.prior_correction)
+    weight = frame_weights(run, config)
+    return deployable(network.cpu().eval(), weight, config.prior_correction)
 
 
 def evaluate(run: Run, config: CompressConfig) -> dict[str, Any]:

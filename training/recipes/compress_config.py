@@ -163,6 +163,11 @@ class CompressConfig(RunPaths):
         return recorded_pairs(self.bag, self.bag_pairs, self.train)
 
     @property
+    def class_weighted(self) -> bool:
+        """Whether any term weighs by class."""
+        return self.label_weight > 0 or (self.reweigh and self.soft_weight > 0)
+
+    @property
     def steps(self) -> int:
         """Optimizer steps of the whole run."""
         return self.loop.steps

@@ -35,7 +35,7 @@ from training.model_card import (
     model_card,
     observations_path,
 )
-from training.recipes import compress, supervised
+from training.recipes import compress, compress_data, supervised
 from training.recipes.compress_config import CompressConfig
 from training.recipes.compress_depth_config import CompressDepthConfig
 from training.recipes.supervised_config import SupervisedConfig
@@ -58,7 +58,7 @@ class Trained(NamedTuple):
         config: of the run, with the prior correction of the network.
         network: folded and corrected, in eval mode.
         step: finished steps.
-        frames: `key`, `digest` and `class_shares` of what it learnt from.
+        frames: `key` and `digest` of what it learnt from, `class_shares` where that has labels.
         class_weight: that it learnt with, [classes]; None where all classes weigh the same.
         evaluate: gives its metrics.
     """
@@ -112,7 +112,7 @@ def _compressed(config: CompressConfig, deployed: CompressConfig) -> Trained:
         deployed,
         network,
         run.step,
-        run.notes.get('frames', {}),
+        compress_data.learnt_from(run.notes),
         compress.frame_weights(run, config),
         lambda: compress.evaluate(run, deployed),
     )

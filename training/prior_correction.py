@@ -113,7 +113,7 @@ def finished_run(config: RunConfig) -> Trained:
             f'{config.folder} must hold a finished run of {config.steps} steps, got '
             f'{run.step}: train it first'
         )
-    if run.class_weight is None or not run.frames:
+    if run.class_weight is None or 'class_shares' not in run.frames:
         raise ConfigError(f'a run must have weighed classes, {config.name} looked at no labels')
     check_described(run.frames, config.train, config.folder)
     return run

@@ -4,7 +4,9 @@
 from __future__ import annotations
 
 import pickle
+import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -143,11 +145,22 @@ def test_a_recording_teaches_without_labels(recorded, fabric):
     assert run.step == 6 and compress.frame_weights(run, config) is None
     network = compress.deployable_network(run, config)
     torch.testing.assert_close(network.head.bias, run.average.head.bias)
-    assert 'train' not in compress.evaluate(run, config)['data_digest']
+    noted = run.notes['recording']
+    assert noted['key'] == config.recorded_pairs.key(config.cache)
+    assert compress.train(config, fabric).notes == run.notes, 'it is found as it was'
+    shutil.rmtree(config.bag)
+    write_pairs(Path(config.bag), count=4)
+    with pytest.raises(ConfigError, match=rf'began with, {noted["key"]}, got .* has changed'):
+        compress.train(config, fabric)
 
 
-def test_a_student_of_a_recording_is_exported(recorded, fabric, tmp_path):
-    compress.train(recorded, fabric)
+def test_a_student_of_a_recording_is_recorded_and_exported(recorded, tmp_path):
+    compress.main(['--config_path', str(write_config(recorded, tmp_path))])
+    record = read_record(recorded.record_path)
+    assert record['recording']['report']['pairs'] == 5
+    assert record['frame_keys']['train'] == record['recording']['key']
+    assert record['metrics']['data_digest']['train'] == record['recording']['digest']
+    shutil.rmtree(recorded.bag)  # only training needs it
     export.export_student(recorded, tmp_path / 'student')
     provenance = load_student(tmp_path / 'student').spec.provenance
     assert provenance['trained_on'] == 'the images of the recording drive, without labels'

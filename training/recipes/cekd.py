@@ -48,6 +48,7 @@ from training.recipes.cekd_config import CekdConfig
 from training.recipes.cekd_data import Drawing, class_weight, student_frames
 from training.recipes.cekd_losses import Both, joint_losses, student_losses, teacher_losses
 from training.recipes.cekd_networks import Student, new_student
+from training.recipes.cekd_notes import check_notes, notes_of, recording_of
 from training.recipes.cekd_report import evaluate, scored_splits, show, shown_frames, table_row
 from training.records import versions, write_record
 from training.settings import load_config, plain
@@ -74,6 +75,9 @@ def train(
         config: of the run.
         fabric: from `launch`.
         stage: `teacher`, `student` or `joint`.
+
+    Raises:
+        ConfigError: the checkpoint is of other settings, of another world or another recording.
     """
     loop, optimizer = _settings(config, stage)
     run = new_run(network, loop, optimizer)
@@ -82,6 +86,9 @@ def train(
     else:
         folder, fingerprint = config.folder, config.fingerprint()
     restore(run, folder, fingerprint)
+    check_notes(run.notes, config, folder)
+    if not run.step:
+        run.notes = notes_of(config, stage)
     if run.step < loop.steps:
         fit(
             run,
@@ -229,6 +236,7 @@ def main(arguments: list[str] | None = None) -> None:
         'trained_on': trained_on(config),
         'metrics': metrics,
         'frame_keys': _frame_keys(config),
+        **({'recording': recording} if (recording := recording_of(config)) else {}),
         'versions': versions(),
         'config': plain(config),
     }

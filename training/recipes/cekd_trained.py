@@ -9,6 +9,7 @@ from typing import Any
 from kd_perception.errors import ConfigError
 from kd_perception.models import CENet
 from training.checkpointing import load_checkpoint
+from training.data.world import check_described
 from training.recipes.cekd_config import CekdConfig
 from training.recipes.cekd_networks import Student, new_student
 
@@ -40,10 +41,12 @@ def trained_network(config: CekdConfig, role: str) -> tuple[CENet | Student, int
         role: `teacher` or `student`.
 
     Raises:
-        ConfigError: there is no checkpoint, or it is of other settings.
+        ConfigError: there is no checkpoint, or it is of other settings or another world.
     """
     folder = config.teacher_folder if _is_shared(config, role) else config.folder
     state = _checkpoint(folder, fingerprint_of(config, role))
+    if config.rendered:
+        check_described(state['notes'].get('frames', {}), config.train, folder)
     weights: dict[str, Any] = state['average'] or state['network']
     if config.stage == 'joint':
         prefix = f'{role}.'

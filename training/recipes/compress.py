@@ -41,7 +41,7 @@ from kd_perception.label_sets import MFNET
 from kd_perception.models import RepUNet, RepUNetConfig
 from training.checkpointing import averaged_weights
 from training.data.real_tiles import load_real_tiles
-from training.data.world import check_described, described, load_world
+from training.data.world import check_described, load_world
 from training.deployment import deployable
 from training.distributed import Fabric, launch
 from training.engine import Run, fit, new_run, restore
@@ -58,7 +58,8 @@ from training.recipes.cekd_data import class_weight
 from training.recipes.cekd_losses import seen_by, unweighted
 from training.recipes.cekd_trained import steps_of, trained_network
 from training.recipes.compress_config import CompressConfig
-from training.recipes.compress_data import Drawing
+from training.recipes.compress_data import Drawing, frame_keys, learnt_from, notes_of
+from training.recipes.recorded_pairs import check_pairs
 from training.records import versions, write_record
 from training.settings import load_config, plain
 
@@ -201,12 +202,18 @@ def compression_losses(
 
 
 def train(config: CompressConfig, fabric: Fabric) -> Run:
-    """The run, trained to its last step."""
+    """The run, trained to its last step.
+
+    Raises:
+        ConfigError: as `build` and `load_teacher`, or the checkpoint is of another recording.
+    """
     run = build(config)
+    if recording := run.notes.get('recording'):
+        check_pairs(recording, config.recorded_pairs, config.cache, config.folder)
     if run.step == config.loop.steps:
         return run
-    if not run.notes and not config.bag:
-        run.notes['frames'] = described(load_world(config.train, config.cache))
+    if not run.step:
+        run.notes = notes_of(config)
     teacher = load_teacher(config, fabric)
     if teacher and teacher.weight is not None and not config.label_weight:
         run.notes['teacher_weights'] = teacher.weight.tolist()
@@ -254,7 +261,7 @@ def evaluate(run: Run, config: CompressConfig) -> dict[str, Any]:
         real=load_real_tiles(),
         image_size=config.image_size,
     )
-    learnt = {'train': run.notes['frames']['digest']} if run.notes.get('frames') else {}
+    learnt = {'train': found['digest']} if (found := learnt_from(run.notes)) else {}
     digests = {name: split.digest() for name, split in splits.items()}
     report['data_digest'] = {**learnt, **digests}
     return report
@@ -279,7 +286,7 @@ def main(arguments: list[str] | None = None) -> None:
         'seed': config.seed,
         'trained_on': 'real' if config.bag else 'synthetic',
         'metrics': report,
-        'frame_keys': {name: split.key() for name, split in config.splits().items()},
+        **frame_keys(run.notes, config),
         'training_seconds': round(run.seconds, 1),
         'versions': versions(),
         'config': plain(config),

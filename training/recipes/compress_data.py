@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,8 +12,9 @@ import numpy.typing as npt
 from kd_perception.uncertainty import IGNORE_INDEX
 from training.data.bag import BagSample, load_bag
 from training.data.modality import LabeledFrame, plain_sample, training_sample
-from training.data.world import load_world
+from training.data.world import described, load_world
 from training.recipes.compress_config import CompressConfig
+from training.recipes.recorded_pairs import described_pairs
 
 Array = npt.NDArray[Any]
 
@@ -37,6 +38,32 @@ def training_frames(config: CompressConfig) -> Sequence[LabeledFrame]:
     if not config.bag:
         return load_world(config.train, config.cache)
     return _Unlabeled(load_bag(config.recorded_pairs, config.cache))
+
+
+def notes_of(config: CompressConfig) -> dict[str, Any]:
+    """What a run that begins learns from, for its checkpoint."""
+    if config.bag:
+        return {'recording': described_pairs(config.recorded_pairs, config.cache)}
+    return {'frames': described(load_world(config.train, config.cache))}
+
+
+def learnt_from(notes: Mapping[str, Any]) -> dict[str, Any]:
+    """`key` and `digest` of what a run learnt from, `class_shares` of rendered frames.
+
+    Args:
+        notes: of its checkpoint; those of older runs from recordings tell nothing.
+    """
+    found: dict[str, Any] = notes.get('frames') or notes.get('recording', {})
+    return found
+
+
+def frame_keys(notes: Mapping[str, Any], config: CompressConfig) -> dict[str, Any]:
+    """`frame_keys` of all that a run looked at, and `recording` where it learnt from one."""
+    keys = {name: split.key() for name, split in config.splits().items()}
+    if not config.bag:
+        return {'frame_keys': keys}
+    recording = notes.get('recording', {})
+    return {'frame_keys': {**keys, 'train': recording.get('key')}, 'recording': recording}
 
 
 class Drawing:

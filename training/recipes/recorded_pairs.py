@@ -3,11 +3,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from kd_perception.errors import ConfigError
-from training.data.bag import BagPairsConfig, PairingConfig
+from training.data.bag import BagPairsConfig, PairingConfig, load_bag
 from training.data.world import WorldSplit
 from training.settings import plain
 
@@ -49,3 +50,32 @@ def changed_pairing(pairing: PairingConfig) -> dict[str, Any]:
         for name, value in plain(pairing).items()
         if value != usual[name] and name not in _CHANGES_NO_PIXEL
     }
+
+
+def described_pairs(pairs: BagPairsConfig, cache: Path) -> dict[str, Any]:
+    """Key, digest and report of pairs that a run learns from, for its checkpoint and record."""
+    data = load_bag(pairs, cache)
+    return {'key': data.folder.name, 'digest': data.digest(), 'report': plain(data.report)}
+
+
+def check_pairs(
+    known: Mapping[str, Any], pairs: BagPairsConfig, cache: Path, folder: Path
+) -> None:
+    """Refuse to go on with another recording than a run began with.
+
+    Args:
+        known: what `described_pairs` gave when the run began; empty if it has not.
+        pairs: that the run learns from.
+        cache: folder that remembers the hash of a bag.
+        folder: of the run.
+
+    Raises:
+        BagError: there is no such bag.
+        ConfigError: the recording, or the code that reads it, has changed since.
+    """
+    if known and known['key'] != (key := pairs.key(cache)):
+        raise ConfigError(
+            f'a run must go on with the pairs it began with, {known["key"]}, got {key}: the '
+            f'recording {pairs.bag} has changed, or the code that reads it; choose another name '
+            f'or output for a new run, or remove {folder} to start again'
+        )

@@ -191,3 +191,10 @@ def test_samples_are_drawn_alike_in_another_process(config):
     copy = pickle.loads(pickle.dumps(drawing))
     for ours, theirs in zip(drawing(3, 1), copy(3, 1), strict=True):
         np.testing.assert_array_equal(ours, theirs)
+
+
+def test_labels_that_do_not_count_are_not_drawn_either(world_cache, cekd_teacher, tmp_path):
+    config = tiny_run(tmp_path, world_cache, cekd_teacher)
+    assert any((Drawing(config)(0, k)[1] != 255).any() for k in range(4))
+    free = Drawing(replace(config, label_weight=0.0))
+    assert all((free(0, k)[1] == 255).all() for k in range(8))

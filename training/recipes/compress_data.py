@@ -9,35 +9,38 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from kd_perception.uncertainty import IGNORE_INDEX
-from training.data.bag import BagSample, load_bag
+from training.data.bag import load_bag
 from training.data.modality import LabeledFrame, plain_sample, training_sample
 from training.data.world import described, load_world
+from training.recipes.cekd_data import hidden
 from training.recipes.compress_config import CompressConfig
 from training.recipes.recorded_pairs import described_pairs
 
 Array = npt.NDArray[Any]
 
 
-class _Unlabeled(Sequence[BagSample]):
-    """Frames of a recording, with a label that says 255 everywhere."""
+class _Unlabeled(Sequence[LabeledFrame]):
+    """Frames with a label that says 255 everywhere."""
 
-    def __init__(self, frames: Sequence[BagSample]) -> None:
+    def __init__(self, frames: Sequence[LabeledFrame]) -> None:
         self._frames = frames
 
     def __len__(self) -> int:
         return len(self._frames)
 
     def __getitem__(self, index: int) -> Any:
-        frame = self._frames[index]
-        return frame._replace(label=np.full(frame.thermal.shape, IGNORE_INDEX, np.uint8))
+        return hidden(self._frames[index])
 
 
 def training_frames(config: CompressConfig) -> Sequence[LabeledFrame]:
-    """What is drawn from: the frames of `bag` if there is one, else those of `train`."""
-    if not config.bag:
-        return load_world(config.train, config.cache)
-    return _Unlabeled(load_bag(config.recorded_pairs, config.cache))
+    """What is drawn from: the frames of `bag` if there is one, else those of `train`.
+
+    Without `label_weight` their labels are hidden: nor may they say where a view is laid.
+    """
+    if config.bag:
+        return _Unlabeled(load_bag(config.recorded_pairs, config.cache))
+    frames = load_world(config.train, config.cache)
+    return frames if config.label_weight else _Unlabeled(frames)
 
 
 def notes_of(config: CompressConfig) -> dict[str, Any]:

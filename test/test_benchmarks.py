@@ -46,7 +46,7 @@ def test_shares_of_a_core_and_memory(started):
     busy = 'import time\nend = time.monotonic() + 7\nwhile time.monotonic() < end: pass'
     player = 'import time; time.sleep(6)'
     share, memory = watch_usage({'node': started(busy), 'player': started(player)})
-    assert share['player'] < 0.2 < share['node'] < 1.3
+    assert 3.0 * share['player'] < share['node'] < 1.3  # of a core, however busy the machine
     assert all(2.0 < value < 200.0 for values in memory.values() for value in values)
 
 

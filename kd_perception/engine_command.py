@@ -11,9 +11,9 @@ from pathlib import Path
 from tqdm import tqdm
 
 from kd_perception.backends import BackendChoice, choose_backend, create_backend
-from kd_perception.bench.agreement import GATES, Agreement, agreement
-from kd_perception.bench.frames import street_frames
-from kd_perception.bench.stacks import percentile_gray
+from kd_perception.bench.frames import network_input_of, street_frames
+from kd_perception.bench.judging import Verdict
+from kd_perception.bench.judging import judge as judge_backend
 from kd_perception.bundle import Student, load_student
 from kd_perception.errors import BackendError
 from kd_perception.resources import student_folder
@@ -28,8 +28,7 @@ def run(arguments: argparse.Namespace) -> int:
     folder = _build(student, choice)
     found = judge(student, choice, folder)
     print(
-        f'{folder}: {found.labels:.3%} of the pixels get another class than in fp32, the '
-        f'uncertainty moves by {found.uncertainty:.4f}; run nodes with backend:=tensorrt '
+        f'{folder}: against fp32 it changes {found.difference}; run nodes with backend:=tensorrt '
         f'device:={choice.device} precision:={choice.precision}'
     )
     return 0
@@ -43,7 +42,7 @@ def _build(student: Student, choice: BackendChoice) -> Path:
         return build_engine(student, choice, bar.refresh)
 
 
-def judge(student: Student, choice: BackendChoice, folder: Path) -> Agreement:
+def judge(student: Student, choice: BackendChoice, folder: Path) -> Verdict:
     """Hold an engine against ONNX Runtime in fp32; one that differs too much is removed.
 
     Args:
@@ -54,19 +53,19 @@ def judge(student: Student, choice: BackendChoice, folder: Path) -> Agreement:
     Raises:
         BackendError: It changes more than the gate of its precision allows.
     """
-    inputs = [percentile_gray(image) for image in street_frames(student, _FRAMES)]
+    prepare = network_input_of(student)
+    inputs = [prepare(image) for image in street_frames(student, _FRAMES)]
     backend = create_backend(
         student, backend=choice.name, device=choice.device, precision=choice.precision
     )
     reference = create_backend(student, backend='onnxruntime', device='cpu', precision='fp32')
     with closing(backend), closing(reference):
-        found = agreement(student, backend, reference, inputs)
+        found = judge_backend(student, backend, reference, inputs)
         precision = backend.precision
-    if not found.passes(GATES[precision]):
+    if not found.passes:
         shutil.rmtree(folder)
         raise BackendError(
-            f'an engine in {precision} must give at most {GATES[precision].labels:.2%} of the '
-            f'pixels another class; this one gives {found.labels:.2%} and was removed: build it '
-            'with --precision fp32'
+            f'an engine in {precision} may change {found.allowed} at most; this one '
+            f'changes {found.difference} and was removed: build it with --precision fp32'
         )
     return found

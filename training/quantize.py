@@ -23,7 +23,7 @@ from __future__ import annotations
 
 import argparse
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import ExitStack, closing
 from dataclasses import replace
 from pathlib import Path
@@ -42,10 +42,10 @@ from onnxruntime.quantization.shape_inference import quant_pre_process
 from tqdm import tqdm
 
 from kd_perception.backends import create_backend
-from kd_perception.bench.agreement import GATES, Agreement, agreement
-from kd_perception.bench.depth_agreement import DepthAgreement, depth_agreement
+from kd_perception.bench.depth_agreement import DepthAgreement
+from kd_perception.bench.judging import Verdict, judge
 from kd_perception.bundle import Student, load_student, save_student
-from kd_perception.bundle_depth import MAX_INT8_CHANGE, DepthQuantization
+from kd_perception.bundle_depth import DepthQuantization
 from kd_perception.bundle_files import CARD_FILE
 from kd_perception.bundle_schema import Quantization
 from kd_perception.errors import ConfigError
@@ -107,11 +107,8 @@ class _Inputs(CalibrationDataReader):  # type: ignore[misc]
         return None if image is None else {self._name: image}
 
 
-def change(
-    student: Student, onnx_int8: bytes, inputs: list[Float32Image]
-) -> Agreement | DepthAgreement:
+def change(student: Student, onnx_int8: bytes, inputs: list[Float32Image]) -> Verdict:
     """What the int8 graph changes against fp32, in the runtime that robots use it with."""
-    compare = depth_agreement if student.spec.task == 'depth' else agreement
     both = replace(student, onnx_int8=onnx_int8)
     with ExitStack() as stack:
         quantized, exact = (
@@ -120,7 +117,7 @@ def change(
             )
             for p in ('int8', 'fp32')
         )
-        return compare(both, quantized, exact, inputs)
+        return judge(both, quantized, exact, inputs)
 
 
 def rendered_inputs(student: Student, split: str, count: int) -> list[Float32Image]:
@@ -185,36 +182,22 @@ def quantize_bundle(folder: Path, calibration: int, gate: int) -> Quantization |
 
 
 def _measured(
-    student: Student, found: Agreement | DepthAgreement, told: tuple[str, str]
+    student: Student, found: Verdict, told: tuple[str, str]
 ) -> Quantization | DepthQuantization:
     """What goes into the bundle.
 
     Raises:
         ConfigError: the int8 graph changes too much.
     """
-    if isinstance(found, DepthAgreement):
-        values = (found.abs_rel, found.abs_rel_p99, found.log_sigma)
-        changes = {k: round(v, 6) for k, v in zip(MAX_INT8_CHANGE, values, strict=True)}
-        if not all(changes[name] <= limit for name, limit in MAX_INT8_CHANGE.items()):
-            raise ConfigError(
-                f'an int8 graph must change depth by at most {_percents(MAX_INT8_CHANGE)}, that '
-                f'of {student.spec.name} changes it by {_percents(changes)}; the bundle stays as '
-                'it was'
-            )
-        measured_on, calibrated_on = told
-        return DepthQuantization(**changes, measured_on=measured_on, calibrated_on=calibrated_on)
-    if not found.passes(GATES['int8']):
+    difference = found.difference
+    if not found.passes:
         raise ConfigError(
-            f'an int8 graph must give at most {GATES["int8"].labels:.0%} of the pixels another '
-            f'class, that of {student.spec.name} gives {found.labels:.2%}; the bundle stays as '
-            'it was'
+            f'an int8 graph may change {found.allowed} at most; that of {student.spec.name} '
+            f'changes {difference}; the bundle stays as it was'
         )
-    return Quantization(round(found.labels, 6), round(found.uncertainty, 6), *told)
-
-
-def _percents(changes: Mapping[str, float]) -> str:
-    mean, p99, sigma = changes.values()
-    return f'{mean:.2%} in the mean, {p99:.2%} in 99 of 100 pixels, and sigma by {sigma:.2%}'
+    if isinstance(difference, DepthAgreement):
+        return DepthQuantization(*(round(value, 6) for value in difference.gated), *told)
+    return Quantization(round(difference.labels, 6), round(difference.uncertainty, 6), *told)
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -227,15 +210,15 @@ def main(arguments: list[str] | None = None) -> None:
     found = quantize_bundle(own.folder, own.calibration, own.gate)
     if isinstance(found, DepthQuantization):
         told = (
-            f'changes depth by {found.abs_rel_change:.3%} in the mean, and sigma by '
+            f'depth by {found.abs_rel_change:.3%} in the mean, and sigma by '
             f'{found.log_sigma_change:.2%}'
         )
     else:
         told = (
-            f'gives {found.label_change:.3%} of the pixels another class, and moves the '
-            f'uncertainty by {found.uncertainty_change:.4f}'
+            f'the class of {found.label_change:.3%} of the pixels, and the uncertainty by '
+            f'{found.uncertainty_change:.4f}'
         )
-    print(f'{own.folder}: int8 {told}')
+    print(f'{own.folder}: int8 changes {told}')
 
 
 if __name__ == '__main__':

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import isinf
 from typing import NamedTuple
 
 import numpy as np
@@ -27,6 +28,10 @@ class Gate(NamedTuple):
     logits: float
     labels: float
     uncertainty: float
+
+    def __str__(self) -> str:
+        """Say it as the end of a sentence."""
+        return _changes(self.labels, self.uncertainty)
 
 
 GATES = {
@@ -55,6 +60,15 @@ class Agreement(NamedTuple):
     def passes(self, gate: Gate) -> bool:
         """Whether the differences are within a gate."""
         return all(own <= limit for own, limit in zip(self, gate, strict=False))
+
+    def __str__(self) -> str:
+        """Say it as the end of a sentence."""
+        return _changes(self.labels, self.uncertainty)
+
+
+def _changes(labels: float, uncertainty: float) -> str:
+    classes = f'the class of {labels:.3%} of the pixels'
+    return classes if isinf(uncertainty) else f'{classes} and the uncertainty by {uncertainty:.4f}'
 
 
 def agreement(

@@ -53,9 +53,8 @@ def cold_start(student: Path, backend: Backend, threads: int) -> ColdStart:
 
 def _main(folder: str, name: str, device: str, precision: str, threads: str) -> None:
     start = perf_counter()
-    import numpy as np
-
     from kd_perception.backends import create_backend
+    from kd_perception.bench.frames import ramp_frame
     from kd_perception.bench.stacks import PipelineStack
     from kd_perception.bundle import load_student
 
@@ -65,9 +64,7 @@ def _main(folder: str, name: str, device: str, precision: str, threads: str) -> 
     )
     stack = PipelineStack(student, backend)
     built = perf_counter()
-    stack.answer(np.arange(np.prod(student.spec.image_size)).astype(np.uint16).reshape(
-        student.spec.image_size
-    ))  # fmt: skip
+    stack.answer(ramp_frame(student))
     first_ms = 1e3 * (perf_counter() - built)
     print(json.dumps(ColdStart(built - start, first_ms, _peak_mib())._asdict()))
 

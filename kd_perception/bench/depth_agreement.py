@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How far a backend is from the reference in what it tells of depth, on the same frames."""
+"""How far a backend is from the reference in what it tells of depth, and how far it may be."""
 
 from __future__ import annotations
 
@@ -10,8 +10,35 @@ import numpy as np
 
 from kd_perception.backends import Backend
 from kd_perception.bundle import Student
+from kd_perception.bundle_depth import MAX_INT8_CHANGE
 from kd_perception.depth_postprocessing import relative_log_maps
 from kd_perception.frames import Float32Image
+
+
+class DepthGate(NamedTuple):
+    """What a number format may change.
+
+    Attributes:
+        abs_rel: Mean of |own - reference| / reference of the depth.
+        abs_rel_p99: 99 % of them are below.
+        log_sigma: Mean difference of the logarithm of sigma.
+    """
+
+    abs_rel: float
+    abs_rel_p99: float
+    log_sigma: float
+
+    def __str__(self) -> str:
+        """Say it as the end of a sentence."""
+        return _changes(self)
+
+
+DEPTH_GATES = {
+    'fp32': DepthGate(1e-4, 1e-3, 1e-3),
+    'bf16': DepthGate(5e-3, 2.5e-2, 5e-2),
+    'fp16': DepthGate(5e-3, 2.5e-2, 5e-2),
+    'int8': DepthGate(*MAX_INT8_CHANGE.values()),
+}
 
 
 class DepthAgreement(NamedTuple):
@@ -28,6 +55,24 @@ class DepthAgreement(NamedTuple):
     abs_rel_median: float
     abs_rel_p99: float
     log_sigma: float
+
+    @property
+    def gated(self) -> DepthGate:
+        """Those differences that a gate limits."""
+        return DepthGate(self.abs_rel, self.abs_rel_p99, self.log_sigma)
+
+    def passes(self, gate: DepthGate) -> bool:
+        """Whether the differences are within a gate."""
+        return all(own <= limit for own, limit in zip(self.gated, gate, strict=True))
+
+    def __str__(self) -> str:
+        """Say it as the end of a sentence."""
+        return _changes(self.gated)
+
+
+def _changes(changes: DepthGate) -> str:
+    mean, p99, sigma = changes
+    return f'depth by {mean:.3%} in the mean, {p99:.3%} in 99 of 100 pixels, sigma by {sigma:.3%}'
 
 
 def depth_agreement(

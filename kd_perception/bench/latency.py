@@ -16,17 +16,16 @@ import numpy.typing as npt
 from tqdm import tqdm
 
 from kd_perception.backends import Backend, create_backend
-from kd_perception.bench.agreement import GATES, agreement
 from kd_perception.bench.cold_start import cold_start
 from kd_perception.bench.cost import Cost, student_cost
-from kd_perception.bench.frames import street_frames
+from kd_perception.bench.frames import network_input_of, street_frames
+from kd_perception.bench.judging import judge
 from kd_perception.bench.peaks import Peaks, drift, measure_peaks
 from kd_perception.bench.stacks import (
     PipelineStack,
     Stack,
     StageTimes,
     onnx_numpy_stack,
-    percentile_gray,
 )
 from kd_perception.bench.timing import busy_machine, round_robin, spread
 from kd_perception.bundle import Student, load_student
@@ -34,7 +33,6 @@ from kd_perception.errors import BackendError, ConfigError
 from kd_perception.frames import Image
 from kd_perception.machine import cpu_flags, usable_cores
 from kd_perception.resources import student_folder
-from kd_perception.tasks import require_thermal_segmentation
 
 Row = dict[str, Any]
 
@@ -83,9 +81,10 @@ def run_benchmark(config: BenchConfig) -> Iterator[Row]:
         `student`, `backend`, `stack` and, where limits changed meanwhile, `drift`.
 
     Raises:
-        KdPerceptionError: A student or its default backend cannot be used.
+        KdPerceptionError: A student or its default backend cannot be used, or a student is one of
+            a pair.
     """
-    students = [_thermal_student(name) for name in config.students]
+    students = [_student_alone(name) for name in config.students]
     threads = config.threads or usable_cores()
     yield {'row': 'machine', **_machine(threads)}
     before = measure_peaks(threads)
@@ -99,9 +98,13 @@ def run_benchmark(config: BenchConfig) -> Iterator[Row]:
         yield {'row': 'drift', 'changed': changed}
 
 
-def _thermal_student(name: str) -> Student:
+def _student_alone(name: str) -> Student:
     student = load_student(student_folder(name))
-    require_thermal_segmentation(student, 'the benchmark')
+    if student.second is not None:
+        raise ConfigError(
+            f'the benchmark must have students that stand alone; {student.spec.name} has a second '
+            'one in its folder second_student: measure each of them'
+        )
     return student
 
 
@@ -197,7 +200,7 @@ def _backend_rows(
     student: Student, backends: list[Backend], images: list[Image], threads: int
 ) -> Iterator[Row]:
     reference = next(b for b in reversed(backends) if b.precision == 'fp32')  # torch, if there
-    inputs = [percentile_gray(image) for image in images]
+    inputs = [network_input_of(student)(image) for image in images]
     for backend in tqdm(backends, desc='cold starts', unit='backend', leave=False):
         start = cold_start(student.folder, backend, threads)
         row: Row = {
@@ -211,11 +214,11 @@ def _backend_rows(
             'peak_mib': round(start.peak_mib),
         }
         if backend is not reference:
-            found = agreement(student, backend, reference, inputs)
+            found = judge(student, backend, reference, inputs)
             row |= {
                 'reference': reference.name,
-                'difference': found._asdict(),
-                'passes': found.passes(GATES[backend.precision]),
+                'difference': found.difference._asdict(),
+                'passes': found.passes,
             }
         yield row
 

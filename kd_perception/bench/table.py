@@ -61,32 +61,46 @@ def _student_line(row: Row) -> str:
     )
 
 
+_DIFFERENCES: tuple[dict[str, tuple[str, str]], ...] = (
+    {
+        'logits': ('logits', '.1e'),
+        'labels': ('labels %', '.3%'),
+        'uncertainty': ('uncertainty', '.1e'),
+    },
+    {
+        'abs_rel': ('depth %', '.3%'),
+        'abs_rel_p99': ('99 of 100 %', '.3%'),
+        'log_sigma': ('sigma %', '.3%'),
+    },
+)
+"""Title and format of what is told of a difference, for each kind of student."""
+
+
 def backend_table(rows: Sequence[Row], student: str) -> str:
     """What a backend needs to start, and how far it is from the reference."""
-    lines = []
-    for row in _of(rows, 'backend', student):
-        if 'difference' in row:
-            found = row['difference']
-            cells = [
-                f'{found["logits"]:.1e}',
-                f'{100 * found["labels"]:.3f}',
-                f'{found["uncertainty"]:.1e}',
-                'passes' if row['passes'] else 'FAILS',
-            ]
-        else:
-            cells = ['', '', '', 'reference']
-        lines.append(
-            [
-                f'{row["backend"]} {row["precision"]}',
-                f'{row["build_s"]:.1f}',
-                f'{row["first_frame_ms"]:.0f}',
-                f'{row["peak_mib"]}',
-                *cells,
-            ]
-        )
-    head = ['backend', 'start s', 'first frame ms', 'memory MiB', 'logits', 'labels %',
-            'uncertainty', 'gate']  # fmt: skip
+    backends = _of(rows, 'backend', student)
+    known = {key for row in backends for key in row.get('difference', ())}
+    told = next((kind for kind in _DIFFERENCES if known >= kind.keys()), {})
+    lines = [
+        [
+            f'{row["backend"]} {row["precision"]}',
+            f'{row["build_s"]:.1f}',
+            f'{row["first_frame_ms"]:.0f}',
+            f'{row["peak_mib"]}',
+            *_difference_cells(row, told),
+        ]
+        for row in backends
+    ]
+    titles = [title for title, _ in told.values()]
+    head = ['backend', 'start s', 'first frame ms', 'memory MiB', *titles, 'gate']
     return table(head, lines, right=True)
+
+
+def _difference_cells(row: Row, told: Mapping[str, tuple[str, str]]) -> list[str]:
+    if 'difference' not in row:
+        return ['' for _ in told] + ['reference']
+    cells = [format(row['difference'][key], style).rstrip('%') for key, (_, style) in told.items()]
+    return [*cells, 'passes' if row['passes'] else 'FAILS']
 
 
 def stack_table(rows: Sequence[Row], student: str, load: int) -> str:

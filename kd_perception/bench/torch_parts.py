@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -12,8 +13,11 @@ from torch.nn import functional
 
 from kd_perception.backends import Backend, BackendChoice
 from kd_perception.backends.torch_backend import TorchBackend
-from kd_perception.bench.stacks import StagedStack, percentile_gray
+from kd_perception.bench.frames import network_input_of
+from kd_perception.bench.stacks import StagedStack, Told, depth_range_m, usual_input_name
 from kd_perception.bundle import Student
+from kd_perception.bundle_depth import DepthSpec
+from kd_perception.depth_postprocessing import DepthPrediction
 from kd_perception.frames import Float32Image
 from kd_perception.models import build_network
 from kd_perception.postprocessing import Prediction
@@ -27,15 +31,15 @@ def reference_backend(student: Student, threads: int) -> Backend:
 
 
 def naive_stack(student: Student, threads: int) -> StagedStack:
-    """Baseline A: exact percentiles, torch in eager mode, softmax and entropy at full size."""
+    """Baseline A: exact gain, torch in eager mode, everything after it in torch at full size."""
     network = reference_backend(student, threads)
-    reduce = _softmax_reduction(student)
+    reduce = _reduction(student)
     return StagedStack(
         'A',
-        'np.percentile, torch eager fp32, torch softmax',
-        percentile_gray,
+        f'{usual_input_name(student)}, torch eager fp32, torch',
+        network_input_of(student),
         network.infer,
-        lambda logits: reduce(torch.from_numpy(logits)),
+        lambda maps: reduce(torch.from_numpy(maps)),
     )
 
 
@@ -44,28 +48,36 @@ def device_stacks(student: Student, device: str) -> list[StagedStack]:
     network = build_network(student.spec.architecture)
     network.load_state_dict(load_safetensors(student.weights))
     network = network.eval().to(device, torch.float16)
-    reduce = _softmax_reduction(student)
+    reduce, prepare = _reduction(student), network_input_of(student)
+    before = usual_input_name(student)
 
     def stack(name: str, what: str, run: Callable[[torch.Tensor], torch.Tensor]) -> StagedStack:
         @torch.inference_mode()
         def infer(image: Float32Image) -> torch.Tensor:
-            logits = run(torch.from_numpy(image).to(device, torch.float16)).float()
+            maps = run(torch.from_numpy(image).to(device, torch.float16)).float()
             torch.cuda.synchronize(device)
-            return logits
+            return maps
 
-        return StagedStack(name, what, percentile_gray, infer, reduce)
+        return StagedStack(name, f'{before}, {what} fp16, torch', prepare, infer, reduce)
 
     compiled = torch.compile(network, mode='reduce-overhead')
     return [
-        stack('torch_eager', 'np.percentile, torch eager fp16, torch softmax', network),
-        stack('torch_compile', 'np.percentile, torch.compile fp16, torch softmax', compiled),
+        stack('torch_eager', 'torch eager', network),
+        stack('torch_compile', 'torch.compile', compiled),
     ]
 
 
-def _softmax_reduction(student: Student) -> Callable[[torch.Tensor], Prediction]:
-    """Logits to a prediction as it is written first, on whatever device they are."""
-    size, temperature = student.spec.image_size, student.spec.calibration.temperature
+def _reduction(student: Student) -> Callable[[torch.Tensor], Told]:
+    """From the network's maps to a prediction as it is written first, on whatever device."""
+    spec = student.spec
+    if spec.depth is not None:
+        return _depth_reduction(spec.image_size, spec.depth)
+    return _softmax_reduction(spec.image_size, spec.calibration.temperature)
 
+
+def _softmax_reduction(
+    size: tuple[int, int], temperature: float
+) -> Callable[[torch.Tensor], Prediction]:
     @torch.inference_mode()
     def reduce(logits: torch.Tensor) -> Prediction:
         planes = functional.interpolate(logits, size, mode='bilinear', align_corners=False)
@@ -77,6 +89,30 @@ def _softmax_reduction(student: Student) -> Callable[[torch.Tensor], Prediction]
             mask[0].to(torch.uint8).cpu().numpy(),
             (255.0 * confidence[0]).round().to(torch.uint8).cpu().numpy(),
             uncertainty[0].cpu().numpy(),
+        )
+
+    return reduce
+
+
+def _depth_reduction(
+    size: tuple[int, int], spec: DepthSpec
+) -> Callable[[torch.Tensor], DepthPrediction]:
+    low, high = depth_range_m(spec)
+
+    @torch.inference_mode()
+    def reduce(maps: torch.Tensor) -> DepthPrediction:
+        planes = functional.interpolate(maps, size, mode='bilinear', align_corners=False)[0]
+        depth, share = planes.exp()
+        if spec.sigma_unit == 'meter':
+            share = share / depth
+        sigma = math.sqrt(2.0) * spec.calibration.scale * share * depth
+        sure = -torch.expm1(-0.1 / (spec.calibration.confidence_scale * share))
+        known = (depth >= low) & (depth <= high)
+        depth = depth.masked_fill(depth > high, math.inf).masked_fill(depth < low, -math.inf)
+        return DepthPrediction(
+            depth.cpu().numpy(),
+            sigma.masked_fill(~known, math.nan).cpu().numpy(),
+            (255.0 * sure * known).round().to(torch.uint8).cpu().numpy(),
         )
 
     return reduce

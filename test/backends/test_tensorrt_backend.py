@@ -163,7 +163,7 @@ def test_a_build_that_does_not_end_leaves_the_old_engine(tmp_path, fault):
 
 
 class Engine:
-    """What stands for an engine: fp32 logits, some of them turned."""
+    """What stands for an engine: fp32 maps, some of them turned."""
 
     name, device, precision, threads = 'tensorrt', 'cuda:0', 'fp16', 1
 
@@ -171,16 +171,20 @@ class Engine:
         self.network, self.rows = network, rows
 
     def infer(self, image):
-        logits = self.network.infer(image).copy()
-        logits[:, :, : self.rows] *= -1.0
-        return logits
+        maps = self.network.infer(image).copy()
+        maps[:, :, : self.rows] *= -1.0
+        return maps
 
     def close(self):
         pass
 
 
 @pytest.mark.parametrize(('rows', 'kept'), [(0, True), (4, False)])
-def test_an_engine_that_changes_too_much_is_removed(student, tmp_path, monkeypatch, rows, kept):
+@pytest.mark.parametrize('kind', ['tiny_student', 'tiny_color', 'tiny_depth'])
+def test_an_engine_that_changes_too_much_is_removed(
+    request, kind, tmp_path, monkeypatch, rows, kept
+):
+    student = load_student(request.getfixturevalue(f'{kind}_folder'))
     folder = tmp_path / 'engine'
     folder.mkdir()
     network = create_backend(student, backend='onnxruntime', device='cpu')
@@ -191,7 +195,7 @@ def test_an_engine_that_changes_too_much_is_removed(student, tmp_path, monkeypat
     monkeypatch.setattr(engine_command, 'create_backend', create)
     choice = SimpleNamespace(name='tensorrt', device='cuda:0', precision='fp16')
     if kept:
-        assert engine_command.judge(student, choice, folder).labels == 0.0
+        assert max(engine_command.judge(student, choice, folder).difference) == 0.0
     else:
         with pytest.raises(BackendError, match='and was removed'):
             engine_command.judge(student, choice, folder)

@@ -8,7 +8,9 @@ import pytest
 
 from kd_perception.backends import create_backend
 from kd_perception.bench.agreement import GATES, Agreement, agreement
-from kd_perception.bench.stacks import percentile_gray
+from kd_perception.bench.depth_agreement import DEPTH_GATES, DepthAgreement
+from kd_perception.bench.frames import percentile_gray
+from kd_perception.bench.judging import judge
 from kd_perception.bundle import load_student
 from kd_perception.errors import BackendError
 from kd_perception.resources import student_folder
@@ -54,6 +56,7 @@ class Shifted:
 
     def __init__(self, backend, by):
         self._backend, self._by = backend, by
+        self.precision = 'fp32'
 
     def infer(self, image):
         logits = self._backend.infer(image).copy()
@@ -68,6 +71,9 @@ def test_a_backend_that_is_off_fails(student, inputs, reference):
     assert off.logits == pytest.approx(2.0, abs=1e-5)
     assert off.labels > GATES['bf16'].labels
     assert not off.passes(GATES['bf16'])
+    told = judge(student, Shifted(reference, 2.0), reference, inputs[:1])
+    assert told.difference == off and not told.passes
+    assert told.allowed == 'the class of 0.010% of the pixels and the uncertainty by 0.0010'
 
 
 @pytest.mark.parametrize('field', ['logits', 'labels', 'uncertainty'])
@@ -76,6 +82,29 @@ def test_each_limit_counts(field):
     at_limit = Agreement(*gate, uncertainty_max=1.0)
     assert at_limit.passes(gate)
     assert not at_limit._replace(**{field: getattr(gate, field) * 1.01}).passes(gate)
+
+
+@pytest.mark.parametrize('by', [0.0, 0.003])
+def test_depth_is_judged_by_its_own_gate(tiny_depth_folder, by):
+    student = load_student(tiny_depth_folder)
+    exact = create_backend(student, backend='onnxruntime', device='cpu')
+    image = np.random.default_rng(0).normal(size=(1, 3, 96, 128)).astype(np.float32)
+    found = judge(student, Shifted(exact, by), exact, [image])  # the logarithm of sigma is off
+    assert found.difference.log_sigma == pytest.approx(by, rel=1e-3)
+    assert found.difference.abs_rel == 0.0
+    assert found.passes == (by == 0.0)
+    assert found.allowed == (
+        'depth by 0.010% in the mean, 0.100% in 99 of 100 pixels, sigma by 0.100%'
+    )
+
+
+@pytest.mark.parametrize('field', ['abs_rel', 'abs_rel_p99', 'log_sigma'])
+def test_each_limit_of_depth_counts(field):
+    gate = DEPTH_GATES['fp16']
+    at_limit = DepthAgreement(gate.abs_rel, 1.0, gate.abs_rel_p99, gate.log_sigma)
+    assert at_limit.passes(gate) and at_limit.gated == gate
+    for value in (1.01 * getattr(gate, field), float('nan')):
+        assert not at_limit._replace(**{field: value}).passes(gate)
 
 
 def test_gates_are_those_of_the_documentation():

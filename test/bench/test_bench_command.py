@@ -67,10 +67,24 @@ def test_unknown_student_is_refused_before_anything_is_measured(capsys):
     assert 'no_such_student' in capsys.readouterr().err
 
 
-def test_students_of_other_tasks_are_refused(tiny_depth_folder, tiny_color_folder, capsys):
-    for folder in (tiny_depth_folder, tiny_color_folder):
-        assert main(['bench', '--students', str(folder), '--rounds', '2']) in (1, 2)
-        assert (
-            'the benchmark must have a student for segmentation of thermal images'
-            in capsys.readouterr().err
-        )
+def test_a_pair_is_refused(tiny_pair_folder, capsys):
+    assert main(['bench', '--students', str(tiny_pair_folder), '--rounds', '2']) in (1, 2)
+    assert 'students that stand alone; tiny_pair has a second one' in capsys.readouterr().err
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('kind', ['tiny_depth', 'tiny_color'])
+def test_students_of_color_images_are_measured_too(request, kind, capsys):
+    folder = request.getfixturevalue(f'{kind}_folder')
+    arguments = ['--rounds', '1', '--threads', '1', '--busy', '0']
+    assert main(['bench', '--students', str(folder), *arguments]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    rows = [json.loads(line) for line in lines if line.startswith('{')]
+    stacks = {row['stack'] for row in rows if row['row'] == 'stack'}
+    assert stacks >= {'C', 'openvino_fp32', 'onnxruntime_fp32'}
+    judged = [row for row in rows if row['row'] == 'backend' and 'difference' in row]
+    assert all(row['passes'] for row in judged if row['precision'] == 'fp32')
+    key = 'abs_rel' if kind == 'tiny_depth' else 'labels'
+    assert judged and all(row['difference'][key] < 1e-4 for row in judged)
+    title = 'depth %' if kind == 'tiny_depth' else 'labels %'
+    assert any(title in line for line in lines)

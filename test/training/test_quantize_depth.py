@@ -14,7 +14,8 @@ from hand_made_depth import color_ramp, expected_depth
 from onnx import TensorProto, helper, numpy_helper
 
 from kd_perception.backends import create_backend
-from kd_perception.bench.depth_agreement import depth_agreement
+from kd_perception.bench.depth_agreement import DEPTH_GATES, DepthAgreement, depth_agreement
+from kd_perception.bench.judging import Verdict
 from kd_perception.bundle import load_student
 from kd_perception.bundle_depth import MAX_INT8_CHANGE
 from kd_perception.errors import ConfigError
@@ -68,7 +69,7 @@ def test_change_is_measured_against_fp32(tiny_depth_folder):
     student = load_student(tiny_depth_folder)
     inputs = inputs_of(student, range(3))
     graph = recipe.quantize(student, inputs)
-    found = recipe.change(student, graph, inputs)
+    found = recipe.change(student, graph, inputs).difference
     both = replace(student, onnx_int8=graph)
     maps = [
         create_backend(both, backend='openvino', precision=precision, threads=1)
@@ -78,7 +79,7 @@ def test_change_is_measured_against_fp32(tiny_depth_folder):
     changed = np.abs(np.exp(own[:, 0, 0]) / np.exp(exact[:, 0, 0]) - 1.0)
     assert 0.0 < found.abs_rel == pytest.approx(changed.mean(), rel=1e-3)
     assert found.abs_rel_p99 == pytest.approx(np.percentile(changed, 99), rel=1e-3)
-    assert recipe.change(student, student.onnx, inputs) == (0.0, 0.0, 0.0, 0.0)
+    assert recipe.change(student, student.onnx, inputs).difference == (0.0, 0.0, 0.0, 0.0)
 
 
 def network_of_five_convolutions(spec):
@@ -153,7 +154,7 @@ def test_a_graph_that_changes_too_much_is_refused_and_nothing_is_lost(
         'rendered_inputs',
         lambda student, split, count: inputs_of(student, [0], brightness[split]),
     )
-    with pytest.raises(ConfigError, match=r'at most 1.00% in the mean.* of tiny_depth changes'):
+    with pytest.raises(ConfigError, match=r'depth by 1.000% in the mean.* of tiny_depth changes'):
         recipe.quantize_bundle(folder, 1, 1)
     assert load_student(folder).sha256 == before
     assert not (folder / 'student_int8.onnx').exists()
@@ -168,8 +169,10 @@ def test_each_limit_of_the_gate_counts(tiny_depth_folder, name):
 
     def measured(**changes):
         mean, p99, sigma = (limits | changes).values()
-        found = recipe.DepthAgreement(mean, 0.0, p99, sigma)
-        return recipe._measured(student, found, ('a', 'b'))
+        found = DepthAgreement(mean, 0.0, p99, sigma)
+        gate = DEPTH_GATES['int8']
+        verdict = Verdict(found, found.passes(gate), str(gate))
+        return recipe._measured(student, verdict, ('a', 'b'))
 
     assert measured().log_sigma_change == limits['log_sigma_change']
     for value in (1.01 * limits[name], float('nan')):

@@ -1,12 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Processes of the demo: started with their own ROS domain, and gone at the end in any case."""
+"""Processes of the demo, gone at the end in any case."""
 
 from __future__ import annotations
 
 import os
-import random
 import signal
-import socket
 import subprocess
 import sys
 from contextlib import suppress
@@ -14,7 +12,6 @@ from pathlib import Path
 from types import TracebackType
 
 from kd_perception.errors import KdPerceptionError
-from kd_perception.middleware import prepare_middleware
 
 _STOP_S = 10.0
 _LOG_LINES = 15
@@ -124,25 +121,3 @@ class Processes:
         process = Process(name, arguments, log, bar=bar)
         self._started.append(process)
         return process
-
-
-def use_private_ros() -> None:
-    """Let this process and those it starts talk ROS on this machine only, in an unused domain."""
-    os.environ['ROS_AUTOMATIC_DISCOVERY_RANGE'] = 'LOCALHOST'
-    os.environ['ROS_LOCALHOST_ONLY'] = '1'  # the name of the same up to ROS 2 Humble
-    os.environ['ROS_DOMAIN_ID'] = str(free_domain())
-    os.environ['PYTHONUNBUFFERED'] = '1'
-    prepare_middleware()
-    checkout = Path(__file__).resolve().parents[2]
-    if (checkout / 'setup.py').is_file():  # not installed: the others must find the package, too
-        paths = [str(checkout), os.environ.get('PYTHONPATH', '')]
-        os.environ['PYTHONPATH'] = os.pathsep.join(path for path in paths if path)
-
-
-def free_domain() -> int:
-    """Return a ROS domain whose first discovery ports nobody on this machine uses."""
-    for domain in random.sample(range(50, 100), 50):
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe, suppress(OSError):
-            probe.bind(('', 7400 + 250 * domain + 10))
-            return domain
-    raise ProcessError('No ROS domain from 50 to 99 is free on this machine. End other nodes.')

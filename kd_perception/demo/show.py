@@ -19,7 +19,8 @@ from kd_perception.demo.drive import (
     DrivePlan,
     make_drive,
 )
-from kd_perception.demo.processes import Processes, use_private_ros
+from kd_perception.demo.private_ros import private_ros
+from kd_perception.demo.processes import Processes
 from kd_perception.errors import ConfigError
 from kd_perception.evaluation.command import evaluate_to_folder, summary
 from kd_perception.evaluation.result import Counts
@@ -92,7 +93,6 @@ def show(config: DemoConfig) -> int:
     student = load_student(folder)
     require_thermal_segmentation(student, 'the demo')
     config.out.mkdir(parents=True, exist_ok=True)
-    use_private_ros()
 
     start_s = time.monotonic()
     drive = config.out / 'drive'
@@ -100,7 +100,7 @@ def show(config: DemoConfig) -> int:
         config.drive_plan(), drive, fresh=config.fresh, progress=sys.stderr.isatty()
     )
     _tell(start_s, f'{drive}: {"rendered" if rendered else "there already"}')
-    with Processes() as processes:
+    with private_ros(), Processes() as processes:
         recording = _play_to_node(config, processes, folder, wait_until_active, start_s)
     evaluation = evaluate_to_folder(
         recording,

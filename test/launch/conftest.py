@@ -3,12 +3,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+
+from kd_perception.demo.private_ros import reserved_domain
 
 if TYPE_CHECKING:
     from launched import Launched
@@ -25,13 +26,13 @@ def launch(tmp_path: Path) -> Iterator[Callable[..., Launched]]:
     from launched import LAUNCH_FOLDER, Launched
 
     started: list[Launched] = []
+    with reserved_domain() as domain:
 
-    def start(file: str, *arguments: str, node_name: str) -> Launched:
-        domain = int(os.environ.get('ROS_DOMAIN_ID', 0)) or 60 + os.getpid() % 40
-        path = LAUNCH_FOLDER / file
-        started.append(Launched(path, tmp_path, domain, node_name, list(arguments)))
-        return started[-1]
+        def start(file: str, *arguments: str, node_name: str) -> Launched:
+            path = LAUNCH_FOLDER / file
+            started.append(Launched(path, tmp_path, domain, node_name, list(arguments)))
+            return started[-1]
 
-    yield start
-    for launched in started:
-        launched.close()
+        yield start
+        for launched in started:
+            launched.close()

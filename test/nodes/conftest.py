@@ -4,15 +4,16 @@
 from __future__ import annotations
 
 import os
-import random
-import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+
+from kd_perception.demo.private_ros import reserved_domain
 
 if TYPE_CHECKING:
     from live_client import Client
@@ -23,42 +24,24 @@ if TYPE_CHECKING:
 def ros_environment() -> Iterator[dict[str, str]]:
     """Environment of every process of the test run: own domain, this machine only."""
     pytest.importorskip('rclpy')
-    changes = {
-        'ROS_AUTOMATIC_DISCOVERY_RANGE': 'LOCALHOST',
-        'ROS_DOMAIN_ID': _own_domain(),
-        'AMENT_PREFIX_PATH': os.environ.get('AMENT_PREFIX_PATH') or sys.prefix,
-        'RCUTILS_COLORIZED_OUTPUT': '0',
-        'PYTHONUNBUFFERED': '1',
-    }
-    before = {name: os.environ.get(name) for name in changes}
-    os.environ.update(changes)
-    yield dict(os.environ)
-    for name, value in before.items():
-        if value is None:
-            os.environ.pop(name, None)
-        else:
-            os.environ[name] = value
+    with _own_domain() as domain, pytest.MonkeyPatch.context() as patch:
+        patch.setenv('ROS_AUTOMATIC_DISCOVERY_RANGE', 'LOCALHOST')
+        patch.setenv('ROS_DOMAIN_ID', domain)
+        patch.setenv('AMENT_PREFIX_PATH', os.environ.get('AMENT_PREFIX_PATH') or sys.prefix)
+        patch.setenv('RCUTILS_COLORIZED_OUTPUT', '0')
+        patch.setenv('PYTHONUNBUFFERED', '1')
+        yield dict(os.environ)
 
 
-def _own_domain() -> str:
+@contextmanager
+def _own_domain() -> Iterator[str]:
     """The domain of the environment, or a free one; of several test processes each has its own."""
-    worker = os.environ.get('PYTEST_XDIST_WORKER', '')
-    if not worker:
-        return os.environ.get('ROS_DOMAIN_ID') or str(_free_domain(range(50, 100)))
-    number, count = int(worker.removeprefix('gw')), int(os.environ['PYTEST_XDIST_WORKER_COUNT'])
-    return str(_free_domain(range(50 + number % 50, 100, min(count, 50))))
-
-
-def _free_domain(known: range) -> int:
-    """Find a domain whose first discovery port nobody on this machine uses."""
-    for domain in random.sample(known, len(known)):
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-            try:
-                probe.bind(('', 7400 + 250 * domain + 10))
-            except OSError:
-                continue
-            return domain
-    raise RuntimeError(f'no free ROS domain in {known}')
+    given = os.environ.get('ROS_DOMAIN_ID')
+    if given and 'PYTEST_XDIST_WORKER' not in os.environ:
+        yield given
+    else:
+        with reserved_domain() as domain:
+            yield str(domain)
 
 
 @pytest.fixture(scope='session')

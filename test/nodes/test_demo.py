@@ -10,19 +10,23 @@ import socket
 import subprocess
 import sys
 import time
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
 from kd_perception.bags import writer
+from kd_perception.demo import private_ros
 from kd_perception.demo.drive import DrivePlan
-from kd_perception.demo.processes import Process, ProcessError, Processes, free_domain
+from kd_perception.demo.private_ros import DomainError, reserved_domain
+from kd_perception.demo.processes import Process, ProcessError, Processes
 from kd_perception.world import WorldConfig
 
 pytest.importorskip('rclpy')
 
 pytestmark = [pytest.mark.ros, pytest.mark.slow]
+
+FEW_DOMAINS = range(100, 102)  # that no other run takes
 
 SMALL = """
 import signal
@@ -129,23 +133,31 @@ def test_a_stubborn_process_and_its_children_are_ended(tmp_path):
         assert not Path(f'/proc/{child}').exists()
 
 
-def test_domains_in_use_are_not_taken():
-    """Others hold the discovery ports of all domains but one, which is found; then of all."""
+def test_domains_in_use_are_not_taken(monkeypatch):
+    """Others hold the discovery port of all domains but one, which is found; then of all."""
+    monkeypatch.setattr(private_ros, '_DOMAINS', FEW_DOMAINS)
     with ExitStack() as others:
-
-        def occupy(domain: int) -> None:
+        for domain in FEW_DOMAINS:
+            with reserved_domain() as free:
+                pass
+            assert free in FEW_DOMAINS
+            assert free >= domain
             holder = others.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
-            with suppress(OSError):  # held already, by somebody else on this machine
-                holder.bind(('', 7400 + 250 * domain + 10))
+            holder.bind(('', 7400 + 250 * domain + 10))
+        with pytest.raises(DomainError, match='No ROS domain from 50 to 99 is free'):
+            others.enter_context(reserved_domain())
 
-        free = free_domain()
-        assert 50 <= free < 100
-        for domain in set(range(50, 100)) - {free}:
-            occupy(domain)
-        assert free_domain() == free
-        occupy(free)
-        with pytest.raises(ProcessError, match='No ROS domain from 50 to 99 is free'):
-            free_domain()
+
+def test_two_runs_never_share_a_domain(monkeypatch):
+    """Held from the reservation to its end, although no node has opened a port yet."""
+    monkeypatch.setattr(private_ros, '_DOMAINS', FEW_DOMAINS)
+    with ExitStack() as others:
+        held = [others.enter_context(reserved_domain()) for _ in FEW_DOMAINS]
+        assert sorted(held) == list(FEW_DOMAINS)
+        with pytest.raises(DomainError):
+            others.enter_context(reserved_domain())
+    with reserved_domain() as domain:
+        assert domain in FEW_DOMAINS
 
 
 @pytest.mark.parametrize('changed', ['writer', 'numpy', 'cv2'])

@@ -38,6 +38,12 @@ def ready(start_node: Callable[..., Any], client: Client) -> Any:
     return node
 
 
+@pytest.fixture(autouse=True)
+def enabled(ready: Any, client: Client) -> None:
+    """A test that failed in between leaves nothing for the next."""
+    assert client.enable(True).success
+
+
 @pytest.fixture(scope='module')
 def reversed_folder(tiny_student_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return reversed_student(tiny_student_folder, tmp_path_factory.mktemp('other') / 'reversed')

@@ -66,6 +66,13 @@ TABLES = {
 }  # fmt: skip
 """Rows of each table by the name of its section."""
 
+STUDENTS = Rows(
+    ('small_lidar', 'small_lidar_and_teacher', 'small_lidar_and_places', 'small_taught',
+     'small_labels', 'small_labels_and_teacher'),
+    'small_lidar',
+)  # fmt: skip
+"""Fast students, with and without a branch that teaches them."""
+
 DEPTH_COLUMNS = {
     ('all', 'abs_rel'): 'abs rel',
     ('all', 'rmse'): 'RMSE [m]',
@@ -162,9 +169,20 @@ def _cells(
     ]
 
 
+def as_branches(runs: Runs) -> Runs:
+    """Records of fast students, as of runs with one branch each."""
+    return {
+        name: {
+            seed: {**record, 'metrics': {'student': record['metrics']}}
+            for seed, record in records.items()
+        }
+        for name, records in runs.items()
+    }
+
+
 def page(text: str, runs: Runs) -> str:
     """The page with those of its tables that have a run."""
-    for name, rows in TABLES.items():
+    for name, rows in {**TABLES, 'students': STUDENTS}.items():
         if any(run in runs for run in rows.names):
             parts = (depth_table(runs, rows), sigma_table(runs, rows))
             text = replace_section(text, f'mutual {name}', '\n\n'.join(parts))
@@ -175,11 +193,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Write the tables."""
     parser = argparse.ArgumentParser(description='Write the tables of mutual distillation.')
     parser.add_argument('--results', type=Path, default=Path('results/mutual_distillation'))
+    parser.add_argument('--students', type=Path, default=Path('results/compress_depth'))
     parser.add_argument(
         '--page', type=Path, default=Path('docs/reproductions/mutual_distillation.md')
     )
     own = parser.parse_args(arguments)
-    text = page(own.page.read_text(encoding='utf-8'), read_runs(own.results))
+    runs = {**read_runs(own.results), **as_branches(read_runs(own.students))}
+    text = page(own.page.read_text(encoding='utf-8'), runs)
     own.page.write_text(text, encoding='utf-8')
 
 

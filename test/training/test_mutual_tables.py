@@ -9,7 +9,16 @@ import pytest
 
 from training import mutual_tables
 from training.cekd_tables import read_runs
-from training.mutual_tables import TABLES, Rows, depth_table, main, page, sigma_table
+from training.mutual_tables import (
+    STUDENTS,
+    TABLES,
+    Rows,
+    as_branches,
+    depth_table,
+    main,
+    page,
+    sigma_table,
+)
 from training.records import write_record
 
 CONFIGS = Path(mutual_tables.__file__).parent / 'configs' / 'mutual_distillation'
@@ -61,12 +70,39 @@ def test_page_gets_the_sections_that_have_runs_and_stays_when_written_again(resu
     target = tmp_path / 'page.md'
     target.write_text('# Title\n')
     for _ in range(2):
-        main(['--results', str(results), '--page', str(target)])
+        main(
+            [
+                '--results',
+                str(results),
+                '--students',
+                str(tmp_path / 'none'),
+                '--page',
+                str(target),
+            ]
+        )
     text = target.read_text()
     assert text == page(text, read_runs(results))
     for name, rows in TABLES.items():
         expected = int({'plain_sum', 'sup_unsup'} & set(rows.names) != set())
         assert text.count(f'<!-- begin mutual {name} -->') == expected
+
+
+def test_students_have_one_branch_and_scores_as_those_of_the_networks_that_taught_them(tmp_path):
+    for name, error in (('small_lidar', 0.2), ('small_lidar_and_teacher', 0.15)):
+        record = {'name': name, 'seed': 1, 'metrics': {**report(error), 'sigma_scale': 1.1}}
+        write_record(tmp_path / 'students' / f'{name}_seed1.json', record)
+    lines = depth_table(as_branches(read_runs(tmp_path / 'students')), STUDENTS).splitlines()[2:]
+    cells = [[cell.strip() for cell in line.split('|')[1:-1]] for line in lines]
+    assert [row[:4] for row in cells] == [
+        ['`small_lidar`', 'student', '1', '0.200'],
+        ['`small_lidar_and_teacher`', 'student', '1', '0.150'],
+    ]
+    assert cells[1][-2] == '-0.050'
+    target = tmp_path / 'page.md'
+    target.write_text('# Title\n')
+    main(['--results', str(tmp_path / 'none'), '--students', str(tmp_path / 'students'),
+          '--page', str(target)])  # fmt: skip
+    assert '<!-- begin mutual students -->' in target.read_text()
 
 
 def test_every_row_has_a_configuration_and_every_configuration_a_row():
@@ -75,3 +111,5 @@ def test_every_row_has_a_configuration_and_every_configuration_a_row():
     others = {'smoke', 'paper_kitti', 'cityscapes', 'mono_depth_teacher', 'bag'}
     assert rows == files - others
     assert all(rows.against in rows.names for rows in TABLES.values())
+    students = {path.stem for path in (CONFIGS.parent / 'compress_depth').glob('small_*.yaml')}
+    assert set(STUDENTS.names) == students

@@ -14,6 +14,7 @@ the labeled pixels, divides by the count of its process.
 from __future__ import annotations
 
 import os
+import warnings
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,11 +26,16 @@ from lightning_fabric.strategies.ddp import DDPStrategy
 from torch import Tensor, distributed, nn
 
 from kd_perception.errors import ConfigError
+from kd_perception.machine import has_matrix_bf16
 from training.tensor_checks import at_least_float32
 
 __all__ = ['Fabric', 'LaunchConfig', 'copy_from_first', 'launch', 'share_of', 'synchronized']
 
 ACCELERATORS = ('auto', 'cpu', 'cuda')
+SLOW_BFLOAT16 = (
+    'This CPU does not multiply bfloat16 matrices in hardware: steps will take several times as '
+    'long. Set launch.bfloat16 to false.'
+)
 
 
 @dataclass(frozen=True)
@@ -40,7 +46,8 @@ class LaunchConfig:
         devices: processes on this machine, one per GPU on CUDA, >= 1; 1 under `torchrun`, which
             says it itself.
         accelerator: `cpu`, `cuda`, or `auto` for CUDA where there is any.
-        bfloat16: autocast of the network's forward pass; losses stay in float32.
+        bfloat16: autocast of the network's forward pass; losses stay in float32. Faster on a GPU
+            and on a CPU with AMX; on another CPU a step takes several times as long.
         threads: of torch and of OpenCV, per process, >= 1.
         workers: processes that draw samples ahead, for each training process, >= 0; without them
             a GPU waits for samples.
@@ -51,7 +58,7 @@ class LaunchConfig:
 
     devices: int = 1
     accelerator: str = 'auto'
-    bfloat16: bool = True
+    bfloat16: bool = False
     threads: int = 1
     workers: int = 0
 
@@ -87,6 +94,8 @@ def launch(config: LaunchConfig) -> Fabric:
         ConfigError: the devices are not there, or `torchrun` started another number of them.
     """
     kind = _device_kind(config)
+    if config.bfloat16 and kind == 'cpu' and not has_matrix_bf16():
+        warnings.warn(SLOW_BFLOAT16, stacklevel=2)
     devices, nodes = _processes(config)
     # Statistics are synchronized, and therefore equal without a broadcast before every step.
     strategy = DDPStrategy(find_unused_parameters=True, broadcast_buffers=False)

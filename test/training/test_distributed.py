@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import socket
+import warnings
 
 import pytest
 import torch
@@ -19,6 +20,7 @@ from run_processes import run_program
 from torch import nn
 
 from kd_perception.errors import ConfigError
+from training import distributed
 from training.checkpointing import load_checkpoint
 from training.distributed import LaunchConfig, launch, share_of, synchronized
 
@@ -163,6 +165,7 @@ class Spy(nn.Module):
         return self.layer(features)
 
 
+@pytest.mark.filterwarnings('ignore:This CPU does not multiply bfloat16')
 @pytest.mark.parametrize('bfloat16', [False, True])
 def test_autocast_leaves_inputs_alone(bfloat16):
     fabric = launch(LaunchConfig(accelerator='cpu', bfloat16=bfloat16))
@@ -170,6 +173,20 @@ def test_autocast_leaves_inputs_alone(bfloat16):
     output = fabric.setup_module(spy)(torch.ones(1, 2), torch.eye(3))
     assert spy.seen == (torch.float32, torch.bfloat16 if bfloat16 else torch.float32)
     assert output.dtype == torch.float32
+
+
+@pytest.mark.parametrize('fast', [False, True])
+def test_bfloat16_is_warned_of_where_it_takes_longer(monkeypatch, fast):
+    monkeypatch.setattr(distributed, 'has_matrix_bf16', lambda: fast)
+    assert not LaunchConfig().bfloat16
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter('always')
+        launch(LaunchConfig(accelerator='cpu', bfloat16=True))
+        launch(LaunchConfig(accelerator='cpu', bfloat16=False))
+    told = [str(warning.message) for warning in caught]
+    assert [text for text in told if 'launch.bfloat16' in text] == (
+        [] if fast else [distributed.SLOW_BFLOAT16]
+    )
 
 
 def test_launch_sets_threads():

@@ -37,7 +37,7 @@ class SupervisedConfig(RunPaths):
         weight_decay: of AdamW.
         average_decay: of the exponential moving average that is evaluated and exported.
         prior_correction: share of the log class weights taken back from the logits, 0 to 1.
-        bfloat16: autocast of the forward pass.
+        bfloat16: autocast of the forward pass; pays on a CPU with AMX.
         threads: of torch, >= 1.
         checkpoint_steps: between checkpoints.
         cache: folder of rendered frames.
@@ -61,7 +61,7 @@ class SupervisedConfig(RunPaths):
     weight_decay: float = 1.0e-2
     average_decay: float = 0.995
     prior_correction: float = 0.5
-    bfloat16: bool = True
+    bfloat16: bool = False
     threads: int = 1
     checkpoint_steps: int = 200
     cache: Path = Path('runs/world')

@@ -114,8 +114,8 @@ def test_run_does_not_go_on_in_a_changed_world(config, monkeypatch):
         supervised.check_frames(supervised.build(config), config)
 
 
-def test_defaults_are_those_of_the_shipped_student():
-    assert committed('thermal_seg_s') == SupervisedConfig()
+def test_defaults_are_those_of_the_shipped_student_but_for_what_needs_a_newer_processor():
+    assert committed('thermal_seg_s') == SupervisedConfig(bfloat16=True)
 
 
 def committed(name):

@@ -38,6 +38,13 @@ TABLES = {
          'sup_sup', 'sup_sup_augmented', 'unsup_unsup', 'sup_unsup'),
         'sup_unsup',
     ),
+    'long': Rows(
+        ('long_sup_nll', 'long_unsup_stereo', 'long_plain_sum', 'long_sup_sup',
+         'long_unsup_unsup', 'long_sup_unsup'),
+        'long_sup_unsup',
+    ),
+    'start': Rows(('unsup_unsup', 'later_unsup_unsup', 'sup_unsup', 'later_sup_unsup'),
+                  'sup_unsup'),
     'views': Rows(
         ('unsup_stereo', 'unsup_video', 'plain_sum', 'plain_sum_video', 'sup_unsup',
          'sup_unsup_video', 'sup_unsup_video_learned', 'align_median'),

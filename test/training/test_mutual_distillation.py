@@ -28,6 +28,7 @@ from training.recipes.mutual_distillation_terms import DistillationConfig
 from training.settings import load_config
 
 FOLDER = Path(mutual_distillation.__file__).parents[1] / 'configs' / 'mutual_distillation'
+APART = {'to_first_weight': 0.0, 'to_second_weight': 0.0}
 CONFIGS = sorted(FOLDER.glob('*.yaml'))
 
 
@@ -77,6 +78,16 @@ def test_untrained_branches_say_the_initial_depth(config):
         assert (
             3.0 < float(branch_maps(output, zeroed).depth_m.median()) < 5.0
         )  # half of 1/2 + 1/100
+
+
+def test_branches_that_never_start_to_teach_learn_as_if_apart(config, fabric, tmp_path):
+    found = []
+    for number, values in enumerate(({'start_share': 1.0}, APART, {})):
+        distillation = DistillationConfig(**values)
+        own = replace(config, distillation=distillation, output=tmp_path / str(number))
+        found.append(torch.cat([w.flatten() for w in trained(own, fabric).parameters()]))
+    assert torch.equal(found[0], found[1])
+    assert not torch.equal(found[0], found[2])
 
 
 def test_resumed_run_gives_the_same_bits(config, fabric, monkeypatch, tmp_path):

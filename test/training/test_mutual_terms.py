@@ -102,6 +102,18 @@ def test_weights_of_the_terms(config):
         torch.testing.assert_close(value, factor * once[name])
 
 
+def test_branches_learn_by_themselves_before_they_teach(config):
+    own = replace(config, distillation=DistillationConfig(start_share=0.5))
+    network, batch = new_network(own).eval(), batch_of(own)
+    alone = mutual_losses(network, batch, replace(own, distillation=APART), done=0.49)
+    before = mutual_losses(network, batch, own, done=0.49)
+    assert set(before) == set(alone)
+    assert not any('distillation' in name for name in before)
+    assert set(mutual_losses(network, batch, own, done=0.5)) == {
+        *before, 'supervised_distillation', 'unsupervised_distillation'
+    }  # fmt: skip
+
+
 def weights_with_gradient(network, loss):
     network.zero_grad(set_to_none=True)
     loss.backward(retain_graph=True)

@@ -72,7 +72,8 @@ def trained(config: MutualConfig, fabric: Fabric) -> MutualNetwork:
     restore(run, config.folder, fingerprint)
 
     def losses(network: nn.Module, batch: tuple[Any, ...]) -> Mapping[str, torch.Tensor]:
-        return mutual_losses(network, DepthBatch(*batch), config, watched)
+        done = run.step / config.loop.steps
+        return mutual_losses(network, DepthBatch(*batch), config, watched, done=done)
 
     if run.step < config.loop.steps:
         fit(

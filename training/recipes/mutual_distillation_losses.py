@@ -56,6 +56,8 @@ def mutual_losses(
     batch: DepthBatch,
     config: MutualConfig,
     watched: Watched | None = None,
+    *,
+    done: float = 1.0,
 ) -> LossTerms:
     """The terms of all branches in one step; nothing flows back to the side that teaches.
 
@@ -64,6 +66,7 @@ def mutual_losses(
         batch: as `Drawing` gives it.
         config: of the run.
         watched: gets what is no loss: scale ratios, shares of the photometric masks.
+        done: share of the steps so far, 0 to 1; nobody teaches before `start_share` of them.
 
     Returns:
         Terms by name, `<branch>_<term>`, weighted.
@@ -82,6 +85,8 @@ def mutual_losses(
             compared = [views[source] for source in branch.sources]
             found |= unsupervised_losses(own, batch, compared, branch, config, watched.of(name))
         terms |= {f'{name}_{term}': value for term, value in found.items()}
+    if done < config.distillation.start_share:
+        return terms
     return terms | distillation_losses(maps, batch.lidar_m > 0.0, config, watched)
 
 

@@ -123,6 +123,8 @@ class DistillationConfig:
     Args:
         to_first_weight: a, of what the second branch teaches the first, >= 0 (ours).
         to_second_weight: b, of what the first branch teaches the second, >= 0 (ours).
+        start_share: of the steps, in which branches learn by themselves before they teach, 0 to 1:
+            untrained branches agree before they know anything (ours).
         use: of the teaching side's uncertainty: `uw`, `ut`, `uwt`, `ct`, see
             `uncertainty_weighted_distillation_loss`; `none`: all pixels weigh the same.
         normalization: of weights, `self` or `literal` (ours).
@@ -135,6 +137,7 @@ class DistillationConfig:
 
     to_first_weight: float = 1.0
     to_second_weight: float = 1.0
+    start_share: float = 0.0
     use: str = 'uw'
     normalization: str = 'self'
     quantile: float = 0.0
@@ -148,6 +151,7 @@ class DistillationConfig:
         check_option('normalization', self.normalization, get_args(Normalization))
         check_option('align', self.align, get_args(Alignment))
         _check_share('quantile', self.quantile)
+        _check_share('start_share', self.start_share)
         for name in ('to_first_weight', 'to_second_weight', 'max_sigma_first', 'max_sigma_second'):
             _check_not_negative(name, getattr(self, name))
 

@@ -12,6 +12,7 @@ Reference:
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -52,6 +53,8 @@ class MonodepthUNetConfig:
         base_width: channels of the stem, a multiple of 4; every other width follows from it.
         min_depth_m: depth where the disparity is 1, > 0.
         max_depth_m: depth where the disparity is 0, > min_depth_m.
+        min_sigma: added to every sigma, >= 0: where there is no error at all, as between two views
+            of the same white, the likelihood of ever smaller ones has no limit. 0 in the paper.
     """
 
     in_channels: int = 3
@@ -59,6 +62,7 @@ class MonodepthUNetConfig:
     base_width: int = 64
     min_depth_m: float = 0.1
     max_depth_m: float = 100.0
+    min_sigma: float = 0.0
 
     def __post_init__(self) -> None:
         """Check the ranges."""
@@ -69,6 +73,8 @@ class MonodepthUNetConfig:
                 'depths must be 0 < min_depth_m < max_depth_m, '
                 f'got {self.min_depth_m} and {self.max_depth_m} m'
             )
+        if not 0.0 <= self.min_sigma < math.inf:
+            raise ConfigError(f'min_sigma must be >= 0, got {self.min_sigma}')
         _ = self.encoder  # its own check
 
     @classmethod
@@ -154,7 +160,14 @@ class MonodepthUNet(nn.Module):
         check_image_shape(image, self.config.in_channels, smallest_side=2 * INPUT_MULTIPLE)
         features = self.encoder(normalized_image(image))
         disparities = tuple(torch.sigmoid(y) for y in self.disparity_decoder(features))
-        return MonodepthOutput(disparities, self.sigma_decoder(features))
+        return MonodepthOutput(disparities, self._log_sigmas(features))
+
+    def _log_sigmas(self, features: Sequence[Tensor]) -> tuple[Tensor, ...]:
+        maps: tuple[Tensor, ...] = self.sigma_decoder(features)
+        if not self.config.min_sigma:
+            return maps
+        least = math.log(self.config.min_sigma)
+        return tuple(torch.logaddexp(y, torch.full_like(y, least)) for y in maps)
 
     def load_imagenet_weights(self, path: Path) -> None:
         """Start the encoder from a local file; see `ResNet.load_imagenet_weights`.

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -61,6 +63,30 @@ def test_presets_have_the_sizes_that_the_documentation_gives(preset, million):
     with torch.device('meta'):
         network = MonodepthUNet(MonodepthUNetConfig.preset(preset))
     assert parameter_count(network) / 1e6 == pytest.approx(million, abs=0.005)
+
+
+def test_least_sigma_is_added_to_every_sigma():
+    image = torch.rand(1, 3, 64, 64)
+    plain, floored = tiny().eval()(image), tiny(min_sigma=0.01).eval()(image)
+    for with_floor, without in zip(floored.log_sigmas, plain.log_sigmas, strict=True):
+        torch.testing.assert_close(with_floor.exp(), without.exp() + 0.01)
+    assert all(map(torch.equal, floored.disparities, plain.disparities))
+
+
+def test_a_surer_and_surer_network_with_a_least_sigma_stays_finite():
+    network = tiny(min_sigma=0.001)
+    with torch.no_grad():
+        for head in network.sigma_decoder.heads:
+            head.bias.fill_(-1.0e4)
+    output = network(torch.rand(1, 3, 64, 64))
+    loss = sum((1e-3 / y.exp() + y).mean() for y in output.log_sigmas)
+    assert float(loss.detach()) == pytest.approx(4 * (1.0 + math.log(0.001)), rel=1e-5)
+    loss.backward()
+    assert all(p.grad.isfinite().all() for p in network.sigma_decoder.parameters())
+    assert not any(y.isinf().any() for y in output.log_sigmas)
+    for wrong in (-1e-3, math.inf, math.nan):
+        with pytest.raises(ConfigError, match='min_sigma must be >= 0'):
+            tiny(min_sigma=wrong)
 
 
 @pytest.mark.slow

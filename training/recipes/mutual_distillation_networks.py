@@ -39,6 +39,8 @@ class NetworkConfig:
         max_depth_m: depth of the disparity 0.
         initial_depth_m: what untrained branches say about everywhere; 0: the depth of half the
             disparity, which is below a meter for Monodepth2's 0.1 to 100 m.
+        min_sigma: added to every sigma, in meters or units of the photometric error; without it
+            the likelihood has no limit where two views are alike.
         decoder_start: first weights of the decoders: `default`, those of PyTorch as in Monodepth2,
             by which signals shrink in each of ten layers, or `kaiming`, by which they do not, for
             short runs.
@@ -56,6 +58,7 @@ class NetworkConfig:
     min_depth_m: float = 0.1
     max_depth_m: float = 100.0
     initial_depth_m: float = 0.0
+    min_sigma: float = 1.0e-3
     decoder_start: str = 'default'
     poses: str = 'known'
     weights_file: str = ''
@@ -79,6 +82,7 @@ class NetworkConfig:
             encoder_depth=self.encoder_depth,
             min_depth_m=self.min_depth_m,
             max_depth_m=self.max_depth_m,
+            min_sigma=self.min_sigma,
             **width,
         )
 

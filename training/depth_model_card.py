@@ -25,7 +25,7 @@ Demonstration weights, trained on {kind}. Not for driving or safety use.
 | Range | {min_depth_m:g} to {max_depth_m:g} m; nearer is -inf, farther and the sky +inf |
 | Learnt from | {learnt_from} |
 | Taught by | {taught_by} |
-| License | Apache-2.0, as this repository |
+{started}| License | Apache-2.0, as this repository |
 
 The depth of other cameras is scaled by their focal length, so they must be calibrated.
 
@@ -98,6 +98,7 @@ def depth_model_card(config: CompressDepthConfig, report: Mapping[str, Any], ste
         max_depth_m=config.max_depth_m,
         learnt_from=learnt_from(config),
         taught_by=_taught_by(config),
+        started=_started(config),
         scores=_scores(report) if 'test' in report else _UNSCORED,
         world=_RENDERED if config.rendered else _RECORDED,
     )
@@ -147,6 +148,11 @@ def _taught_by(config: CompressDepthConfig) -> str:
         f'the {branch} branch of `{Path(config.teacher.config).stem}`, preset '
         f'`{run.network.preset}` at {size}, {run.loop.steps} steps'
     )
+
+
+def _started(config: CompressDepthConfig) -> str:
+    folder = config.start_folder
+    return f'| Started from | averaged weights of the run in `{folder}` |\n' if folder else ''
 
 
 def _row(name: str, found: Mapping[str, Any]) -> list[str]:

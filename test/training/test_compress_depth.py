@@ -15,6 +15,7 @@ from compress_depth_runs import FOCAL_PX, tiny_run
 from kd_perception.errors import ConfigError
 from training.batches import stacked
 from training.data.augmentation import PhotometricConfig, Sample
+from training.depth_model_card import depth_model_card
 from training.recipes import compress_depth
 from training.recipes.compress_depth import build, deployable_network, depth_losses, train
 from training.recipes.compress_depth_config import CompressDepthConfig, DepthTeacherConfig
@@ -172,6 +173,21 @@ def test_a_resumed_run_gives_the_same_bits(config, fabric, monkeypatch, tmp_path
     monkeypatch.setattr(compress_depth, 'fit', fit)
     for name, value in train(config, fabric).network.state_dict().items():
         assert torch.equal(value, whole[name]), name
+
+
+def test_a_run_starts_from_the_weights_of_another_of_smaller_images(config, fabric, tmp_path):
+    first = train(replace(config, seed=3, output=tmp_path / 'first'), fabric)
+    folder = str(tmp_path / 'first' / config.name / 'seed{seed}')
+    larger = replace(config, seed=3, start_folder=folder, image_size=(128, 192), focal_px=160.0)
+    assert larger.start_folder.endswith('seed3')
+    assert larger.fingerprint() != replace(larger, start_folder='').fingerprint()
+    run = build(larger)
+    assert run.step == 0
+    for name, value in first.average.state_dict().items():
+        torch.testing.assert_close(run.network.state_dict()[name], value, rtol=0, atol=0)
+    assert '| Started from | averaged weights of the run in' in depth_model_card(larger, {}, 1)
+    with pytest.raises(ConfigError, match='train it first'):
+        build(replace(config, start_folder=str(tmp_path / 'nothing')))
 
 
 def test_untrained_students_say_ten_meters(config):

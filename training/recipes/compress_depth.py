@@ -32,12 +32,14 @@ Reference:
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from kd_perception.models import RepUNet, RepUNetConfig
+from training.checkpointing import averaged_weights
 from training.distributed import Fabric, launch
 from training.engine import Run, fit, new_run, restore
 from training.losses import at_full_size, channel_wise_loss, log_depth_distillation_loss
@@ -58,13 +60,15 @@ def build(config: CompressDepthConfig) -> Run:
     An untrained student says 10 m with an uncertainty of 30 % about everything.
 
     Raises:
-        ConfigError: the checkpoint is of another configuration.
+        ConfigError: the checkpoint is of another configuration, or what it starts from is missing.
     """
     torch.manual_seed(config.seed)
     network = RepUNet(RepUNetConfig.preset(config.network))
     assert network.head.bias is not None
     with torch.no_grad():
         network.head.bias.copy_(torch.tensor([_FIRST_DEPTH_M, _FIRST_SIGMA]).log())
+    if config.start_folder:
+        network.load_state_dict(averaged_weights(Path(config.start_folder)))
     run = new_run(network, config.loop, config.optimizer)
     restore(run, config.folder, config.fingerprint())
     return run

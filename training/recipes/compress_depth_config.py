@@ -57,6 +57,9 @@ class CompressDepthConfig(RunPaths):
         image_size: (height, width) of its input, multiples of 32.
         focal_px: horizontal focal length that its depth is told for, at that size; images of other
             cameras are taken for images of this one, and their depth is scaled.
+        start_folder: of the checkpoints of a run of the same network, whose averaged weights are
+            started from; `{seed}` stands for the seed. Its images may be smaller if its
+            `focal_px` is the same share of their width. Empty: random weights.
         teacher: see `DepthTeacherConfig`.
         label_weight: of the loss against true or measured depth; 0 looks at none.
         labels: `depth`, that of the world at every pixel, or `lidar`.
@@ -93,6 +96,7 @@ class CompressDepthConfig(RunPaths):
     network: str = 'rep_unet_depth_s'
     image_size: tuple[int, int] = (192, 640)
     focal_px: float = 400.0
+    start_folder: str = ''
     teacher: DepthTeacherConfig = field(default_factory=DepthTeacherConfig)
     label_weight: float = 1.0
     labels: str = 'depth'
@@ -126,6 +130,8 @@ class CompressDepthConfig(RunPaths):
             raise ConfigError(f'network must have two outputs, got {self.network}')
         if self.teacher.seed is None:
             object.__setattr__(self, 'teacher', replace(self.teacher, seed=self.seed))
+        start = self.start_folder.replace('{seed}', str(self.seed))
+        object.__setattr__(self, 'start_folder', start)
         self._check_terms()
         if not 0.0 < self.min_depth_m < self.max_depth_m or not self.focal_px > 0.0:
             raise ConfigError(

@@ -24,10 +24,12 @@ class DomainError(KdPerceptionError):
 def private_ros() -> Iterator[None]:
     """Talk ROS on this machine only, in a domain of this process and those it starts.
 
+    It does so by environment variables, which are as they were before once it ends.
+
     Raises:
         DomainError: If no domain is free.
     """
-    with reserved_domain() as domain:
+    with reserved_domain() as domain, _restored_environment():
         os.environ['ROS_AUTOMATIC_DISCOVERY_RANGE'] = 'LOCALHOST'
         os.environ['ROS_LOCALHOST_ONLY'] = '1'  # the name of the same up to ROS 2 Humble
         os.environ['ROS_DOMAIN_ID'] = str(domain)
@@ -38,6 +40,16 @@ def private_ros() -> Iterator[None]:
             paths = [str(checkout), os.environ.get('PYTHONPATH', '')]
             os.environ['PYTHONPATH'] = os.pathsep.join(path for path in paths if path)
         yield
+
+
+@contextmanager
+def _restored_environment() -> Iterator[None]:
+    before = dict(os.environ)
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
 
 
 @contextmanager
@@ -55,7 +67,10 @@ def reserved_domain() -> Iterator[int]:
             if _hold(holder, domain) and _is_silent(domain):
                 yield domain
                 return
-    raise DomainError('No ROS domain from 50 to 99 is free on this machine. End other nodes.')
+    raise DomainError(
+        f'No ROS domain from {_DOMAINS[0]} to {_DOMAINS[-1]} is free on this machine. '
+        'End other nodes.'
+    )
 
 
 def _hold(holder: socket.socket, domain: int) -> bool:

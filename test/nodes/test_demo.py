@@ -144,7 +144,8 @@ def test_domains_in_use_are_not_taken(monkeypatch):
             assert free >= domain
             holder = others.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
             holder.bind(('', 7400 + 250 * domain + 10))
-        with pytest.raises(DomainError, match='No ROS domain from 50 to 99 is free'):
+        first, last = FEW_DOMAINS[0], FEW_DOMAINS[-1]
+        with pytest.raises(DomainError, match=f'No ROS domain from {first} to {last} is free'):
             others.enter_context(reserved_domain())
 
 
@@ -158,6 +159,17 @@ def test_two_runs_never_share_a_domain(monkeypatch):
             others.enter_context(reserved_domain())
     with reserved_domain() as domain:
         assert domain in FEW_DOMAINS
+
+
+def test_the_environment_is_as_before_when_private_ros_ends(monkeypatch):
+    monkeypatch.setenv('ROS_DOMAIN_ID', '7')
+    monkeypatch.delenv('ROS_LOCALHOST_ONLY', raising=False)
+    before = dict(os.environ)
+    with pytest.raises(ValueError, match='within'), private_ros.private_ros():
+        assert os.environ['ROS_DOMAIN_ID'] != '7'
+        assert os.environ['ROS_LOCALHOST_ONLY'] == '1'
+        raise ValueError('within')
+    assert dict(os.environ) == before
 
 
 @pytest.mark.parametrize('changed', ['writer', 'numpy', 'cv2'])

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from kd_perception.markdown import table
+from training.first_weights import card_row
 from training.recipes.compress_depth_config import CompressDepthConfig
 
 _CARD = """\
@@ -98,7 +99,7 @@ def depth_model_card(config: CompressDepthConfig, report: Mapping[str, Any], ste
         max_depth_m=config.max_depth_m,
         learnt_from=learnt_from(config),
         taught_by=_taught_by(config),
-        started=_started(config),
+        started=card_row(config.start_folder),
         scores=_scores(report) if 'test' in report else _UNSCORED,
         world=_RENDERED if config.rendered else _RECORDED,
     )
@@ -148,11 +149,6 @@ def _taught_by(config: CompressDepthConfig) -> str:
         f'the {branch} branch of `{Path(config.teacher.config).stem}`, preset '
         f'`{run.network.preset}` at {size}, {run.loop.steps} steps'
     )
-
-
-def _started(config: CompressDepthConfig) -> str:
-    folder = config.start_folder
-    return f'| Started from | averaged weights of the run in `{folder}` |\n' if folder else ''
 
 
 def _row(name: str, found: Mapping[str, Any]) -> list[str]:

@@ -15,6 +15,7 @@ from kd_perception.world.config import WorldConfig
 from training.data.modality import CHANNELS
 from training.data.real_tiles import NO_TEST
 from training.evaluation import IMAGE_SIZE
+from training.first_weights import card_row
 from training.recipes.compress_config import CompressConfig
 from training.recipes.supervised_config import SupervisedConfig
 
@@ -241,9 +242,7 @@ def _taught_by(config: RunConfig) -> str:
         labels = 'and by labels' if config.label_weight else 'without labels'
         steps = part.loop.steps
         rows.append(f'Taught by | `{network}`, preset `{part.network}`, {steps} steps, {labels}')
-    if config.start_folder:
-        rows.append(f'Started from | averaged weights of the run in `{config.start_folder}`')
-    return ''.join(f'| {row} |\n' for row in rows)
+    return ''.join(f'| {row} |\n' for row in rows) + card_row(config.start_folder)
 
 
 def _how_good(config: RunConfig, *, with_tiles: bool, tiles_chose: bool) -> str:

@@ -28,7 +28,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -39,13 +38,13 @@ from torch.nn import functional
 from kd_perception.errors import ConfigError
 from kd_perception.label_sets import MFNET
 from kd_perception.models import RepUNet, RepUNetConfig
-from training.checkpointing import averaged_weights
 from training.data.real_tiles import load_real_tiles
 from training.data.world import check_described, load_world
 from training.deployment import deployable
 from training.distributed import Fabric, launch
 from training.engine import Run, fit, new_run, restore
 from training.evaluation import evaluate_student
+from training.first_weights import take_over
 from training.losses import (
     MeanCount,
     channel_wise_loss,
@@ -89,8 +88,7 @@ def build(config: CompressConfig) -> Run:
     """
     torch.manual_seed(config.seed)
     network = RepUNet(RepUNetConfig.preset(config.network))
-    if config.start_folder:
-        network.load_state_dict(averaged_weights(Path(config.start_folder)))
+    take_over(network, config.start_folder)
     run = new_run(network, config.loop, config.optimizer)
     restore(run, config.folder, config.fingerprint())
     check_described(run.notes.get('frames', {}), config.train, config.folder)

@@ -14,6 +14,7 @@ from training.data.modality import FIELDS
 from training.data.world import WorldSplit, preset_splits
 from training.distributed import LaunchConfig
 from training.engine import LoopConfig
+from training.first_weights import folder_of_seed
 from training.optimization import OptimizerConfig
 from training.recipes.cekd_config import CekdConfig
 from training.recipes.cekd_trained import ROLES, fingerprint_of
@@ -120,8 +121,7 @@ class CompressConfig(RunPaths):
         RepUNetConfig.preset(self.network)
         if self.teacher.seed is None:
             object.__setattr__(self, 'teacher', replace(self.teacher, seed=self.seed))
-        start = self.start_folder.replace('{seed}', str(self.seed))
-        object.__setattr__(self, 'start_folder', start)
+        object.__setattr__(self, 'start_folder', folder_of_seed(self.start_folder, self.seed))
         taught = self.soft_weight > 0 or self.channel_wise_weight > 0
         weights = (self.label_weight, self.soft_weight, self.channel_wise_weight)
         if min(weights) < 0 or not any(weights):

@@ -32,16 +32,15 @@ Reference:
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from kd_perception.models import RepUNet, RepUNetConfig
-from training.checkpointing import averaged_weights
 from training.distributed import Fabric, launch
 from training.engine import Run, fit, new_run, restore
+from training.first_weights import take_over
 from training.losses import at_full_size, channel_wise_loss, log_depth_distillation_loss
 from training.recipes.compress_depth_config import CompressDepthConfig
 from training.recipes.compress_depth_data import DepthLabels, Drawing
@@ -67,8 +66,7 @@ def build(config: CompressDepthConfig) -> Run:
     assert network.head.bias is not None
     with torch.no_grad():
         network.head.bias.copy_(torch.tensor([_FIRST_DEPTH_M, _FIRST_SIGMA]).log())
-    if config.start_folder:
-        network.load_state_dict(averaged_weights(Path(config.start_folder)))
+    take_over(network, config.start_folder)
     run = new_run(network, config.loop, config.optimizer)
     restore(run, config.folder, config.fingerprint())
     return run

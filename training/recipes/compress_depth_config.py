@@ -13,6 +13,7 @@ from training.data.depth_bag_config import DepthBagConfig
 from training.data.world import WorldSplit, preset_splits
 from training.distributed import LaunchConfig
 from training.engine import LoopConfig
+from training.first_weights import folder_of_seed
 from training.optimization import OptimizerConfig
 from training.recipes.mutual_distillation_config import SCORED_FIELDS, MutualConfig
 from training.records import RunPaths
@@ -130,8 +131,7 @@ class CompressDepthConfig(RunPaths):
             raise ConfigError(f'network must have two outputs, got {self.network}')
         if self.teacher.seed is None:
             object.__setattr__(self, 'teacher', replace(self.teacher, seed=self.seed))
-        start = self.start_folder.replace('{seed}', str(self.seed))
-        object.__setattr__(self, 'start_folder', start)
+        object.__setattr__(self, 'start_folder', folder_of_seed(self.start_folder, self.seed))
         self._check_terms()
         if not 0.0 < self.min_depth_m < self.max_depth_m or not self.focal_px > 0.0:
             raise ConfigError(

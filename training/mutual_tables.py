@@ -34,12 +34,12 @@ class Rows(NamedTuple):
 
 TABLES = {
     'arms': Rows(
-        ('sup_l1', 'sup_nll', 'unsup_stereo', 'plain_sum_weight1', 'plain_sum', 'plain_sum_wide',
-         'sup_sup', 'sup_sup_augmented', 'unsup_unsup', 'sup_unsup'),
+        ('place_prior', 'sup_l1', 'sup_nll', 'unsup_stereo', 'plain_sum_weight1', 'plain_sum',
+         'plain_sum_wide', 'sup_sup', 'sup_sup_augmented', 'unsup_unsup', 'sup_unsup'),
         'sup_unsup',
     ),
     'long': Rows(
-        ('long_sup_nll', 'long_unsup_stereo', 'long_plain_sum', 'long_sup_sup',
+        ('place_prior', 'long_sup_nll', 'long_unsup_stereo', 'long_plain_sum', 'long_sup_sup',
          'long_unsup_unsup', 'long_sup_unsup'),
         'long_sup_unsup',
     ),
@@ -66,9 +66,11 @@ TABLES = {
                         'lidar_plain_sum'),
     'wrong_poses': Rows(('poses_unsup_video', 'poses_plain_sum_video', 'poses_sup_unsup_video'),
                         'poses_plain_sum_video'),
-    'night': Rows(('night_sup_l1', 'night_unsup_stereo', 'night_plain_sum', 'night_sup_unsup'),
+    'night': Rows(('night_place_prior', 'night_sup_l1', 'night_unsup_stereo', 'night_plain_sum',
+                   'night_sup_unsup'),
                   'night_plain_sum'),
-    'glare': Rows(('glare_sup_l1', 'glare_unsup_stereo', 'glare_plain_sum', 'glare_sup_unsup'),
+    'glare': Rows(('glare_place_prior', 'glare_sup_l1', 'glare_unsup_stereo', 'glare_plain_sum',
+                   'glare_sup_unsup'),
                   'glare_plain_sum'),
 }  # fmt: skip
 """Rows of each table by the name of its section."""

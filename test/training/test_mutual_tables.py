@@ -106,7 +106,8 @@ def test_students_have_one_branch_and_scores_as_those_of_the_networks_that_taugh
 
 
 def test_every_row_has_a_configuration_and_every_configuration_a_row():
-    rows = {name for rows in TABLES.values() for name in rows.names}
+    named = {name for rows in TABLES.values() for name in rows.names}
+    rows = {name for name in named if not name.endswith('place_prior')}  # has no network
     files = {path.stem for path in CONFIGS.glob('*.yaml')}
     others = {'smoke', 'paper_kitti', 'cityscapes', 'mono_depth_teacher', 'bag'}
     assert rows == files - others

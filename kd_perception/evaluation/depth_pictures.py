@@ -12,8 +12,9 @@ import numpy.typing as npt
 from kd_perception.depth_colors import colored_depth
 from kd_perception.encodings import COLOR_ENCODINGS
 from kd_perception.evaluation.depth_evaluator import EvaluatedDepth
+from kd_perception.evaluation.depth_predictions import PredictedDepth
 from kd_perception.evaluation.depth_result import DepthFrameRecord
-from kd_perception.evaluation.depth_scoring import masked_pair
+from kd_perception.evaluation.depth_scoring import at_its_ends, masked_pair
 from kd_perception.evaluation.report_images import color_from_uncertainty
 from kd_perception.frames import ByteImage, Float32Image, Frame
 from kd_perception.metrics import DepthProtocol
@@ -82,7 +83,7 @@ class DepthPainter:
             self._camera(evaluated.frame, size),
             None if target is None else colored_depth(pooled(target, size), low, high),
             colored_depth(_nearest(depth, size), low, high),
-            None if target is None else _share_picture(self._error(depth, target), size),
+            None if target is None else _share_picture(self._error(prediction, target), size),
             None if share is None else _share_picture(share, size),
         )
 
@@ -106,8 +107,9 @@ class DepthPainter:
             self.ends_m = low, max(high, 1.1 * low)
         return self.ends_m
 
-    def _error(self, depth: Float32Image, target: Float32Image) -> Float32Image:
+    def _error(self, prediction: PredictedDepth, target: Float32Image) -> Float32Image:
         """Compute relative errors as the metrics do; NaN where none counts."""
+        depth = at_its_ends(prediction, self._protocol)
         known = self._protocol.valid(target) & ~np.isnan(depth)
         pixels = self._protocol.pixels(*masked_pair(known, depth, target))
         error = np.full(depth.shape, np.nan, np.float32)

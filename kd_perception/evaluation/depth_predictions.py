@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,6 +25,8 @@ class PredictedDepth:
         sigma_m: HxW float32, standard deviation [m]; None if there is none.
         confidence: HxW uint8, 255 * P(relative error below 10 %); None if there is none.
         scale: What the network's depth was multiplied by; NaN if not known.
+        min_m: Minus infinity says that the depth is smaller than this [m]; NaN if not known.
+        max_m: Infinity says that it is larger than this [m]; NaN if not known.
         latency_ms: NaN if not known.
     """
 
@@ -32,6 +35,8 @@ class PredictedDepth:
     sigma_m: Float32Image | None = None
     confidence: ByteImage | None = None
     scale: float = math.nan
+    min_m: float = math.nan
+    max_m: float = math.nan
     latency_ms: float = math.nan
 
 
@@ -59,11 +64,15 @@ class DepthReplay(Replay[PredictedDepth]):
             result.sigma_m,
             result.confidence,
             result.scale,
+            result.min_m,
+            result.max_m,
             sum(result.timings),
         )
 
 
-def _recorded_depth(images: dict[str, Any], latency_ms: float) -> PredictedDepth:
+def _recorded_depth(
+    images: dict[str, Any], latency_ms: float, told: Mapping[str, float]
+) -> PredictedDepth:
     if 'depth/image' not in images:
         return PredictedDepth(images['relative_depth/image'], False, latency_ms=latency_ms)
     return PredictedDepth(
@@ -71,7 +80,10 @@ def _recorded_depth(images: dict[str, Any], latency_ms: float) -> PredictedDepth
         True,
         images.get('depth/uncertainty'),
         images.get('depth/confidence'),
-        latency_ms=latency_ms,
+        told.get('scale', math.nan),
+        told.get('min_m', math.nan),
+        told.get('max_m', math.nan),
+        latency_ms,
     )
 
 

@@ -51,9 +51,12 @@ class DepthScores:
     """Metrics against true depth.
 
     Attributes:
-        errors: Means over images; depths out of range count as the nearest end of it.
+        errors: Means over images; infinite depths count as the end of the range that the node
+            tells, finite ones beyond the range of the metrics as the nearest end of that.
         pixels: With a true depth in range.
-        answered: Share of these that have a depth.
+        answered: Share of these that have a depth, finite or not.
+        too_near: Share of these whose depth is minus infinity.
+        too_far: Share of these whose depth is infinity.
         min_depth_m: Nearer true depths do not count.
         max_depth_m: Farther ones neither.
         median_scaled: Each prediction was scaled by the medians: its scale is not known.
@@ -68,6 +71,8 @@ class DepthScores:
     errors: DepthMetrics
     pixels: int
     answered: float
+    too_near: float
+    too_far: float
     min_depth_m: float
     max_depth_m: float
     median_scaled: bool

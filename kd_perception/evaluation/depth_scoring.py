@@ -43,7 +43,7 @@ class DepthScorer:
         self._sparsification = DepthSparsification(self.protocol)
         self._calibration = SigmaCalibration()
         self._bins = CalibrationBins()
-        self._pixels = self._answered = 0
+        self._pixels = self._answered = self._too_near = self._too_far = 0
 
     def update(self, prediction: PredictedDepth, target_m: npt.NDArray[Any]) -> float:
         """Add a frame; return its mean relative error, NaN if no pixel counts.
@@ -55,7 +55,7 @@ class DepthScorer:
         Raises:
             ShapeError: The sizes differ.
         """
-        depth, sigma_m = prediction.depth, prediction.sigma_m
+        depth, sigma_m = at_its_ends(prediction, self.protocol), prediction.sigma_m
         if target_m.shape != depth.shape:
             raise ShapeError(
                 f'true depth must be of the size of the depth, {depth.shape}; received '
@@ -67,7 +67,9 @@ class DepthScorer:
         self.frames += 1
         self._pixels += int(valid.sum())
         self._answered += int(known.sum())
-        finite = known & np.isfinite(depth)
+        finite = known & np.isfinite(prediction.depth)
+        self._too_near += int(np.isneginf(prediction.depth[known]).sum())
+        self._too_far += int(np.isposinf(prediction.depth[known]).sum())
         if sigma_m is not None:
             self._update_sigma(depth, target_m, sigma_m, finite & np.isfinite(sigma_m))
         if prediction.confidence is not None:
@@ -105,6 +107,8 @@ class DepthScorer:
             errors=errors,
             pixels=self._pixels,
             answered=self._answered / self._pixels,
+            too_near=self._too_near / self._pixels,
+            too_far=self._too_far / self._pixels,
             min_depth_m=self.protocol.min_depth_m,
             max_depth_m=self.protocol.max_depth_m,
             median_scaled=self.protocol.median_scaling,
@@ -113,6 +117,23 @@ class DepthScorer:
             ece=self._bins.ece,
             reliability=self._bins.bins,
         )
+
+
+def at_its_ends(prediction: PredictedDepth, protocol: DepthProtocol) -> Float32Image:
+    """Take infinities for the end of the range that they stand for.
+
+    Args:
+        prediction: Of a frame.
+        protocol: Its range is taken where the prediction's is not known.
+    """
+    depth = prediction.depth
+    for infinite, told_m, else_m in (
+        (-np.inf, prediction.min_m, protocol.min_depth_m),
+        (np.inf, prediction.max_m, protocol.max_depth_m),
+    ):
+        end_m = np.float32(else_m if math.isnan(told_m) else told_m)
+        depth = np.where(depth == infinite, end_m, depth)
+    return depth
 
 
 def masked_pair(

@@ -35,6 +35,10 @@ class NodeRecord:
         """Return the node's own figure for a frame; NaN if there is none."""
         return _number(self.frames.get(stamp_ns, {}).get('latency_ms', ''))
 
+    def numbers(self, stamp_ns: int) -> dict[str, float]:
+        """Return what the node told of a frame, as far as it is numbers."""
+        return {key: _number(text) for key, text in self.frames.get(stamp_ns, {}).items()}
+
     def stages(self) -> dict[str, Percentiles]:
         """Return the times of the stages over all frames."""
         found = {}

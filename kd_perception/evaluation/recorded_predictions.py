@@ -31,12 +31,13 @@ class RecordedOutputs(Generic[SomePrediction]):
         groups: Outputs that belong together; a frame has those of one group. The first of a group
             is its prediction, without which the others are of no use.
         types: Sample type of each output.
-        make: Makes the prediction of the images and the latency [ms].
+        make: Makes the prediction of the images, the latency [ms] and the numbers that the node
+            told of the frame.
     """
 
     groups: tuple[tuple[str, ...], ...]
     types: Mapping[str, str]
-    make: Callable[[dict[str, Any], float], SomePrediction]
+    make: Callable[[dict[str, Any], float, Mapping[str, float]], SomePrediction]
 
     @property
     def mains(self) -> tuple[str, ...]:
@@ -47,7 +48,7 @@ class RecordedOutputs(Generic[SomePrediction]):
 MASK_OUTPUTS = RecordedOutputs(
     (('mask', 'confidence', 'uncertainty'),),
     {'mask': 'uint8', 'confidence': 'uint8', 'uncertainty': 'float32'},
-    lambda images, latency_ms: Prediction(**images, latency_ms=latency_ms),
+    lambda images, latency_ms, _: Prediction(**images, latency_ms=latency_ms),
 )
 
 
@@ -116,7 +117,7 @@ class RecordedPredictor(Generic[SomePrediction]):
         self._receipt_ms.append(receipt_ms)
         self._status_ms.append(status_ms)
         latency_ms = status_ms if math.isnan(receipt_ms) else receipt_ms
-        return self._outputs.make(found.images, latency_ms)
+        return self._outputs.make(found.images, latency_ms, self._node.numbers(frame.stamp_ns))
 
     def _take(self, wanted_ns: int) -> _Recorded | None:
         """Read on until the stamp comes; keep what comes before it and is wanted later."""

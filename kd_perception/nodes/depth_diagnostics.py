@@ -25,6 +25,8 @@ def judge_depth(view: NodeView) -> Judgment:
         'scale': depth.scale,
         'focal_px': depth.focal_px,
         'valid_ratio': depth.valid_ratio,
+        'min_m': depth.min_m,
+        'max_m': depth.max_m,
         'frozen': depth.frozen,
         'uncertainty': depth.uncertainty_method,
         'calibrated': depth.is_calibrated,

@@ -83,6 +83,8 @@ class DepthState:
         scale: What the network's depth was multiplied by; NaN where it is not known.
         focal_px: Focal length at the network's size [px]; NaN where it is not known.
         valid_ratio: Share of pixels with a finite depth, 0 to 1.
+        min_m: Smallest depth that is told [m]; NaN without scale.
+        max_m: Largest one [m]; NaN likewise.
         is_answered: Whether there was depth at all.
         frozen: Whether the camera repeats one image.
         frozen_s: For how long, by header stamps.
@@ -94,6 +96,8 @@ class DepthState:
     scale: float = math.nan
     focal_px: float = math.nan
     valid_ratio: float = 0.0
+    min_m: float = math.nan
+    max_m: float = math.nan
     is_answered: bool = True
     frozen: bool = False
     frozen_s: float = 0.0

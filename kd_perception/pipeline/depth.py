@@ -230,6 +230,7 @@ class DepthPipeline(FramePipeline[DepthPipelineConfig]):
     ) -> DepthResult:
         depth, sigma, confidence = prediction or (None, None, None)
         metric = scale.is_metric
+        limits = self._limits(scale)
         return DepthResult(
             size=self.output_size(seen.size),
             depth_m=depth if metric else None,
@@ -239,6 +240,8 @@ class DepthPipeline(FramePipeline[DepthPipelineConfig]):
             scale=scale.factor,
             focal_px=scale.focal_px,
             is_assumed=scale.is_assumed,
+            min_m=limits.low if metric else math.nan,
+            max_m=limits.high if metric else math.nan,
             valid_ratio=0.0 if depth is None else float(np.isfinite(depth).mean()),
             frozen=seen.frozen,
             held=seen.frozen and self.config.freeze.policy == 'hold',

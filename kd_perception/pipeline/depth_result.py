@@ -38,6 +38,9 @@ class DepthResult:
         scale: What exp(log_depth) was multiplied by; NaN where the scale is not known.
         focal_px: Horizontal focal length of the camera at the network's size [px]; NaN if unknown.
         is_assumed: The focal length is not known, and taken to be that of the training's cameras.
+        min_m: Smallest depth that is told as a finite one, by the range asked for and by what the
+            training reached with this camera [m]; NaN without metric depth.
+        max_m: Largest one [m]; NaN likewise.
         valid_ratio: Share of pixels with a finite depth, 0 to 1.
         frozen: The camera repeats a frame, or has just stopped doing so.
         held: Nothing of this frame should be published (policy ``hold``).
@@ -53,6 +56,8 @@ class DepthResult:
     scale: float
     focal_px: float
     is_assumed: bool
+    min_m: float
+    max_m: float
     valid_ratio: float
     frozen: bool
     held: bool

@@ -41,8 +41,18 @@ def test_errors_by_hand() -> None:
     assert scores.errors.rmse == pytest.approx(math.sqrt((4 + 25 + 1600 + 0.01) / 4))
     assert scores.errors.delta1 == 0.0  # 10 / 8 is 1.25, and not below
     assert (scores.pixels, scores.answered) == (5, 4 / 5)
+    assert (scores.too_near, scores.too_far) == (1 / 5, 1 / 5)
     assert scores.sparsification is None and scores.calibration is None
     assert math.isnan(scores.ece)
+
+
+def test_infinity_counts_as_the_end_of_what_the_node_tells() -> None:
+    target = image([45.0, 0.9, 30.0])
+    depth = image([INF, -INF, 60.0])
+    told = PredictedDepth(depth, True, min_m=1.0, max_m=42.0)
+    scores, figure = scores_of(told, target)
+    assert figure == pytest.approx(np.mean([3 / 45, 0.1 / 0.9, 1.0]))
+    assert scores.errors.delta1 == pytest.approx(2 / 3)
 
 
 def test_true_depth_out_of_range_does_not_count() -> None:

@@ -108,15 +108,28 @@ class _Player:
         """Publish everything; once, or until interrupted."""
         start_s = time.monotonic()
         total = sum(self._bag.topics[name].message_count for name in self.publishers)
+        asked: bytes | None = None
         for message in self._messages(total):
+            is_image = gate is not None and message.topic == self.answered_topic
             if gate is None:
                 self._wait_until_due(message)
+            elif is_image:
+                self._wait_for_answer(gate, asked)
             data = self._publish(message)
-            if gate is not None and message.topic == self.answered_topic:
-                self._report.unanswered += not gate.wait_for_answer(data)
+            asked = data if is_image else asked
+        if gate is not None:
+            self._wait_for_answer(gate, asked)
         self._report.wall_s = time.monotonic() - start_s
         self._flush()
         return self._report
+
+    def _wait_for_answer(self, gate: AnswerGate, asked: bytes | None) -> None:
+        """Wait for the answer to the last image, after what the bag has before the next one.
+
+        Its calibration may be there, without which it has no answer.
+        """
+        if asked is not None:
+            self._report.unanswered += not gate.wait_for_answer(asked)
 
     def _messages(self, total: int) -> Iterator[BagMessage]:
         """Iterate over the messages, again and again when looping, with a progress bar."""

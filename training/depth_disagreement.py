@@ -88,7 +88,8 @@ class Observed:
                 with_confidence=False,
             )
             assert found.sigma is not None
-            errors.update(found.depth, target_m, found.sigma)
+            told_m = self._spec.min_depth_m * answer.scale, self._spec.max_depth_m * answer.scale
+            errors.update(found.depth, target_m, found.sigma, told_m)
             self._sorted[share].update(found.depth, target_m, found.sigma)
 
     def _log_maps(self, answer: Answer, share: float) -> Array:

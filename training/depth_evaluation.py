@@ -34,10 +34,12 @@ class Prediction(NamedTuple):
     Attributes:
         inverse_depth: 1/m, or in units of the network where it knows no scale.
         sigma: uncertainty, of any unit; only its order counts but for the means.
+        range_m: smallest and largest depth that the robot is told as a finite one.
     """
 
     inverse_depth: Array
     sigma: Array
+    range_m: tuple[float, float] = (0.0, float('inf'))
 
 
 class Scored(Protocol):
@@ -63,6 +65,8 @@ Predict = Callable[[Any], Prediction]
 class SigmaErrors:
     """Depth, truth and standard deviation of some pixels, to judge the size of sigma.
 
+    Pixels whose depth the robot is told as an infinite one have no sigma there and do not count.
+
     Args:
         protocol: which pixels count.
         stride: every how many-th of them is kept, by rows and columns.
@@ -71,17 +75,25 @@ class SigmaErrors:
     def __init__(self, protocol: DepthProtocol, stride: int = 3) -> None:
         self._protocol, self._stride = protocol, stride
         self._parts: list[Array] = []
+        self._valid = 0
 
-    def update(self, depth_m: Array, target_m: Array, sigma_m: Array) -> None:
-        """Add a frame, all [height, width]."""
+    def update(
+        self, depth_m: Array, target_m: Array, sigma_m: Array, range_m: tuple[float, float]
+    ) -> None:
+        """Add a frame, all [height, width], and the range of the depths that are told."""
         maps = np.stack([depth_m, target_m, sigma_m])[:, :: self._stride, :: self._stride]
-        self._parts.append(
-            maps[:, self._protocol.valid(target_m)[:: self._stride, :: self._stride]]
-        )
+        valid = self._protocol.valid(target_m)[:: self._stride, :: self._stride]
+        self._valid += int(valid.sum())
+        self._parts.append(maps[:, valid & (maps[0] >= range_m[0]) & (maps[0] <= range_m[1])])
 
     def pixels(self) -> Array:
         """Depth, truth and standard deviation [m], [3, pixels]."""
         return np.concatenate(self._parts, axis=1) if self._parts else np.zeros((3, 0))
+
+    @property
+    def told_share(self) -> float:
+        """Of the pixels with a truth, those whose depth is told as a finite one; 0 without any."""
+        return sum(part.shape[1] for part in self._parts) / max(self._valid, 1)
 
 
 def score_depth(
@@ -122,7 +134,7 @@ def score_depth(
         if with_sigma:
             sparsification.update(depth_m, frame.target_m, sigma)
         if sigma_errors is not None:
-            sigma_errors.update(depth_m, frame.target_m, sigma)
+            sigma_errors.update(depth_m, frame.target_m, sigma, found.range_m)
         _add_mean(means, 'scale_ratio', _ratio(depth_m, frame.target_m, protocol))
         for name, region in frame.regions.items():
             inside_m = np.where(region, frame.target_m, np.float32(0.0))

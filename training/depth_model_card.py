@@ -47,8 +47,9 @@ By construction:
 
 _SCORES = """\
 Means over images; depth beyond 80 m and the sky are left out. `scale` is the median of true over
-predicted depth. The last columns are the share of the errors within one and two standard
-deviations, 68 % and 95 % where sigma is right.
+predicted depth. `told` is the share of the pixels whose depth the node tells as a finite one; the
+last columns are the share of their errors within one and two standard deviations, 68 % and 95 %
+where sigma is right.
 
 {splits}
 
@@ -111,7 +112,7 @@ def _scores(report: Mapping[str, Any]) -> str:
     before = test['sigma']['before']
     return _SCORES.format(
         splits=table(
-            ['frames', 'abs rel', 'RMSE [m]', 'delta1', 'scale', '1 sigma', '2 sigma'],
+            ['frames', 'abs rel', 'RMSE [m]', 'delta1', 'scale', 'told', '1 sigma', '2 sigma'],
             [_row(name, found) for name, found in splits.items()],
             right=True,
         ),
@@ -159,6 +160,7 @@ def _row(name: str, found: Mapping[str, Any]) -> list[str]:
         f'{errors["rmse"]:.2f}',
         f'{errors["delta1"]:.3f}',
         f'{found["scale_ratio"]:.3f}',
+        f'{found["told_share"]:.1%}',
         f'{after["coverage_1_sigma"]:.1%}',
         f'{after["coverage_2_sigma"]:.1%}',
     ]

@@ -91,6 +91,17 @@ def test_pixels_are_kept_for_the_calibration_of_sigma():
     np.testing.assert_array_equal(target_m, expected)  # the first rows are sky
     np.testing.assert_allclose(depth_m, expected * (1 + 0.004 * expected), rtol=1e-5)
     np.testing.assert_allclose(sigma, 0.004 * expected, rtol=1e-2)
+    assert kept.told_share == 1.0
+
+
+def test_sigma_is_judged_where_depth_is_told_as_a_finite_one():
+    kept = SigmaErrors(DepthProtocol(), stride=1)
+    assert kept.told_share == 0.0
+    depth_m = np.array([[0.5, 2.0, 4.0, 9.0]], np.float32)
+    target_m = np.array([[1.0, 0.0, 5.0, 5.0]], np.float32)
+    kept.update(depth_m, target_m, np.ones_like(depth_m), (1.0, 4.0))
+    assert kept.pixels().tolist() == [[4.0], [5.0], [1.0]]
+    assert kept.told_share == pytest.approx(1 / 3)
 
 
 def test_scale_is_told_and_taken_out():

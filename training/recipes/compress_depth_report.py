@@ -64,10 +64,11 @@ def predictor(network: nn.Module, config: CompressDepthConfig) -> Predict:
         tensor, box = color_network_input(frame.rgb, config.image_size)
         maps = network(torch.from_numpy(tensor)).numpy()
         focal_px = frame.camera_matrix[0, 0] * box.content_size[1] / frame.rgb.shape[1]
+        scale = float(focal_px / config.focal_px)
         found = depth_from_log_maps(
             relative_log_maps(maps, spec),
             box,
-            scale=focal_px / config.focal_px,
+            scale=scale,
             sigma_scale=1.0,
             confidence_scale=1.0,
             limits=_EVERYTHING,
@@ -75,7 +76,8 @@ def predictor(network: nn.Module, config: CompressDepthConfig) -> Predict:
             with_confidence=False,
         )
         assert found.sigma is not None
-        return Prediction(np.float32(1.0) / found.depth, found.sigma)
+        told_m = (config.min_depth_m * scale, config.max_depth_m * scale)
+        return Prediction(np.float32(1.0) / found.depth, found.sigma, told_m)
 
     return predict
 
@@ -89,8 +91,9 @@ def evaluate(network: nn.Module, config: CompressDepthConfig) -> dict[str, Any]:
 
     Returns:
         What `score_depth` gives by name of the split, with `sigma` and `confidence`:
-        `sigma_quality` and `confidence_quality` before and after calibration; and `sigma_scale`
-        and `confidence_scale`.
+        `sigma_quality` and `confidence_quality` before and after calibration, over the pixels
+        whose depth the node tells as a finite one, and `told_share`, the share of these; and
+        `sigma_scale` and `confidence_scale`.
     """
     predict, protocol = predictor(network, config), DEPTH_PROTOCOLS['world']
     report: dict[str, Any] = {}
@@ -101,6 +104,7 @@ def evaluate(network: nn.Module, config: CompressDepthConfig) -> dict[str, Any]:
         pixels = errors.pixels()
         if name == 'validation':
             scale, confidence_scale = fit_sigma_scale(pixels), fit_confidence_scale(pixels)
+        report[name]['told_share'] = round(errors.told_share, 5)
         report[name]['sigma'] = before_and_after(sigma_quality, pixels, scale)
         report[name]['confidence'] = before_and_after(confidence_quality, pixels, confidence_scale)
     scales = {'sigma_scale': scale, 'confidence_scale': confidence_scale}

@@ -7,6 +7,7 @@ import math
 import threading
 from collections import OrderedDict
 from dataclasses import dataclass
+from time import monotonic
 from typing import Any, NamedTuple
 
 CameraInfo = Any
@@ -46,6 +47,7 @@ class CameraInfoPairing:
     def __init__(self, sync: str) -> None:
         self._sync = sync
         self._lock = threading.Lock()
+        self._came = threading.Condition(self._lock)
         self._by_stamp: OrderedDict[int, CameraInfo] = OrderedDict()
         self._latest: CameraInfo | None = None
         self.clear()
@@ -55,29 +57,38 @@ class CameraInfoPairing:
         with self._lock:
             self._by_stamp.clear()
             self._latest = None
+            self._is_punctual = True
+            self._missed: tuple[int, float] | None = None
         self.state = _OFF if self._sync == 'off' else _ABSENT
 
     def add(self, info: CameraInfo) -> None:
         """Remember a CameraInfo message."""
         stamp_ns = nanoseconds_from_stamp(info.header.stamp)
         with self._lock:
+            self._is_punctual |= self._is_just_late(stamp_ns)
             self._by_stamp[stamp_ns] = self._latest = info
             self._by_stamp.move_to_end(stamp_ns)
             if len(self._by_stamp) > _KEPT:
                 self._by_stamp.popitem(last=False)
+            self._came.notify_all()
 
-    def match(self, header: Any, image_size: tuple[int, int]) -> CameraInfo | None:
+    def match(
+        self, header: Any, image_size: tuple[int, int], wait_s: float = 0.0
+    ) -> CameraInfo | None:
         """Return the CameraInfo of an image, None where there is none that fits.
 
         Args:
             header: Header of the image.
             image_size: (height, width) of the image.
+            wait_s: How long to wait for one with the stamp of the image, as drivers send the image
+                first; not where the last one did not come within that time.
         """
         if self._sync == 'off':
             return None
         stamp_ns = nanoseconds_from_stamp(header.stamp)
         with self._lock:
-            exact, latest = self._by_stamp.get(stamp_ns), self._latest
+            exact = self._exact(stamp_ns, wait_s)
+            latest = self._latest
         info = exact
         if info is None and self._sync == 'exact_or_latest':
             info = latest
@@ -90,6 +101,21 @@ class CameraInfoPairing:
             return None
         self.state = _judge(info, exact=exact is not None)
         return info
+
+    def _exact(self, stamp_ns: int, wait_s: float) -> CameraInfo | None:
+        """Wait for a calibration; remember from when on one was missed."""
+        missed = (stamp_ns, monotonic() + wait_s)
+        if self._is_punctual:
+            self._came.wait_for(lambda: stamp_ns in self._by_stamp, wait_s)
+        found = self._by_stamp.get(stamp_ns)
+        self._is_punctual = found is not None
+        self._missed = None if self._is_punctual else missed
+        return found
+
+    def _is_just_late(self, stamp_ns: int) -> bool:
+        """Tell whether it would have been worth while to wait for this one."""
+        missed_ns, deadline_s = self._missed or (-1, 0.0)
+        return stamp_ns == missed_ns and monotonic() < deadline_s
 
 
 def _misfit(info: CameraInfo, header: Any, image_size: tuple[int, int]) -> str:
@@ -107,8 +133,9 @@ def _misfit(info: CameraInfo, header: Any, image_size: tuple[int, int]) -> str:
 
 
 def _judge(info: CameraInfo, *, exact: bool) -> CalibrationState:
-    if matrix_of(info, 'k')[0] == 0.0:
-        return CalibrationState(2, 'the camera is not calibrated (K[0] = 0)')
+    focal = float(matrix_of(info, 'k')[0])
+    if not 0.0 < focal < math.inf:
+        return CalibrationState(2, f'the camera is not calibrated (K[0] = {focal:g})')
     if not exact:
         return CalibrationState(1, 'latest camera_info used, none has the stamp of the image')
     return PAIRED
@@ -148,11 +175,13 @@ class FocalLength(NamedTuple):
 
     Attributes:
         focal_px: Horizontal focal length [px]; None where the camera is not calibrated.
-        is_distorted: The image shows the distortion of the lens.
+        is_distorted: The image shows, or is said to show, the distortion of the lens.
+        follows_k: It was read from K, not from P.
     """
 
     focal_px: float | None
     is_distorted: bool
+    follows_k: bool
 
 
 def focal_length(
@@ -160,7 +189,7 @@ def focal_length(
 ) -> FocalLength:
     """Read the focal length at the size of an image.
 
-    Rectified images follow P, others K; without distortion they are the same camera.
+    Rectified images follow P, others K. A camera without K is not calibrated, whatever P says.
 
     Args:
         info: Calibration that fits the image, scaled or not; None where there is none.
@@ -170,13 +199,14 @@ def focal_length(
             topic named ``image_rect`` or ``image_rect_color`` for rectified.
     """
     if info is None:
-        return FocalLength(None, False)
+        return FocalLength(None, rectified == 'no', True)
     named = 'image_rect' in topic.removesuffix('/compressed').rpartition('/')[2]
     follows_p = rectified == 'yes' or (rectified == 'auto' and named)
-    projected = float(matrix_of(info, 'p')[0]) if follows_p else 0.0
-    focal = projected if projected > 0 else float(matrix_of(info, 'k')[0])
-    distorted = not follows_p and any(float(value) != 0 for value in matrix_of(info, 'd'))
-    if not 0.0 < focal < math.inf:
-        return FocalLength(None, distorted)
+    own, projected = (float(matrix_of(info, name)[0]) for name in ('k', 'p'))
+    follows_k = not (follows_p and 0.0 < projected < math.inf)
+    lens = any(float(value) != 0 for value in matrix_of(info, 'd'))
+    distorted = rectified == 'no' or (not follows_p and lens)
+    if not 0.0 < own < math.inf:
+        return FocalLength(None, distorted, follows_k)
     scale = image_width / calibrated_image_size(info)[1] / max(info.binning_x, 1)
-    return FocalLength(focal * scale, distorted)
+    return FocalLength((own if follows_k else projected) * scale, distorted, follows_k)

@@ -15,6 +15,7 @@ from kd_perception.bags.types import (
     with_header_stamp,
 )
 from kd_perception.camera_info import CameraInfoPairing, focal_length
+from kd_perception.camera_info_changes import camera_info_at_size, unrectified
 from kd_perception.errors import BagError
 from kd_perception.frames import Frame, Image
 from kd_perception.parameters.depth_table import MONO_DEPTH
@@ -161,6 +162,8 @@ class DepthAnswers:
             topic=self._topic,
             rectified=self._pipeline.config.input_is_rectified,
         )
+        if self._info is not None and focal.follows_k:
+            self._info = unrectified(self._info)
         return self._pipeline.step(frame, DepthOutput.ALL, focal_px=focal.focal_px)
 
     def images(self, result: DepthResult) -> dict[str, Image | None]:
@@ -173,9 +176,9 @@ class DepthAnswers:
         }
 
     def messages(self, result: DepthResult, header: Any) -> dict[str, Any]:
-        """Return the CameraInfo where depth is in meters and of the camera's size."""
-        of_the_camera = self._pipeline.config.output_size == 'input'
-        if self._info is None or not result.is_metric or not of_the_camera:
+        """Return the CameraInfo where depth is in meters."""
+        if self._info is None or not result.is_metric:
             return {}
-        self._info.header = header
-        return {'depth/camera_info': self._info}
+        height, width = result.size
+        info = camera_info_at_size(self._info, header, width=width, height=height)
+        return {'depth/camera_info': info}

@@ -63,6 +63,21 @@ def test_depth_follows_the_recorded_focal_length(
     assert [info.k[0] for info in infos] == [100.0, 150.0, 150.0]
 
 
+def test_outputs_of_the_network_s_size_have_a_calibration_of_that_size(
+    tmp_path: Path, parameters: dict[str, Any]
+) -> None:
+    drive = write_color_drive(tmp_path / 'drive', [100.0])
+    pipeline = load_pipeline(DEPTH, parameters | {'output_size': 'network'})
+    replay_bag(drive, tmp_path / 'out', pipeline)
+    (depth,) = frames(tmp_path / 'out', 'depth/image')
+    with BagReader(tmp_path / 'out') as bag:
+        (message,) = bag.messages([f'{OUTPUT}/depth/camera_info'])
+        found = message.deserialize()
+    assert (found.height, found.width) == depth.image.shape
+    width = color_ramp(0).shape[1]
+    assert found.k[0] == pytest.approx(100.0 * found.width / width)
+
+
 def test_exact_pairing_and_none(tmp_path: Path, parameters: dict[str, Any]) -> None:
     drive = write_color_drive(tmp_path / 'drive', [100.0, None])
     for sync, metric in (('exact', 1), ('off', 0)):

@@ -6,6 +6,7 @@ from __future__ import annotations
 from typing import Any
 
 from kd_perception.camera_info import CalibrationState, focal_length
+from kd_perception.camera_info_changes import unrectified
 from kd_perception.frames import Frame
 from kd_perception.nodes.depth_outputs import needed_outputs
 from kd_perception.nodes.frame_handler import FrameHandler
@@ -13,6 +14,10 @@ from kd_perception.nodes.mailbox import DropReason
 from kd_perception.nodes.model_slot import Engine
 from kd_perception.nodes.monitor import DepthState, Scene
 from kd_perception.pipeline import DepthPipeline, DepthResult
+
+# For the calibration of an image that came before it; as a replay would, where no frame is lost.
+_WAIT_S = 0.05
+_WAIT_WITHOUT_LOSS_S = 1.0
 
 
 class DepthHandler(FrameHandler):
@@ -28,22 +33,27 @@ class DepthHandler(FrameHandler):
     ) -> DepthResult:
         pipeline: DepthPipeline = engine.pipeline
         size = (frame.image.shape[0], frame.image.shape[1])
-        self._info = self._pairing.info_for(header, size, pipeline.output_size(size))
+        every = self._parameters.text('queue_policy') == 'every'
+        wait_s = _WAIT_WITHOUT_LOSS_S if every else _WAIT_S
+        info = self._pairing.match(header, size, wait_s)
         focal = focal_length(
-            self._info,
+            info,
             size[1],
             topic=self.image_topic,
             rectified=pipeline.config.input_is_rectified,
         )
+        if info is not None:
+            seen = unrectified(info) if focal.follows_k else info
+            info = self._pairing.at_size(seen, header, size, pipeline.output_size(size))
+        self._info = info
         self._judge(pipeline, pipeline.scale_for(size, focal.focal_px), focal.is_distorted)
         return pipeline.step(frame, needed_outputs(names), focal_px=focal.focal_px)
 
     def _judge(self, pipeline: DepthPipeline, scale: Any, is_distorted: bool) -> None:
         """Add to the state of the calibration what it means for the depth."""
         found = self._pairing.state
-        if pipeline.config.scale_mode != 'focal':
-            return
-        if not scale.is_metric and pipeline.is_metric:
+        by_focal = pipeline.config.scale_mode == 'focal'
+        if by_focal and not scale.is_metric and pipeline.is_metric:
             self._pairing.state = CalibrationState(2, f'no depth in meters: {found.text}')
         elif scale.is_assumed:
             text = f"the focal length is taken for that of the training's cameras: {found.text}"
@@ -70,6 +80,8 @@ class DepthHandler(FrameHandler):
             'scale': result.scale,
             'valid_ratio': result.valid_ratio,
             'focal_px': result.focal_px,
+            'min_m': result.min_m,
+            'max_m': result.max_m,
         }
 
     def _scene(self, frame: Frame, result: DepthResult, engine: Engine) -> Scene:
@@ -79,6 +91,8 @@ class DepthHandler(FrameHandler):
             scale=result.scale,
             focal_px=result.focal_px,
             valid_ratio=result.valid_ratio,
+            min_m=result.min_m,
+            max_m=result.max_m,
             is_answered=result.depth_m is not None or result.relative_depth is not None,
             frozen=result.frozen,
             frozen_s=self._frozen_s(frame, result),

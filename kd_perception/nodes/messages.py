@@ -4,13 +4,12 @@
 from __future__ import annotations
 
 import array
-import copy
 from collections.abc import Mapping
 from typing import Any
 
 import numpy.typing as npt
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
-from sensor_msgs.msg import CameraInfo, Image, RegionOfInterest
+from sensor_msgs.msg import Image
 
 from kd_perception import encodings
 from kd_perception.bundle import Student
@@ -26,7 +25,6 @@ except ImportError:
 
 __all__ = [
     'calibrated_image_size',
-    'camera_info_at_size',
     'diagnostic_array',
     'diagnostic_status',
     'frame_from_message',
@@ -84,54 +82,6 @@ def image_message(header: Any, image: npt.NDArray[Any]) -> Image:
     return message
 
 
-def camera_info_at_size(info: CameraInfo, header: Any, *, width: int, height: int) -> CameraInfo:
-    """Return the calibration of an image that was resized, content anchored top-left.
-
-    K and P are scaled per axis, with the half-pixel shift of an image resized by pixel areas: what
-    was at u lies at scale * (u + 0.5) - 0.5. Region of interest and binning, if any, become part
-    of K and P as image_geometry applies them, so a resized image is given without both.
-
-    Args:
-        info: Calibration of the input image, whose width and height are not zero; left as it is.
-        header: Header of the output.
-        width: Width of the output in pixels.
-        height: Height of the output in pixels.
-    """
-    scaled = copy.copy(info)
-    scaled.header = header
-    image_height, image_width = calibrated_image_size(info)
-    if (image_height, image_width) != (height, width):
-        axes = (
-            _pixel_map(info.roi.x_offset, info.binning_x, width / image_width),
-            _pixel_map(info.roi.y_offset, info.binning_y, height / image_height),
-        )
-        scaled.k, scaled.p = _mapped_matrix(info.k, axes), _mapped_matrix(info.p, axes)
-        scaled.width, scaled.height = width, height
-        scaled.binning_x = scaled.binning_y = 0
-        scaled.roi = RegionOfInterest()
-    return scaled
-
-
-def _pixel_map(offset: int, binning: int, scale: float) -> tuple[float, float]:
-    """Return (factor, shift) that map a pixel of the calibration to one of the output."""
-    factor = scale / max(binning, 1)
-    return factor, 0.5 * (scale - 1.0) - factor * offset
-
-
-def _mapped_matrix(
-    matrix: Any, axes: tuple[tuple[float, float], tuple[float, float]]
-) -> list[float]:
-    """Map the two upper rows of K (3x3) or P (3x4), given row by row."""
-    values = [float(value) for value in matrix]
-    columns = len(values) // 3
-    for row, (factor, shift) in enumerate(axes):
-        for column in range(columns):
-            below = values[2 * columns + column]
-            values[row * columns + column] *= factor
-            values[row * columns + column] += shift * below
-    return values
-
-
 def label_info_message(vision_msgs: Any, header: Any, student: Student, threshold: float) -> Any:
     """Make a vision_msgs/LabelInfo that names the ids of the mask.
 
@@ -171,4 +121,4 @@ def diagnostic_array(header: Any, statuses: list[DiagnosticStatus]) -> Diagnosti
 
 
 def _text(value: object) -> str:
-    return f'{value:.3f}' if isinstance(value, float) else str(value)
+    return f'{value:.6g}' if isinstance(value, float) else str(value)

@@ -30,7 +30,7 @@ _DEPTH_ROWS: tuple[ParameterSpec, ...] = (
            'Where sigma comes from: as the student was calibrated, the network, its disagreement '
            'with a second student in the bundle, or the mirrored image.', 'active'),
     number('uncertainty.max_relative', 0.0, 0.0, 1.0e3,
-           'Depths with a larger sigma / depth become NaN; 0 is no limit.'),
+           'Depths, infinite ones too, with a larger sigma / depth become NaN; 0 is no limit.'),
     choice('input_is_rectified', 'auto', RECTIFIED,
            'Whether lens distortion is removed; auto: a topic named image_rect, or a camera_info '
            'without distortion.', 'active'),

@@ -102,14 +102,14 @@ def test_live_depth_and_replay_give_the_same_bits(
     with BagWriter(drive) as bag:
         for index in range(4):
             stamp_ns = (index + 1) * 100_000_000
-            # A constant calibration: images and camera_info have no common order on the way.
+            focal = 140.0 + 10.0 * index
             bag.write_camera_info(
                 '/camera/camera_info',
                 stamp_ns=stamp_ns,
                 image_size=(120, 160),
-                camera_matrix=[140.0, 0, 79.5, 0, 140.0, 59.5, 0, 0, 1],
+                camera_matrix=[focal, 0, 79.5, 0, focal, 59.5, 0, 0, 1],
                 frame_id='optical',
-                log_time_ns=stamp_ns - 50_000_000,
+                log_time_ns=stamp_ns + 2_000_000,  # after the image, as drivers send it
             )
             bag.write_image(
                 '/camera/image_raw',

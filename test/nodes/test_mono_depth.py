@@ -62,13 +62,11 @@ def info_for(message: Any, focal: float = 120.0, **changes: Any) -> CameraInfo:
 
 
 def seen(viewer: Client, rgb: np.ndarray, **info: Any) -> Any:
-    """Send a calibrated image; give the message that was sent."""
+    """Send an image and then its calibration, as drivers do; give the image's message."""
     message = image(rgb, viewer.now_ns())
     wait_until(lambda: viewer.infos.get_subscription_count() > 0, 'subscription to camera_info')
-    viewer.infos.publish(info_for(message, **info))
-    # Two topics have no common order; by the next diagnostics the node has the calibration.
-    viewer.fresh_diagnostics()
     viewer.images.publish(message)
+    viewer.infos.publish(info_for(message, **info))
     return message
 
 
@@ -94,10 +92,14 @@ def test_depth_is_in_meters_by_the_focal_length(ready: Any, viewer: Client) -> N
         assert np.abs(sure[known] - 255 * confidence[known]).max() <= 0.51
         info = viewer.output_for(header, 'depth/camera_info')
         assert (info.height, info.width, info.k[0]) == (*size, focal)
+        assert (info.p[0], info.p[5]) == (focal, focal)  # the image is not rectified: as K
         status = status_of(viewer, header)
         assert float(status['focal_px']) == pytest.approx(focal * 128 / size[1])
         assert float(status['scale']) == pytest.approx(focal * 128 / size[1] / 100.0, abs=1e-3)
         assert float(status['valid_ratio']) == pytest.approx(np.isfinite(depth).mean(), abs=1e-3)
+        factor = focal * 128 / size[1] / 100.0
+        assert float(status['min_m']) == pytest.approx(max(0.1, 0.1 * factor), rel=1e-5)
+        assert float(status['max_m']) == pytest.approx(min(80.0, 50.0 * factor), rel=1e-5)
     assert not viewer.received['relative_depth/image']
     viewer.diagnosed('calibration', OK, 'paired')
     viewer.diagnosed('depth', OK, 'have a depth')
@@ -122,6 +124,19 @@ def test_an_uncalibrated_camera_gives_no_meters_but_relative_depth(
     assert float(status_of(viewer, header)['scale']) == 1.0
     viewer.diagnosed('calibration', WARN, 'taken for that')
     assert viewer.set_parameters(require_calibration=True).successful
+
+
+def test_each_frame_has_the_scale_of_its_own_calibration(ready: Any, viewer: Client) -> None:
+    """A lens that zooms: depth by the calibration before would be wrong by as much."""
+    for index, focal in enumerate((100.0, 150.0, 80.0, 120.0)):
+        rgb = color_ramp(index)
+        header = seen(viewer, rgb, focal=focal).header
+        depth = pixels_of(viewer.output_for(header, 'depth/image'))
+        expected = expected_depth(rgb, focal)[0]
+        known = (expected < 30.0) & np.isfinite(depth)
+        assert known.any()
+        np.testing.assert_allclose(depth[known], expected[known], rtol=2e-5)
+    viewer.diagnosed('calibration', OK, 'paired')
 
 
 def test_a_distorted_image_is_a_warning(ready: Any, viewer: Client) -> None:

@@ -58,9 +58,10 @@ class CompressDepthConfig(RunPaths):
         image_size: (height, width) of its input, multiples of 32.
         focal_px: horizontal focal length that its depth is told for, at that size; images of other
             cameras are taken for images of this one, and their depth is scaled.
-        start_folder: of the checkpoints of a run of the same network, whose averaged weights are
-            started from; `{seed}` stands for the seed. Its images may be smaller if its
-            `focal_px` is the same share of their width. Empty: random weights.
+        start_folder: of the checkpoints of a run whose averaged weights are started from; `{seed}`
+            stands for the seed. Of the same network, whose images may be smaller if its
+            `focal_px` is the same share of their width; or one of the same size that segments
+            color images. Empty: random weights.
         teacher: see `DepthTeacherConfig`.
         label_weight: of the loss against true or measured depth; 0 looks at none.
         labels: `depth`, that of the world at every pixel, or `lidar`.

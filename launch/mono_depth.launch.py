@@ -6,52 +6,44 @@ from launch.actions import OpaqueFunction
 from launch_ros.actions import Node
 
 from kd_perception.nodes.launching import (
-    RVIZ_ARGUMENT,
-    base_topic,
+    MONO_DEPTH_ARGUMENTS,
     declared,
     flag_from_text,
     given,
-    node_arguments,
     perception_node,
     rviz,
-    rviz_remappings,
 )
 
-ARGUMENTS = (
-    *node_arguments('camera', 'mono_depth', 'mono_depth.yaml'),
-    ('point_cloud', 'false', 'true: depth_image_proc makes <node>/points of the depth.'),
-    RVIZ_ARGUMENT,
-)
+ARGUMENTS = MONO_DEPTH_ARGUMENTS
 SHOWN_TOPICS = ('depth/colored', 'depth/uncertainty', 'depth/confidence', 'points')
 
 
-def point_cloud_remappings(values: dict[str, str]) -> list[tuple[str, str]]:
-    """Gives the point cloud node the depth with its camera_info, and names its output."""
-    base = base_topic(values)
-    return [
-        ('image_rect', f'{base}/depth/image'),
-        ('camera_info', f'{base}/depth/camera_info'),
-        ('points', f'{base}/points'),
-    ]
+def point_cloud(values: dict[str, str]) -> Node:
+    """Makes the action of the point cloud node: beside the depth node, so that names follow it."""
+    name = values['name']
+    return Node(
+        package='depth_image_proc',
+        executable='point_cloud_xyz_node',
+        namespace=values['namespace'],
+        name=f'{name}_points',
+        remappings=[
+            ('image_rect', f'{name}/depth/image'),
+            ('camera_info', f'{name}/depth/camera_info'),
+            ('points', f'{name}/points'),
+        ],
+        output='screen',
+    )
 
 
 def start_nodes(context: LaunchContext) -> list[Node]:
     """Makes the node actions once the arguments have values."""
     values = given(context, ARGUMENTS)
-    remappings = rviz_remappings(values, '/camera/mono_depth', SHOWN_TOPICS)
-    layout = rviz(values, 'mono_depth.rviz', remappings)
-    nodes = [perception_node(values, 'mono_depth_node'), layout]
+    nodes = [
+        perception_node(values, 'mono_depth_node'),
+        rviz(values, 'mono_depth.rviz', '/camera/mono_depth', SHOWN_TOPICS),
+    ]
     if flag_from_text('point_cloud', values['point_cloud']):
-        nodes.append(
-            Node(
-                package='depth_image_proc',
-                executable='point_cloud_xyz_node',
-                namespace=values['namespace'],
-                name=f'{values["name"]}_points',
-                remappings=point_cloud_remappings(values),
-                output='screen',
-            )
-        )
+        nodes.append(point_cloud(values))
     return nodes
 
 

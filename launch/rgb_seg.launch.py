@@ -8,9 +8,9 @@ from launch import LaunchContext, LaunchDescription
 from launch.actions import OpaqueFunction
 from launch_ros.actions import Node
 
-from kd_perception.nodes.launching import declared, given, node_arguments, perception_node
+from kd_perception.nodes.launching import RGB_SEG_ARGUMENTS, declared, given, perception_node
 
-ARGUMENTS = node_arguments('camera', 'rgb_seg', 'rgb_seg.yaml')
+ARGUMENTS = RGB_SEG_ARGUMENTS
 
 
 def start_nodes(context: LaunchContext) -> list[Node]:

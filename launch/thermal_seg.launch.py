@@ -6,25 +6,24 @@ from launch.actions import OpaqueFunction
 from launch_ros.actions import Node
 
 from kd_perception.nodes.launching import (
-    RVIZ_ARGUMENT,
+    THERMAL_SEG_ARGUMENTS,
     declared,
     given,
-    node_arguments,
     perception_node,
     rviz,
-    rviz_remappings,
 )
 
-ARGUMENTS = (*node_arguments('thermal', 'thermal_seg', 'thermal_seg.yaml'), RVIZ_ARGUMENT)
+ARGUMENTS = THERMAL_SEG_ARGUMENTS
 SHOWN_TOPICS = ('image_agc', 'mask', 'overlay', 'uncertainty')
 
 
 def start_nodes(context: LaunchContext) -> list[Node]:
     """Makes the node actions once the arguments have values."""
     values = given(context, ARGUMENTS)
-    remappings = rviz_remappings(values, '/thermal/thermal_seg', SHOWN_TOPICS)
-    layout = rviz(values, 'thermal_seg.rviz', remappings)
-    return [perception_node(values, 'thermal_seg_node'), layout]
+    return [
+        perception_node(values, 'thermal_seg_node'),
+        rviz(values, 'thermal_seg.rviz', '/thermal/thermal_seg', SHOWN_TOPICS),
+    ]
 
 
 def generate_launch_description() -> LaunchDescription:

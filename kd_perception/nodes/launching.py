@@ -31,7 +31,6 @@ TEXT_PARAMETERS = {
     'device': 'device',
     'precision': 'precision',
 }
-RVIZ_ARGUMENT: Argument = ('rviz', 'false', 'true: show the outputs in RViz.')
 FLAG_PARAMETERS = ('autostart', 'use_sim_time')
 
 
@@ -44,7 +43,7 @@ def node_arguments(namespace: str, name: str, params_file: str) -> tuple[Argumen
         params_file: Default parameter file, in the folder config.
     """
     return (
-        ('namespace', namespace, "Namespace of the node: usually the camera's."),
+        ('namespace', namespace, "Namespace of the node, below any that is pushed; the camera's."),
         ('name', name, 'Name of the node; outputs lie below <namespace>/<name>.'),
         ('image_topic', '', 'Image topic; empty: image_raw in the namespace.'),
         ('camera_info_topic', '', 'CameraInfo topic; empty: camera_info beside the image topic.'),
@@ -63,6 +62,17 @@ def node_arguments(namespace: str, name: str, params_file: str) -> tuple[Argumen
         ('log_level', 'info', 'debug, info, warn, error or fatal.'),
         ('respawn', 'false', 'true: start the node again two seconds after it ends.'),
     )
+
+
+_RVIZ: Argument = ('rviz', 'false', 'true: show the outputs in RViz, which must be installed.')
+
+THERMAL_SEG_ARGUMENTS = (*node_arguments('thermal', 'thermal_seg', 'thermal_seg.yaml'), _RVIZ)
+MONO_DEPTH_ARGUMENTS = (
+    *node_arguments('camera', 'mono_depth', 'mono_depth.yaml'),
+    ('point_cloud', 'false', 'true: depth_image_proc makes <node>/points of the depth.'),
+    _RVIZ,
+)
+RGB_SEG_ARGUMENTS = node_arguments('camera', 'rgb_seg', 'rgb_seg.yaml')
 
 
 def declared(arguments: Sequence[Argument]) -> list[Any]:
@@ -125,11 +135,6 @@ def perception_node(values: Mapping[str, str], executable: str) -> Any:
     )
 
 
-def base_topic(values: Mapping[str, str]) -> str:
-    """Return the full name of the node, which its outputs start with."""
-    return f'/{values["namespace"].strip("/")}/{values["name"]}'.replace('//', '/')
-
-
 def rviz_remappings(
     values: Mapping[str, str], drawn_for: str, topics: Sequence[str]
 ) -> list[tuple[str, str]]:
@@ -139,17 +144,28 @@ def rviz_remappings(
         values: Launch arguments.
         drawn_for: Full name of the node that the layout is of.
         topics: Outputs that it shows.
+
+    Returns:
+        Rules for a node in the same namespace: what they lead to is relative to it, so that a
+        launch file that pushes another namespace around this one moves them as well.
     """
-    base = base_topic(values)
-    return [(f'{drawn_for}/{topic}', f'{base}/{topic}') for topic in topics]
+    return [(f'{drawn_for}/{topic}', f'{values["name"]}/{topic}') for topic in topics]
 
 
-def rviz(values: Mapping[str, str], layout: str, remappings: list[tuple[str, str]]) -> Any:
-    """Return the action that starts RViz if asked for, with a layout of the folder config."""
+def rviz(values: Mapping[str, str], layout: str, drawn_for: str, topics: Sequence[str]) -> Any:
+    """Return the action that starts RViz if asked for, beside the node.
+
+    Args:
+        values: Launch arguments.
+        layout: File in the folder config.
+        drawn_for: Full name of the node that the layout is of.
+        topics: Outputs that it shows.
+    """
     return Node(
         package='rviz2',
         executable='rviz2',
+        namespace=values['namespace'],
         arguments=['-d', PathJoinSubstitution([CONFIG, layout])],
-        remappings=remappings,
+        remappings=rviz_remappings(values, drawn_for, topics),
         condition=IfCondition(values['rviz']),
     )

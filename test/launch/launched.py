@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A launch file that runs in its own process, and the fixture that starts it."""
+"""A launch file as a module, and one that runs in its own process."""
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import re
 import signal
@@ -11,6 +12,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -33,6 +35,17 @@ service.include_launch_description(
 )
 sys.exit(service.run())
 """
+
+
+def loaded(name: str) -> ModuleType:
+    """Import a launch file as `ros2 launch` does."""
+    path = LAUNCH_FOLDER / f'{name}.launch.py'
+    spec = importlib.util.spec_from_file_location(f'{name}_launch', path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 class _Answer:
@@ -99,7 +112,18 @@ class Launched:
         raise AssertionError(f'{what} did not happen; the launch said:\n{self.output}')
 
     def call(self, kind: Any, name: str, request: Any, repeat_s: float = TIMEOUT_S) -> Any:
-        client = self.node.create_client(kind, f'{self._name}/{name}')
+        return self._ask(kind, f'{self._name}/{name}', request, repeat_s)
+
+    def parameters(self, node_name: str, *names: str) -> tuple[Any, ...]:
+        """Ask any node for values of parameters."""
+        from rcl_interfaces.srv import GetParameters
+
+        request = GetParameters.Request(names=names)
+        answer = self._ask(GetParameters, f'{node_name}/get_parameters', request, repeat_s=1.0)
+        return tuple(map(rclpy.parameter.parameter_value_to_python, answer.values))
+
+    def _ask(self, kind: Any, name: str, request: Any, repeat_s: float) -> Any:
+        client = self.node.create_client(kind, name)
         try:
             self.wait_until(client.service_is_ready, f'service {name}')
             answer = _Answer(client, request, repeat_s)

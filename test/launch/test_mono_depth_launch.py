@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The launch files of depth, of color segmentation and of both nodes side by side."""
+"""The launch files of depth and of color segmentation."""
 
 from __future__ import annotations
 
 import array
-import importlib.util
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -15,19 +14,9 @@ import pytest
 pytest.importorskip('launch_ros', reason='launch_ros is not installed')
 pytest.importorskip('rclpy')
 from hand_made_depth import color_ramp
-from launched import LAUNCH_FOLDER, Launched
+from launched import Launched, loaded
 
 pytestmark = [pytest.mark.launch, pytest.mark.ros]
-
-
-def loaded(name: str) -> ModuleType:
-    path = LAUNCH_FOLDER / f'{name}.launch.py'
-    spec = importlib.util.spec_from_file_location(f'{name}_launch', path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def actions_with(module: ModuleType, **changes: str) -> list[Any]:
@@ -47,17 +36,6 @@ def test_a_point_cloud_is_made_only_when_asked_for() -> None:
     assert len(actions_with(module, point_cloud='true')) == 3
     with pytest.raises(ValueError, match='point_cloud must be true or false'):
         actions_with(module, point_cloud='maybe')
-
-
-def test_the_point_cloud_sees_depth_with_its_camera_info() -> None:
-    remappings = dict(
-        loaded('mono_depth').point_cloud_remappings({'namespace': 'front', 'name': 'depth'})
-    )
-    assert remappings == {
-        'image_rect': '/front/depth/depth/image',
-        'camera_info': '/front/depth/depth/camera_info',
-        'points': '/front/depth/points',
-    }
 
 
 @pytest.mark.parametrize('name', ['mono_depth', 'rgb_seg', 'perception', 'thermal_seg'])
@@ -141,20 +119,4 @@ def test_without_a_student_the_log_says_how_to_make_one(
     launched.wait_until(lambda: said in launched.output, 'refusal')
     assert 'python -m training.export' in launched.output
     assert launched.state() == 'unconfigured'
-    assert launched.end() == 0
-
-
-@pytest.mark.slow
-def test_both_nodes_run_side_by_side(
-    launch: Callable[..., Launched], tiny_student_folder: Path, tiny_depth_folder: Path
-) -> None:
-    launched = launch(
-        'perception.launch.py',
-        *(f'thermal_student:={tiny_student_folder}', f'depth_student:={tiny_depth_folder}'),
-        node_name='/camera/mono_depth',
-    )
-    launched.wait_for_state('active')
-    launched.wait_until(lambda: launched.output.count('Active on') == 2, 'activation of both')
-    assert 'Active on /thermal/image_raw' in launched.output
-    assert 'Active on /camera/image_raw' in launched.output
     assert launched.end() == 0

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 pytest.importorskip('launch_ros', reason='launch_ros is not installed')
-pytest.importorskip('rclpy')
+rclpy = pytest.importorskip('rclpy')
 from launched import LAUNCH_FOLDER, Launched
 
 from kd_perception.nodes import launching
@@ -77,15 +77,28 @@ def test_a_flag_that_is_neither_true_nor_false_is_refused() -> None:
 
 @pytest.mark.parametrize(
     ('namespace', 'expected'),
-    [('front/thermal', '/front/thermal/seg/mask'), ('/t', '/t/seg/mask'), ('', '/seg/mask')],
+    [
+        ('/front/thermal', '/front/thermal/seg/mask'),
+        ('/robot1/thermal', '/robot1/thermal/seg/mask'),
+        ('/', '/seg/mask'),
+    ],
 )
 def test_rviz_follows_the_namespace(
     launch_file: ModuleType, namespace: str, expected: str
 ) -> None:
-    values = {'namespace': namespace, 'name': 'seg'}
     topics = launch_file.SHOWN_TOPICS
-    remappings = dict(launching.rviz_remappings(values, '/thermal/thermal_seg', topics))
-    assert remappings['/thermal/thermal_seg/mask'] == expected
+    remappings = launching.rviz_remappings({'name': 'seg'}, '/thermal/thermal_seg', topics)
+    rules = [part for rule in remappings for part in ('-r', '{}:={}'.format(*rule))]
+    context = rclpy.Context()
+    rclpy.init(context=context)
+    node = rclpy.create_node(
+        'rviz', namespace=namespace, context=context, cli_args=['--ros-args', *rules]
+    )
+    try:
+        assert node.resolve_topic_name('/thermal/thermal_seg/mask') == expected
+    finally:
+        node.destroy_node()
+        rclpy.shutdown(context=context)
 
 
 Launch = Callable[..., Launched]

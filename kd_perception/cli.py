@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import signal
 import sys
 import traceback
@@ -178,6 +179,9 @@ def _declare_pipeline(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add('--image-topic', default='', metavar='TOPIC', help='images (the only image topic)')
     add('--params', type=Path, metavar='FILE', help='parameter file of the node (YAML)')
+    add('--node-name', type=_node_name, metavar='NAME',
+        help='name of the live node: its section of --params, and where replay puts the results '
+        '(thermal_seg, rgb_seg or mono_depth, by the student)')  # fmt: skip
     add('--student', default='', help='student name or bundle folder (thermal_seg_s)')
     add('--backend', default='', help='auto, openvino, onnxruntime, torch or tensorrt (auto)')
     add('--device', default='', help='auto, cpu or cuda:N (auto)')
@@ -207,6 +211,14 @@ def _remapping(text: str) -> tuple[str, str]:
     if not (separator and source.startswith('/') and target.startswith('/')):
         raise argparse.ArgumentTypeError(f'{text!r} must look like /from:=/to')
     return source, target
+
+
+def _node_name(text: str) -> str:
+    if not re.fullmatch('[A-Za-z_][A-Za-z0-9_]*', text):
+        raise argparse.ArgumentTypeError(
+            f'{text!r} must be letters, digits and underscores, without a namespace'
+        )
+    return text
 
 
 _COMMANDS: dict[str, tuple[str, str, Declare]] = {

@@ -96,6 +96,7 @@ def run_replay(arguments: argparse.Namespace) -> int:
             pipeline,
             image_topic=arguments.image_topic,
             camera_info_sync=str(parameters['camera_info.sync']),
+            node_name=arguments.node_name or '',
             overwrite=arguments.overwrite,
             progress=not arguments.quiet and sys.stderr.isatty(),
         )

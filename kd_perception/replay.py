@@ -17,11 +17,10 @@ from kd_perception.bags import IMAGE_TYPES, BagReader, BagWriter
 from kd_perception.bags.types import BagMessage, MessageFailure
 from kd_perception.encodings import frame_from_message
 from kd_perception.errors import BagError, KdPerceptionError
-from kd_perception.parameters.file import NODE_NAME
 from kd_perception.parameters.table import ParameterValue
 from kd_perception.pipeline import FramePipeline, Pipeline, Timings
 from kd_perception.replay_answers import Answers, answers_of
-from kd_perception.tasks import SEGMENTATION, load_pipeline
+from kd_perception.tasks import SEGMENTATION, load_pipeline, usual_node_name
 
 _FAILURES_KEPT = 100
 
@@ -61,13 +60,13 @@ class ReplayReport:
         return Timings(*(float(value) for value in np.median(self.timings, axis=0)))
 
 
-def output_topic(image_topic: str, name: str, node_name: str = NODE_NAME) -> str:
+def output_topic(image_topic: str, node_name: str, output: str) -> str:
     """Return the topic on which a live node beside this camera would publish.
 
-    Example: `mask` for `/thermal/image_raw` is `/thermal/thermal_seg/mask`.
+    Example: `mask` of `thermal_seg` for `/thermal/image_raw` is `/thermal/thermal_seg/mask`.
     """
     base = image_topic.removesuffix('/compressed').rpartition('/')[0]
-    return f'{base}/{node_name}/{name}'
+    return f'{base}/{node_name}/{output}'
 
 
 def pipeline_from_parameters(values: Mapping[str, ParameterValue]) -> Pipeline:
@@ -87,6 +86,7 @@ def replay_bag(
     *,
     image_topic: str = '',
     camera_info_sync: str = 'exact_or_latest',
+    node_name: str = '',
     overwrite: bool = False,
     progress: bool = False,
 ) -> ReplayReport:
@@ -98,6 +98,8 @@ def replay_bag(
         pipeline: A fresh or reset pipeline; its state follows the frames.
         image_topic: Topic of the images; empty finds the only one.
         camera_info_sync: The node's parameter ``camera_info.sync``; for depth.
+        node_name: Of the live node, below which it publishes; empty takes the usual one of the
+            student.
         overwrite: Replace an existing output bag.
         progress: Show a progress bar on standard error.
 
@@ -119,6 +121,7 @@ def replay_bag(
                 f'The bag has: {source.describe_topics()}.'
             )
         answers = answers_of(pipeline, source, image_topic, camera_info_sync)
+        node_name = node_name or usual_node_name(pipeline.student)
         with (
             BagWriter(out, overwrite=overwrite) as target,
             closing(
@@ -126,7 +129,7 @@ def replay_bag(
             ) as bar,
         ):
             for message in source.messages([image_topic]):
-                _replay_message(message, answers, target, report)
+                _replay_message(message, answers, node_name, target, report)
                 bar.update()
         report.failures.extend(source.failures)  # the reader leaves out what is too large
         report.failed += source.failure_count
@@ -142,7 +145,11 @@ def _check_apart(bag: Path, out: Path) -> None:
 
 
 def _replay_message(
-    message: BagMessage, answers: Answers, target: BagWriter, report: ReplayReport
+    message: BagMessage,
+    answers: Answers,
+    node_name: str,
+    target: BagWriter,
+    report: ReplayReport,
 ) -> None:
     report.received += 1
     try:
@@ -159,13 +166,13 @@ def _replay_message(
     for name, image in answers.images(result).items():
         if image is not None:
             target.write_image(
-                output_topic(message.topic, name, answers.node_name),
+                output_topic(message.topic, node_name, name),
                 image,
                 stamp_ns=frame.stamp_ns,
                 frame_id=frame.frame_id,
                 log_time_ns=message.log_time_ns,
             )
     for name, other in answers.messages(result, source.header).items():
-        topic = output_topic(message.topic, name, answers.node_name)
+        topic = output_topic(message.topic, node_name, name)
         target.write_message(topic, other, log_time_ns=message.log_time_ns)
     report.published += 1

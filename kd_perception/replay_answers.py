@@ -18,8 +18,6 @@ from kd_perception.camera_info import CameraInfoPairing, focal_length
 from kd_perception.camera_info_changes import camera_info_at_size, unrectified
 from kd_perception.errors import BagError
 from kd_perception.frames import Frame, Image
-from kd_perception.parameters.depth_table import MONO_DEPTH
-from kd_perception.parameters.table import THERMAL_SEG
 from kd_perception.pipeline import (
     DepthOutput,
     DepthPipeline,
@@ -32,13 +30,7 @@ from kd_perception.pipeline import (
 
 
 class Answers(Protocol):
-    """Runs frames and names the outputs.
-
-    Attributes:
-        node_name: Of the live node.
-    """
-
-    node_name: str
+    """Runs frames and names the outputs."""
 
     def step(self, frame: Frame, header: Any) -> Any:
         """Run one frame; `header` is that of its message."""
@@ -70,8 +62,6 @@ def answers_of(
 
 class MaskAnswers:
     """Masks; see `Answers`."""
-
-    node_name = THERMAL_SEG.node_name
 
     def __init__(self, pipeline: Pipeline) -> None:
         self._pipeline = pipeline
@@ -142,8 +132,6 @@ class RecordedCalibration:
 
 class DepthAnswers:
     """Depth with what the recording knows of its camera; see `Answers`."""
-
-    node_name = MONO_DEPTH.node_name
 
     def __init__(
         self, pipeline: DepthPipeline, calibration: RecordedCalibration, image_topic: str

@@ -38,10 +38,23 @@ SEGMENTATION: Task[Pipeline] = Task('segmentation', THERMAL_SEG, Pipeline)
 DEPTH: Task[DepthPipeline] = Task('depth', MONO_DEPTH, DepthPipeline)
 TASKS: dict[str, Task[Any]] = {task.name: task for task in (SEGMENTATION, DEPTH)}
 
+RGB_SEG_NODE = 'rgb_seg'
+"""Name of the segmentation node on a color camera; its parameters are those of thermal_seg."""
+
+USUAL_NODE_NAMES = (*(task.table.node_name for task in TASKS.values()), RGB_SEG_NODE)
+
 
 def task_of(table: ParameterTable[Any]) -> Task[Any]:
     """Return the task of a node."""
     return next(task for task in TASKS.values() if task.table is table)
+
+
+def usual_node_name(student: Student) -> str:
+    """Return the name that the launch file for such a student gives to the node."""
+    spec = student.spec
+    if (spec.task, spec.input.modality) == (SEGMENTATION.name, 'rgb'):
+        return RGB_SEG_NODE
+    return TASKS[spec.task].table.node_name
 
 
 def require_thermal_segmentation(student: Student, purpose: str) -> None:

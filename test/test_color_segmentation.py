@@ -108,7 +108,7 @@ def test_replay_and_evaluation_take_the_student(
     replay = ['replay', drive, '--out', tmp_path / 'masks', *options]
     assert main([str(part) for part in replay]) == 0
     with BagReader(tmp_path / 'masks') as bag:
-        masks = [frame.image for frame in bag.frames('/camera/thermal_seg/mask')]
+        masks = [frame.image for frame in bag.frames('/camera/rgb_seg/mask')]
     inside = away_from_edges()
     for index, mask in enumerate(masks):
         np.testing.assert_array_equal(mask[:, inside], scene(index)[1][:, inside])

@@ -134,7 +134,8 @@ def test_the_table_follows_the_student(
     tmp_path: Path, tiny_depth_folder: Path, tiny_student_folder: Path
 ) -> None:
     def table(student: object = '', params: Path | None = None) -> Any:
-        return table_from_arguments(argparse.Namespace(student=str(student), params=params))
+        given = argparse.Namespace(student=str(student), params=params, node_name=None)
+        return table_from_arguments(given)
 
     assert table() is THERMAL_SEG
     assert table(tiny_depth_folder) is MONO_DEPTH

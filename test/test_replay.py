@@ -136,7 +136,7 @@ def test_only_image_topics_are_replayed(tmp_path, parameters):
     ],
 )
 def test_output_topics_stand_beside_the_camera(image_topic, expected):
-    assert output_topic(image_topic, 'mask') == expected
+    assert output_topic(image_topic, 'thermal_seg', 'mask') == expected
 
 
 def test_real_frames_are_replayed(tmp_path, real_data, parameters):

@@ -6,29 +6,27 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from kd_perception.bundle import load_student
-from kd_perception.parameters.depth_table import MONO_DEPTH
+from kd_perception.bundle import Student, load_student
 from kd_perception.parameters.file import load_parameter_file, model_path_of
 from kd_perception.parameters.spec import ParameterValue
 from kd_perception.parameters.table import THERMAL_SEG, ParameterTable
 from kd_perception.resources import student_folder
+from kd_perception.tasks import TASKS, USUAL_NODE_NAMES, usual_node_name
 
 
 def table_from_arguments(arguments: argparse.Namespace) -> ParameterTable[Any]:
-    """Find the node that the student of the options, or of the parameter file, is for.
+    """Find the parameters of the node that the student is for.
+
+    Args:
+        arguments: With the options ``student``, ``params`` and ``node_name``; the student is that
+            of the options, else of the parameter file.
 
     Raises:
         BundleError: There is no such student.
         ConfigError: The parameter file cannot be read.
     """
-    name = arguments.student
-    if not name and arguments.params is not None:
-        nodes = (THERMAL_SEG.node_name, MONO_DEPTH.node_name)
-        name = next(filter(None, (model_path_of(arguments.params, node) for node in nodes)), '')
-    if not name:
-        return THERMAL_SEG
-    task = load_student(student_folder(name)).spec.task
-    return MONO_DEPTH if task == 'depth' else THERMAL_SEG
+    student = _student(arguments)
+    return THERMAL_SEG if student is None else TASKS[student.spec.task].table
 
 
 def parameters_from_arguments(
@@ -37,11 +35,12 @@ def parameters_from_arguments(
     """Return the node's parameters: the file's, overridden by options.
 
     Raises:
-        ConfigError: If a value is not allowed.
+        BundleError: As `table_from_arguments`.
+        ConfigError: If a value is not allowed, or the file has no section for the node.
     """
     values: dict[str, ParameterValue] = {}
     if arguments.params is not None:
-        values.update(load_parameter_file(arguments.params, table))
+        values.update(load_parameter_file(arguments.params, table, _node_name(arguments)))
     options = {
         'model.path': arguments.student,
         'backend': arguments.backend,
@@ -52,3 +51,20 @@ def parameters_from_arguments(
     if arguments.threads is not None:
         values['threads'] = arguments.threads
     return table.check(values)
+
+
+def _node_name(arguments: argparse.Namespace) -> str:
+    """Return the name of the live node: as the options say, else usual for the student."""
+    if arguments.node_name:
+        return str(arguments.node_name)
+    student = _student(arguments)
+    return THERMAL_SEG.node_name if student is None else usual_node_name(student)
+
+
+def _student(arguments: argparse.Namespace) -> Student | None:
+    """Return the student that is named; None leaves it to the defaults of the node."""
+    name = arguments.student
+    if not name and arguments.params is not None:
+        nodes = (arguments.node_name,) if arguments.node_name else USUAL_NODE_NAMES
+        name = next(filter(None, (model_path_of(arguments.params, node) for node in nodes)), '')
+    return load_student(student_folder(name)) if name else None

@@ -13,8 +13,6 @@ from kd_perception.errors import ConfigError
 from kd_perception.parameters.spec import ParameterValue
 from kd_perception.parameters.table import THERMAL_SEG, ParameterTable
 
-NODE_NAME = THERMAL_SEG.node_name
-
 _MAX_FILE_BYTES = 2**20
 _SECTION = 'ros__parameters'
 # What rclpy itself declares; without meaning for a replay.
@@ -22,24 +20,26 @@ _ROS_OWN = ('use_sim_time', 'start_type_description_service', 'qos_overrides.')
 
 
 def load_parameter_file(
-    path: Path | str, table: ParameterTable[Any] = THERMAL_SEG
+    path: Path | str, table: ParameterTable[Any] = THERMAL_SEG, node_name: str = ''
 ) -> dict[str, ParameterValue]:
     """Return all parameters: those of the file, and the defaults for the rest.
 
     Args:
         path: YAML with `<node>: ros__parameters: ...`; `/**` applies to every node, and a node
             may be named with or without its namespace. Later sections win.
-        table: The node whose sections count, and its parameters.
+        table: Parameters of the node.
+        node_name: The node whose sections count; empty takes the usual name of the table.
 
     Raises:
         ConfigError: If the file cannot be read, has no section for the node, or holds a parameter
             that does not exist or is not allowed.
     """
-    own, names = _own_values(Path(path), table.node_name)
+    node_name = node_name or table.node_name
+    own, names = _own_values(Path(path), node_name)
     if own is None:
         raise ConfigError(
-            f'{path} must have a section "{table.node_name}:" or "/**:" with "{_SECTION}:" below '
-            f'it; it has {", ".join(names) or "none"}.'
+            f'{path} must have a section "{node_name}:" or "/**:" with "{_SECTION}:" below it; it '
+            f'has {", ".join(names) or "none"} (--node-name names another node).'
         )
     try:
         return table.check(own)

@@ -32,8 +32,8 @@ def test_folder_of_results(tmp_path, student, pipeline):
 
 def arguments(**changes):
     texts = ('image_topic', 'label_topic', 'student', 'device', 'precision')
-    paths = ('bag', 'images', 'out', 'predictions', 'labels', 'params')
-    values = dict.fromkeys(texts, '') | dict.fromkeys(paths)
+    others = ('bag', 'images', 'out', 'predictions', 'labels', 'params', 'node_name')
+    values = dict.fromkeys(texts, '') | dict.fromkeys(others)
     values |= {'backend': 'onnxruntime', 'threads': 1, 'quiet': True, 'depth_scale': 0.001}
     return argparse.Namespace(**{**values, **changes})
 

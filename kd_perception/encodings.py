@@ -14,11 +14,15 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from kd_perception.color_encodings import BAYER_ENCODINGS, YUV_ENCODINGS, rgb_from_sensor
 from kd_perception.errors import ImageEncodingError
 from kd_perception.frames import ByteImage, Frame, Image
 
 MAX_IMAGE_BYTES = 64 * 2**20
-"""Largest image buffer that is accepted, raw or decoded (an 8K mono16 image has 63 MiB)."""
+"""Largest image buffer that is accepted, raw or decoded (an 8K mono16 image has 63 MiB).
+
+RGB of a Bayer pattern of that size has three times as many bytes.
+"""
 
 MAX_COMPRESSED_PIXELS = MAX_IMAGE_BYTES // 4
 """Largest compressed image that is decoded, in pixels, read from its header beforehand."""
@@ -34,11 +38,15 @@ _LAYOUTS: dict[str, tuple[str, int]] = {
     '8UC3': ('u1', 3),
     'rgba8': ('u1', 4),
     'bgra8': ('u1', 4),
+    **{encoding: ('u2' if encoding.endswith('16') else 'u1', 1) for encoding in BAYER_ENCODINGS},
+    **dict.fromkeys(YUV_ENCODINGS, ('u1', 2)),
 }
 _ENCODINGS = {('u1', 1): 'mono8', ('u2', 1): 'mono16', ('f4', 1): '32FC1', ('u1', 3): 'rgb8'}
 
 THERMAL_ENCODINGS = ('mono8', '8UC1', 'mono16', '16UC1', '32FC1')
 COLOR_ENCODINGS = ('rgb8', 'bgr8', '8UC3', 'rgba8', 'bgra8')
+SENSOR_ENCODINGS = (*BAYER_ENCODINGS, *YUV_ENCODINGS)
+"""Of color as sensors give it; a frame has it as ``rgb8``."""
 
 
 def image_from_buffer(
@@ -50,13 +58,14 @@ def image_from_buffer(
         data: Any object with the buffer protocol (``array.array``, bytes, NumPy uint8 array).
         height: Rows, at least 1.
         width: Columns, at least 1.
-        encoding: One of :data:`THERMAL_ENCODINGS` or :data:`COLOR_ENCODINGS`.
+        encoding: One of :data:`THERMAL_ENCODINGS`, :data:`COLOR_ENCODINGS` or
+            :data:`SENSOR_ENCODINGS`.
         is_bigendian: Byte order of the samples.
         step: Bytes per row including padding, at least ``width`` times the pixel size.
 
     Returns:
-        HxW or HxWxC array in native byte order. It shares memory with ``data`` where the byte
-        order allows.
+        HxW or HxWxC array in native byte order; YUV has two channels. It shares memory with
+        ``data`` where the byte order allows.
 
     Raises:
         ImageEncodingError: The encoding is unknown, the size is zero or too large, ``step`` is
@@ -70,7 +79,7 @@ def image_from_buffer(
     dtype = np.dtype(('>' if is_bigendian else '<') + kind)
     row_bytes = width * channels * dtype.itemsize
     buffer = memoryview(data).cast('B')
-    check_buffer_size(len(buffer), height, width, step, row_bytes)
+    _check_buffer_size(len(buffer), height, width, step, row_bytes)
     rows = np.frombuffer(buffer, np.uint8).reshape(height, step)[:, :row_bytes]
     if step % dtype.itemsize:
         rows = np.ascontiguousarray(rows)
@@ -78,7 +87,7 @@ def image_from_buffer(
     return samples if channels == 1 else samples.reshape(height, width, channels)
 
 
-def check_buffer_size(length: int, height: int, width: int, step: int, row_bytes: int) -> None:
+def _check_buffer_size(length: int, height: int, width: int, step: int, row_bytes: int) -> None:
     """Compare the length of an image buffer with what its header says.
 
     Args:
@@ -189,11 +198,12 @@ def frame_from_message(message: Any) -> Frame:
         message: An object with the fields of one of the two messages.
 
     Returns:
-        The frame, with the header's stamp in nanoseconds.
+        The frame, with the header's stamp in nanoseconds. Bayer patterns and YUV have become
+        ``rgb8``.
 
     Raises:
-        ImageEncodingError: As :func:`image_from_buffer` and :func:`image_from_compressed`, or
-            a stamp that is none.
+        ImageEncodingError: As :func:`image_from_buffer`, :func:`rgb_from_sensor` and
+            :func:`image_from_compressed`, or a stamp that is none.
     """
     stamp = message.header.stamp
     if not 0 <= stamp.nanosec < 10**9:
@@ -213,6 +223,8 @@ def frame_from_message(message: Any) -> Frame:
             is_bigendian=bool(message.is_bigendian),
             step=message.step,
         )
+        if encoding in SENSOR_ENCODINGS:
+            image, encoding = rgb_from_sensor(image, encoding), 'rgb8'
     return Frame(image, encoding, stamp_ns, message.header.frame_id)
 
 

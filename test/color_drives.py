@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 from hand_made_depth import color_ramp
+from sensor_images import encoded
 
 from kd_perception.bags import BagWriter
 
@@ -26,13 +27,22 @@ def camera_matrix(focal: float) -> list[float]:
 
 
 def write_color_drive(
-    path: Path, focals: Sequence[float | None], truth: Truth | None = None, encoding: str = ''
+    path: Path,
+    focals: Sequence[float | None],
+    truth: Truth | None = None,
+    encoding: str = '',
+    *,
+    camera: str = 'rgb8',
 ) -> Path:
-    """One frame per focal length; None for a frame without camera_info."""
+    """One frame per focal length; None for a frame without camera_info.
+
+    `encoding` is that of the truth, `camera` that of the images.
+    """
     with BagWriter(path) as bag:
         for index, focal in enumerate(focals):
             stamp_ns = stamp_of(index)
-            bag.write_image(TOPIC, color_ramp(index), stamp_ns=stamp_ns, frame_id='optical')
+            image = encoded(color_ramp(index), camera)
+            bag.write_image(TOPIC, image, stamp_ns=stamp_ns, frame_id='optical', encoding=camera)
             if focal is not None:  # after the image: the stamp pairs them, not the order
                 bag.write_camera_info(
                     INFO,

@@ -78,6 +78,20 @@ def test_outputs_of_the_network_s_size_have_a_calibration_of_that_size(
     assert found.k[0] == pytest.approx(100.0 * found.width / width)
 
 
+@pytest.mark.parametrize('encoding', ['bayer_gbrg8', 'bayer_bggr16', 'yuyv'])
+def test_cameras_that_send_no_rgb_give_the_same_depth(
+    tmp_path: Path, parameters: dict[str, Any], encoding: str
+) -> None:
+    for name in ('rgb8', encoding):
+        drive = write_color_drive(tmp_path / f'{name}_drive', [100.0] * 2, camera=name)
+        report = replay_bag(drive, tmp_path / name, load_pipeline(DEPTH, parameters))
+        assert (report.received, report.published, report.failed) == (2, 2, 0)
+    pair = (frames(tmp_path / name, 'depth/image') for name in ('rgb8', encoding))
+    for one, other in zip(*pair, strict=True):
+        near = one.image < 40.0
+        np.testing.assert_allclose(other.image[near], one.image[near], rtol=0.05)
+
+
 def test_exact_pairing_and_none(tmp_path: Path, parameters: dict[str, Any]) -> None:
     drive = write_color_drive(tmp_path / 'drive', [100.0, None])
     for sync, metric in (('exact', 1), ('off', 0)):

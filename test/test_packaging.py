@@ -36,9 +36,8 @@ MODULES: dict[str, tuple[str, str]] = {
 }
 ROS_MODULES = {
     'builtin_interfaces': 'ros-builtin-interfaces',
-    'cv_bridge': '',  # not on PyPI
     'diagnostic_msgs': 'ros-diagnostic-msgs',
-    'launch': '',  # neither, and the name is taken by another program there
+    'launch': '',  # not on PyPI, where another program has the name
     'launch_ros': '',
     'lifecycle_msgs': 'ros-lifecycle-msgs',
     'rcl_interfaces': 'ros-rcl-interfaces',

@@ -89,7 +89,7 @@ def test_bad_frames_are_counted_named_and_survived(tmp_path, parameters):
         good = list(bag.messages([TOPIC]))
     store = common_types()
     color = store.deserialize_cdr(good[1].data, IMAGE_TYPE)
-    color.encoding = 'yuv422'
+    color.encoding = 'nv21'
     with BagWriter(tmp_path / 'drive') as bag:
         for index, message in enumerate(good):
             data = message.data
@@ -100,7 +100,7 @@ def test_bad_frames_are_counted_named_and_survived(tmp_path, parameters):
             bag.write_raw(TOPIC, IMAGE_TYPE, data, log_time_ns=message.log_time_ns)
     report = replay_bag(tmp_path / 'drive', tmp_path / 'out', pipeline_from_parameters(parameters))
     assert (report.received, report.published, report.failed) == (6, 4, 2)
-    assert 'yuv422' in report.failures[0].reason
+    assert 'nv21' in report.failures[0].reason
     assert [failure.log_time_ns for failure in report.failures] == [200_000_000, 400_000_000]
     with BagReader(tmp_path / 'out') as bag:
         assert [frame.stamp_ns // 100_000_000 for frame in bag.frames(MASK)] == [1, 3, 5, 6]

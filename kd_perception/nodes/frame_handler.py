@@ -7,11 +7,12 @@ from abc import ABC, abstractmethod
 from time import monotonic_ns, perf_counter
 from typing import Any
 
+from kd_perception.encodings import frame_from_message
 from kd_perception.frames import Frame
 from kd_perception.nodes.admission import Admission
 from kd_perception.nodes.camera_info import CameraInfoPairing
 from kd_perception.nodes.mailbox import Arrival, DropReason, FrameAccount
-from kd_perception.nodes.messages import diagnostic_array, diagnostic_status, frame_from_message
+from kd_perception.nodes.messages import diagnostic_array, diagnostic_status
 from kd_perception.nodes.model_slot import Engine, ModelSlot
 from kd_perception.nodes.monitor import FrameTimes, Monitor, Scene
 from kd_perception.nodes.parameters import NodeParameters

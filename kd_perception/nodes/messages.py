@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Messages to arrays and back: what `kd_perception.encodings` does, on real ROS messages."""
+"""ROS messages made of what a node found: images, calibrations, classes, diagnostics."""
 
 from __future__ import annotations
 
@@ -11,55 +11,18 @@ import numpy.typing as npt
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from sensor_msgs.msg import Image
 
-from kd_perception import encodings
 from kd_perception.bundle import Student
 from kd_perception.camera_info import calibrated_image_size, nanoseconds_from_stamp
 from kd_perception.encodings import buffer_from_image
-from kd_perception.errors import ImageEncodingError
-from kd_perception.frames import Frame
-
-try:  # part of every ROS installation, and not on PyPI
-    from cv_bridge import CvBridge
-except ImportError:
-    CvBridge = None
 
 __all__ = [
     'calibrated_image_size',
     'diagnostic_array',
     'diagnostic_status',
-    'frame_from_message',
     'image_message',
     'label_info_message',
     'nanoseconds_from_stamp',
 ]
-
-
-_SENSOR_COLOR = ('bayer_', 'yuv422')
-
-
-def frame_from_message(message: Any) -> Frame:
-    """Read a sensor_msgs/Image or sensor_msgs/CompressedImage.
-
-    The encodings of :mod:`kd_perception.encodings` are read there. Bayer and YUV images, for users
-    who allow color input, go through cv_bridge where it is installed.
-
-    Raises:
-        ImageEncodingError: The encoding is not supported, or the buffer is not what the header
-            says.
-    """
-    if CvBridge is None or not getattr(message, 'encoding', '').startswith(_SENSOR_COLOR):
-        return encodings.frame_from_message(message)
-    encodings.check_buffer_size(
-        len(message.data), message.height, message.width, message.step, row_bytes=message.width
-    )
-    try:
-        image = CvBridge().imgmsg_to_cv2(message, 'rgb8')
-    except Exception as error:  # it raises its own kinds, TypeError and those of OpenCV
-        raise ImageEncodingError(
-            f'cv_bridge cannot convert {message.encoding}: {error}'
-        ) from error
-    stamp_ns = nanoseconds_from_stamp(message.header.stamp)
-    return Frame(image, 'rgb8', stamp_ns, message.header.frame_id)
 
 
 def image_message(header: Any, image: npt.NDArray[Any]) -> Image:

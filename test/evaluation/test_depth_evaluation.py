@@ -75,6 +75,18 @@ def test_a_replay_finds_the_error_that_was_made(
     assert [record.scale for record in found.frames] == pytest.approx([1.0] * 3)
 
 
+@pytest.mark.parametrize('encoding', ['bayer_rggb8', 'uyvy'])
+def test_cameras_that_send_no_rgb_are_scored_as_others_are(
+    tmp_path: Path, depth_student: Student, depth_pipeline: DepthPipeline, encoding: str
+) -> None:
+    drive = write_color_drive(tmp_path / 'drive', [100.0] * 2, true_depth, camera=encoding)
+    found = evaluate_depth_bag(drive, depth_student, pipeline=depth_pipeline)
+    assert (found.counts.predicted, found.counts.scored, found.counts.failed) == (2, 2, 0)
+    assert found.scores is not None
+    assert found.scores.errors.abs_rel == pytest.approx(0.25, abs=0.01)
+    assert found.source.encoding == 'rgb8'
+
+
 def test_sigma_and_confidence_are_held_against_the_errors(
     tmp_path: Path, depth_student: Student, depth_pipeline: DepthPipeline
 ) -> None:

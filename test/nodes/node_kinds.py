@@ -12,6 +12,7 @@ import numpy as np
 from hand_made_depth import color_ramp
 from image_messages import image, pixels_of, ramp
 from live_node import NAMESPACE
+from sensor_images import encoded
 
 Make = Callable[[int], Any]
 
@@ -96,6 +97,7 @@ THERMAL_SEG = NodeKind(
             lambda s: with_data(image(ramp(), s, encoding='rgb8', step=384), bytes(384 * 96)),
             'thermal',
         ),
+        'Bayer': (lambda s: image(ramp(), s, encoding='bayer_rggb16'), 'thermal'),
         'all NaN': (lambda s: image(np.full((96, 128), np.nan, np.float32), s), 'finite'),
         'all infinite': (lambda s: image(np.full((96, 128), np.inf, np.float32), s), 'finite'),
     },
@@ -111,7 +113,13 @@ THERMAL_SEG = NodeKind(
     check=_check_mask,
 )
 
+
+def _of_sensor(encoding: str) -> Make:
+    return lambda stamp: image(encoded(color_ramp(), encoding), stamp, encoding=encoding)
+
+
 _COLOR_UNUSABLE: dict[str, tuple[Make, str]] = {
+    'odd YUV': (lambda s: image(ramp(size=(96, 127)), s, encoding='yuyv'), 'an even width'),
     '16 bit': (lambda s: image(ramp(), s), 'color image'),
     'float': (lambda s: image(ramp().astype(np.float32), s), 'color image'),
 }
@@ -121,6 +129,7 @@ _COLOR_USABLE: dict[str, Make] = {
     'mono8': lambda s: image(color_ramp()[..., 1].copy(), s),
     '8UC1': lambda s: image(color_ramp()[..., 1].copy(), s, encoding='8UC1'),
     'big-endian': lambda s: image(color_ramp(), s, is_bigendian=1),
+    **{code: _of_sensor(code) for code in ('bayer_grbg8', 'uyvy')},
 }
 
 MONO_DEPTH = NodeKind(

@@ -75,12 +75,12 @@ SHARED_UNUSABLE: dict[str, tuple[Callable[[Camera, int], Any], str]] = {
     'step zero': (lambda c, s: c.good(s, step=0), 'step must be'),
     'zero size': (lambda c, s: with_data(c.good(s, width=0, height=0, step=0), b''), 'pixels'),
     'zero height': (lambda c, s: with_data(c.good(s, height=0), b''), 'must have pixels'),
-    'unknown encoding': (lambda c, s: c.good(s, encoding='yuv422'), 'encoding'),
+    'unknown encoding': (lambda c, s: c.good(s, encoding='nv21'), 'encoding'),
     'empty encoding': (lambda c, s: c.good(s, encoding='x'), 'encoding'),
     'huge size': (lambda c, s: c.good(s, width=2**31, height=2**31, step=2**32 - 1), ''),
     'thin line': (lambda c, s: c.good(s, size=(1, 30000)), 'sides'),
 }
-OWN_UNUSABLE = ('color', 'all NaN', 'all infinite', '16 bit', 'float')
+OWN_UNUSABLE = ('color', 'Bayer', 'odd YUV', 'all NaN', 'all infinite', '16 bit', 'float')
 
 
 def _unusable(camera: Camera, name: str) -> tuple[Make, str]:
@@ -113,7 +113,7 @@ def test_unusable_image_is_counted_and_survived(camera: Camera, name: str) -> No
 
 
 @pytest.mark.parametrize(
-    'name', ['short data', 'unknown encoding', 'thin line', 'color', '16 bit']
+    'name', ['short data', 'unknown encoding', 'thin line', 'color', 'Bayer', 'odd YUV', '16 bit']
 )
 def test_unusable_image_is_told_in_diagnostics(camera: Camera, name: str) -> None:
     make, reason = _unusable(camera, name)
@@ -131,7 +131,10 @@ SHARED_USABLE: dict[str, Callable[[Camera, int], Any]] = {
     'larger': lambda c, s: c.good(s, size=(480, 640)),
     'smaller': lambda c, s: c.good(s, size=(24, 32)),
 }
-OWN_USABLE = ('big-endian', '16UC1', 'NaN and Inf', 'mono8', '8UC1', 'bgr8', 'bgra8')
+OWN_USABLE = (
+    *('big-endian', '16UC1', 'NaN and Inf', 'mono8', '8UC1', 'bgr8', 'bgra8'),
+    *('bayer_grbg8', 'uyvy'),
+)
 
 
 def _padded(camera: Camera, stamp: int) -> Any:
@@ -185,7 +188,9 @@ def test_saturated_share_is_a_warning(camera: Camera) -> None:
 def test_encoding_and_size_may_change_with_every_frame(camera: Camera) -> None:
     client = camera.client
     published = int(client.counts()['published'])
-    names = [n for n in ('mono8', 'NaN and Inf', '16UC1', 'bgr8') if n in camera.kind.usable]
+    names = [
+        n for n in ('mono8', 'NaN and Inf', '16UC1', 'bgr8', 'uyvy') if n in camera.kind.usable
+    ]
     makers = [_usable(camera, name) for name in (*names, 'larger', 'smaller')]
     sent = [make(camera.now_ns()) for _ in range(4) for make in makers]
     for message in sent:

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from bag_commands import finish
 from hand_made_depth import color_ramp
+from sensor_images import encoded
 
 from kd_perception.bags import BagReader, BagWriter
 
@@ -88,15 +89,17 @@ def test_live_node_and_replay_give_the_same_bits(
 
 
 @pytest.mark.parametrize(
-    ('student', 'output'),
+    ('student', 'output', 'encoding'),
     [
-        ('tiny_depth_folder', 'depth/image'),
-        ('tiny_depth_folder', 'depth/uncertainty'),
-        ('tiny_pair_folder', 'depth/uncertainty'),
+        ('tiny_depth_folder', 'depth/image', 'rgb8'),
+        ('tiny_depth_folder', 'depth/uncertainty', 'rgb8'),
+        ('tiny_pair_folder', 'depth/uncertainty', 'rgb8'),
+        ('tiny_depth_folder', 'depth/image', 'bayer_grbg8'),
+        ('tiny_depth_folder', 'depth/image', 'uyvy'),
     ],
 )
 def test_live_depth_and_replay_give_the_same_bits(
-    ros_environment, start, tmp_path, request, student, output
+    ros_environment, start, tmp_path, request, student, output, encoding
 ):
     drive = tmp_path / 'drive'
     with BagWriter(drive) as bag:
@@ -113,7 +116,8 @@ def test_live_depth_and_replay_give_the_same_bits(
             )
             bag.write_image(
                 '/camera/image_raw',
-                color_ramp(index, size=(120, 160)),
+                encoded(color_ramp(index, size=(120, 160)), encoding),
+                encoding=encoding,
                 stamp_ns=stamp_ns,
                 frame_id='optical',
             )
@@ -123,7 +127,7 @@ def test_live_depth_and_replay_give_the_same_bits(
         drive,
         node='mono_depth',
         student=request.getfixturevalue(student),
-        space=f'/live_{student}_{output.replace("/", "_")}',
+        space=f'/live_{student}_{output.replace("/", "_")}_{encoding}',
         output=output,
         source='/camera',
         play=('--wait-subscribers', '2'),

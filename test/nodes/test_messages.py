@@ -13,10 +13,10 @@ from hypothesis.extra import numpy as hnp
 
 sensor_msgs = pytest.importorskip('sensor_msgs.msg')
 
+from kd_perception.encodings import frame_from_message
 from kd_perception.errors import ImageEncodingError
 from kd_perception.nodes.messages import (
     diagnostic_status,
-    frame_from_message,
     image_message,
     label_info_message,
 )
@@ -125,29 +125,3 @@ def test_diagnostic_values_are_text() -> None:
         ('f', '1.23456'), ('i', '7'), ('b', 'True'),
     ]  # fmt: skip
     assert status.hardware_id == '/a/b'
-
-
-def test_bayer_goes_through_cv_bridge_where_it_is_installed() -> None:
-    pytest.importorskip('cv_bridge', reason='cv_bridge comes with a ROS installation')
-    pixels = np.tile(np.array([[200, 40], [40, 10]], np.uint8), (8, 8))
-    message = sensor_msgs.Image(height=16, width=16, encoding='bayer_rggb8', step=16)
-    message.data = array.array('B', pixels.tobytes())
-    frame = frame_from_message(message)
-    assert (frame.encoding, frame.image.shape) == ('rgb8', (16, 16, 3))
-    assert frame.image[8, 8].tolist() == [200, 40, 10]
-    for broken in (message.data[:-1], array.array('B')):
-        message.data = broken
-        with pytest.raises(ImageEncodingError, match='step'):
-            frame_from_message(message)
-
-
-@pytest.mark.parametrize('encoding', ['bayer_rggb8', 'yuv422'])
-def test_bayer_and_yuv_without_cv_bridge_are_refused(
-    encoding: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr('kd_perception.nodes.messages.CvBridge', None)
-    message = sensor_msgs.Image(
-        height=2, width=2, encoding=encoding, step=4, data=array.array('B', bytes(8))
-    )
-    with pytest.raises(ImageEncodingError, match=encoding):
-        frame_from_message(message)

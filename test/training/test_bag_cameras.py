@@ -14,6 +14,7 @@ from pair_bags import (
     stamp_of,
     write_pairs,
 )
+from sensor_images import encoded
 
 from kd_perception.bags import BagWriter
 from kd_perception.errors import BagError, ConfigError
@@ -29,11 +30,11 @@ def test_missing_and_doubtful_topics_are_refused_with_what_there_is(tmp_path):
         extracted(tmp_path / 'nowhere', tmp_path)
     with BagWriter(tmp_path / 'heat') as bag:
         bag.write_image(THERMAL, heat(0), stamp_ns=stamp_of(0))
-        bag.write_image('/bayer', heat(0), stamp_ns=stamp_of(0), encoding='bayer_rggb8')
-    with pytest.raises(ConfigError, match=r"rgb8, bgr8.* for rgb_topic.* Of /bayer .*'bayer_rgg"):
+        bag.write_image('/planes', heat(0), stamp_ns=stamp_of(0), encoding='nv21')
+    with pytest.raises(ConfigError, match=r"rgb8, bgr8.* for rgb_topic.* Of /planes .*'nv21'"):
         extracted(tmp_path / 'heat', tmp_path)
-    with pytest.raises(ConfigError, match=r'of /bayer none could be read: .*bayer_rggb8'):
-        extracted(tmp_path / 'heat', tmp_path, rgb_topic='/bayer')
+    with pytest.raises(ConfigError, match=r'of /planes none could be read: .*nv21'):
+        extracted(tmp_path / 'heat', tmp_path, rgb_topic='/planes')
 
 
 def test_of_several_candidates_one_must_be_named(tmp_path):
@@ -55,7 +56,10 @@ def test_compressed_and_swapped_colors_are_read_as_the_robot_reads_them(tmp_path
         compressed_image(bag, '/png', flat, stamp_of(0))
         for code in ('bgr8', '8UC3'):
             bag.write_image(f'/{code}', flat[..., ::-1], stamp_ns=stamp_of(0), encoding=code)
-    for topic in ('/jpeg', '/png', '/bgr8', '/8UC3'):
+        for code in ('bayer_rggb8', 'uyvy'):
+            image = encoded(flat, code)
+            bag.write_image(f'/{code}', image, stamp_ns=stamp_of(0), encoding=code)
+    for topic in ('/jpeg', '/png', '/bgr8', '/8UC3', '/bayer_rggb8', '/uyvy'):
         sample = extracted(tmp_path / 'drive', tmp_path, rgb_topic=topic)[0]
         np.testing.assert_array_equal(sample.thermal, heat(0))
         np.testing.assert_allclose(sample.rgb, flat, atol=3)

@@ -202,7 +202,7 @@ def test_encoding_and_size_may_change_with_every_frame(camera: Camera) -> None:
 
 
 def test_fuzzed_headers_and_fields(camera: Camera) -> None:
-    """300 images with random fields; what the account says must add up at the end."""
+    """300 images with random fields (test_encodings has 10 000); the account must add up."""
     client, generator = camera.client, np.random.default_rng(7)
     before = client.counts()
     encodings = ['mono8', 'mono16', '32FC1', '16UC1', 'rgb8', 'bayer_rggb8', 'yuv422', '\x00', 'é']

@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 
 pytest.importorskip('live_client', reason='needs rclpy')
+from calibrated_camera import info_for
 from hand_made_depth import color_ramp, expected_depth
 from image_messages import image, pixels_of
 from live_client import ERROR, OK, WARN, Client
 from live_node import NAMESPACE, wait_until
-from sensor_msgs.msg import CameraInfo
 
 from kd_perception.backends import create_backend
 from kd_perception.bundle import load_student
@@ -47,18 +47,6 @@ def ready(start_node: Callable[..., Any], viewer: Client, tiny_depth_folder: Pat
     viewer.wait_for_input()
     viewer.listen(*OUTPUTS)
     return node
-
-
-def info_for(message: Any, focal: float = 120.0, **changes: Any) -> CameraInfo:
-    info = CameraInfo(height=message.height, width=message.width, distortion_model='plumb_bob')
-    x, y = message.width / 2 - 0.5, message.height / 2 - 0.5
-    info.k = [focal, 0.0, x, 0.0, focal, y, 0.0, 0.0, 1.0]
-    info.p = [2 * focal, 0.0, x, 0.0, 0.0, 2 * focal, y, 0.0, 0.0, 0.0, 1.0, 0.0]
-    info.d = [0.0] * 5
-    info.header = message.header
-    for name, value in changes.items():
-        setattr(info, name, value)
-    return info
 
 
 def seen(viewer: Client, rgb: np.ndarray, **info: Any) -> Any:

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import math
 import threading
 from collections import OrderedDict
 from dataclasses import dataclass
@@ -12,6 +11,9 @@ from typing import Any, NamedTuple
 
 CameraInfo = Any
 """A sensor_msgs/CameraInfo, of rclpy or of the bag reader."""
+
+# In image widths: fields of view of 179 to 0.06 degrees. What lies beyond is a broken calibration.
+_LEAST_FOCAL, _LARGEST_FOCAL = 0.01, 1000.0
 
 _KEPT = 1000  # about 1 kB each; frames may wait, and their calibration with them
 
@@ -120,6 +122,12 @@ class CameraInfoPairing:
 
 def _misfit(info: CameraInfo, header: Any, image_size: tuple[int, int]) -> str:
     """Say why a CameraInfo cannot be that of an image; empty if it can."""
+    roi = info.roi
+    if roi.x_offset + roi.width > info.width or roi.y_offset + roi.height > info.height:
+        return (
+            f'camera_info has a region of {roi.width}x{roi.height} at {roi.x_offset}, '
+            f'{roi.y_offset} of {info.width}x{info.height} pixels'
+        )
     height, width = calibrated_image_size(info)
     if (height, width) != image_size:
         return (
@@ -134,11 +142,16 @@ def _misfit(info: CameraInfo, header: Any, image_size: tuple[int, int]) -> str:
 
 def _judge(info: CameraInfo, *, exact: bool) -> CalibrationState:
     focal = float(matrix_of(info, 'k')[0])
-    if not 0.0 < focal < math.inf:
+    if not _is_focal_length(focal, info):
         return CalibrationState(2, f'the camera is not calibrated (K[0] = {focal:g})')
     if not exact:
         return CalibrationState(1, 'latest camera_info used, none has the stamp of the image')
     return PAIRED
+
+
+def _is_focal_length(value: float, info: CameraInfo) -> bool:
+    """Tell whether a number of K or P can be one; NaN cannot."""
+    return _LEAST_FOCAL * info.width <= value <= _LARGEST_FOCAL * info.width
 
 
 def _unpaired(latest: CameraInfo, header: Any) -> CalibrationState:
@@ -203,10 +216,10 @@ def focal_length(
     named = 'image_rect' in topic.removesuffix('/compressed').rpartition('/')[2]
     follows_p = rectified == 'yes' or (rectified == 'auto' and named)
     own, projected = (float(matrix_of(info, name)[0]) for name in ('k', 'p'))
-    follows_k = not (follows_p and 0.0 < projected < math.inf)
+    follows_k = not (follows_p and _is_focal_length(projected, info))
     lens = any(float(value) != 0 for value in matrix_of(info, 'd'))
     distorted = rectified == 'no' or (not follows_p and lens)
-    if not 0.0 < own < math.inf:
+    if not _is_focal_length(own, info):
         return FocalLength(None, distorted, follows_k)
     scale = image_width / calibrated_image_size(info)[1] / max(info.binning_x, 1)
     return FocalLength((own if follows_k else projected) * scale, distorted, follows_k)

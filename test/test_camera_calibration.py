@@ -47,7 +47,7 @@ def test_without_p_or_k_or_info() -> None:
     assert focal_length(None, 640, topic=topic, rectified='auto').focal_px is None
 
 
-@pytest.mark.parametrize('value', [0.0, -1.0, float('nan'), float('inf')])
+@pytest.mark.parametrize('value', [0.0, -1.0, 5e-324, 1.7e308, float('nan'), float('inf')])
 def test_a_camera_without_a_usable_k_is_not_calibrated(value: float) -> None:
     broken = info(k=[value] * 9)
     for topic in ('/cam/image_raw', '/cam/image_rect'):

@@ -36,19 +36,25 @@ HOSTILE: dict[str, tuple[dict[str, Any], str]] = {
     'width 0': ({'width': 0}, 'camera_info is for 0x96'),
     'largest size': ({'width': LARGEST, 'height': LARGEST}, f'is for {LARGEST}x{LARGEST}'),
     'another resolution': ({'width': 640, 'height': 480}, 'is for 640x480, the image has 128x96'),
-    'K of NaN': ({'k': [math.nan] * 9}, ''),
-    'infinite K': (matrix(math.inf), ''),
-    'negative K': (matrix(-120.0), ''),
-    'region larger than the sensor': (roi(width=4000, height=3000), 'is for 4000x3000'),
+    'K of NaN': ({'k': [math.nan] * 9}, 'not calibrated (K[0] = nan)'),
+    'infinite K': (matrix(math.inf), 'not calibrated (K[0] = inf)'),
+    'negative K': (matrix(-120.0), 'not calibrated (K[0] = -120)'),
+    'region larger than the sensor': (
+        roi(width=4000, height=3000),
+        'a region of 4000x3000 at 0, 0',
+    ),
+    'region beyond the sensor': (
+        roi(x_offset=LARGEST, y_offset=LARGEST, width=128, height=96),
+        f'a region of 128x96 at {LARGEST}, {LARGEST} of 128x96 pixels',
+    ),
+    'least K': (matrix(5e-324), 'not calibrated'),
+    'largest K': (matrix(1.7e308), 'not calibrated'),
     'binned, the image is not': ({'binning_x': 2, 'binning_y': 2}, 'is for 64x48'),
     'binned to nothing': ({'binning_x': LARGEST, 'binning_y': LARGEST}, 'is for 0x0'),
 }
 """What the calibration says, and what the node says of it beside that there are no meters."""
 
 UNLIKELY: dict[str, dict[str, Any]] = {
-    'region beyond the sensor': roi(x_offset=LARGEST, y_offset=LARGEST, width=128, height=96),
-    'least K': matrix(5e-324),
-    'largest K': matrix(1.7e308),
     'distortion of NaN': {'d': [math.nan] * 5},
     'P of NaN': {'p': [math.nan] * 12},
 }

@@ -3,7 +3,7 @@
 
 Both topics of a rosbag2 recording (mcap or sqlite3) are images or compressed images, as the robot
 reads them (`kd_perception.encodings`: thermal of 8 or 16 bits, color rgb, bgr, rgba or bgra, PNG
-and JPEG; neither Bayer patterns nor temperatures in 32FC1). Images are paired by header stamps,
+and JPEG, Bayer patterns and YUV; no temperatures in 32FC1). Images are paired by header stamps,
 the nearest with the nearest, each once.
 
 **The cameras must show the same view.** They are registered once, by the driver, by mounting them

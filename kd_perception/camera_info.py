@@ -151,7 +151,7 @@ def _judge(info: CameraInfo, *, exact: bool) -> CalibrationState:
 
 def _is_focal_length(value: float, info: CameraInfo) -> bool:
     """Tell whether a number of K or P can be one; NaN cannot."""
-    return _LEAST_FOCAL * info.width <= value <= _LARGEST_FOCAL * info.width
+    return bool(_LEAST_FOCAL * info.width <= value <= _LARGEST_FOCAL * info.width)
 
 
 def _unpaired(latest: CameraInfo, header: Any) -> CalibrationState:

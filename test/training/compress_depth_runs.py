@@ -49,6 +49,7 @@ def tiny_run(folder, cache, teacher='', **changes):
         validation=split('val', 3),
         test=split('test', 3),
         presets=('night',),
+        frame_shapes=((96, 96),),
         preset_count=2,
         loop=LOOP,
         optimizer=OptimizerConfig(learning_rate=1e-3),

@@ -217,7 +217,7 @@ def test_a_run_writes_its_record(config, monkeypatch, capsys):
     monkeypatch.setattr(compress_depth, 'load_config', lambda kind, arguments: config)
     compress_depth.main([])
     record = read_record(config.record_path)
-    metrics, splits = record['metrics'], ('validation', 'test', 'night')
+    metrics, splits = record['metrics'], ('validation', 'test', '96x96', 'night')
     assert set(metrics) == {*splits, 'sigma_scale', 'confidence_scale'}
     assert 'test abs rel' in capsys.readouterr().out
     for name in splits:
@@ -264,7 +264,10 @@ def test_fingerprint_follows_what_changes_weights(config):
         blind,
     ):
         assert changed.fingerprint() != config.fingerprint()
-    assert replace(config, presets=(), min_depth_m=2.0).fingerprint() == config.fingerprint()
+    assert (
+        replace(config, presets=(), frame_shapes=(), min_depth_m=2.0).fingerprint()
+        == config.fingerprint()
+    )
 
 
 @pytest.mark.parametrize('path', CONFIGS, ids=lambda path: path.stem)

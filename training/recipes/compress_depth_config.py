@@ -87,7 +87,9 @@ class CompressDepthConfig(RunPaths):
         validation: frames that calibrate sigma and choose the seed to ship.
         test: frames that choose nothing.
         presets: worlds that the network is also scored on.
-        preset_count: frames of each of them.
+        frame_shapes: (height, width) of other cameras whose frames of the test split's world it is
+            scored on too, fitted into `image_size` as on the robot; by names such as `480x640`.
+        preset_count: frames of each of these.
         cache: folder of rendered frames and of extracted recordings.
         output: folder of checkpoints.
         results: folder of records.
@@ -121,6 +123,7 @@ class CompressDepthConfig(RunPaths):
     validation: WorldSplit = field(default_factory=lambda: WorldSplit('val', 0, 200))
     test: WorldSplit = field(default_factory=lambda: WorldSplit('test', 0, 200))
     presets: tuple[str, ...] = ('day', 'night', 'glare', 'rain', 'fog', 'hard', 'shifted')
+    frame_shapes: tuple[tuple[int, int], ...] = ()
     preset_count: int = 100
     cache: Path = Path('runs/world')
     output: Path = Path('runs/compress_depth')
@@ -145,6 +148,8 @@ class CompressDepthConfig(RunPaths):
             )
         height, width = self.image_size
         object.__setattr__(self, 'image_size', (height, width))
+        shapes = tuple((rows, columns) for rows, columns in self.frame_shapes)
+        object.__setattr__(self, 'frame_shapes', shapes)
         object.__setattr__(self, 'view', replace(self.view, height=height, width=width))
         taught = ('rgb', 'camera_matrix', 'sky', f'{self.labels}_m')
         for name, fields in (('train', taught), ('validation', SCORED_FIELDS),
@@ -180,7 +185,14 @@ class CompressDepthConfig(RunPaths):
     def splits(self) -> dict[str, WorldSplit]:
         """All rendered frames that the run learns from or is scored on, by name."""
         own = {'train': self.train, 'validation': self.validation, 'test': self.test}
-        return {**own, **preset_splits(self.test, self.presets, self.preset_count)}
+        shaped = {
+            f'{height}x{width}': self._shaped(height, width) for height, width in self.frame_shapes
+        }
+        return {**own, **shaped, **preset_splits(self.test, self.presets, self.preset_count)}
+
+    def _shaped(self, height: int, width: int) -> WorldSplit:
+        world = self.test.world | {'height': height, 'width': width}
+        return replace(self.test, world=world, count=self.preset_count)
 
     def fingerprint(self) -> str:
         """Of everything that changes the trained weights."""
@@ -193,5 +205,5 @@ class CompressDepthConfig(RunPaths):
 
 _TEACHES_NOTHING = (
     *('cache', 'output', 'results', 'launch', 'min_depth_m'),
-    *('validation', 'test', 'presets', 'preset_count'),
+    *('validation', 'test', 'presets', 'frame_shapes', 'preset_count'),
 )

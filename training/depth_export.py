@@ -16,12 +16,12 @@ from kd_perception.bundle_depth import SigmaCalibration
 from kd_perception.bundle_schema import InputSpec, StudentSpec
 from kd_perception.errors import ConfigError
 from kd_perception.models import RepUNetConfig
-from training.depth_model_card import depth_model_card, learnt_from
+from training.depth_model_card import depth_model_card, is_scored, learnt_from
 from training.recipes import compress_depth
-from training.recipes.compress_depth_config import CompressDepthConfig
+from training.recipes.compress_depth_config import LATER, CompressDepthConfig
 from training.recipes.compress_depth_report import depth_spec, evaluate
 from training.records import read_record, versions
-from training.settings import plain
+from training.settings import plain, without_later
 from training.student_files import checked_onnx, weights_of
 
 _CHANNELS, _STRIDE = 3, 4
@@ -86,8 +86,8 @@ def student_spec(
 
 
 def _calibration(config: CompressDepthConfig, report: Mapping[str, Any]) -> SigmaCalibration:
-    """What is known of sigma; nothing where nothing was scored."""
-    if 'test' not in report:
+    """What is known of sigma; nothing where nothing was fitted or scored."""
+    if not is_scored(report):
         return SigmaCalibration()
     quality = report['test']['sigma']
     return SigmaCalibration(
@@ -112,10 +112,8 @@ def recorded_metrics(config: CompressDepthConfig) -> dict[str, Any] | None:
     if not path.is_file():
         return None
     record = read_record(path)
-    current = plain(config)
-    differing = [
-        k for k in current if k not in _ELSEWHERE and record['config'].get(k) != current[k]
-    ]
+    current, recorded = (without_later(v, LATER) for v in (plain(config), record['config']))
+    differing = [k for k in current if k not in _ELSEWHERE and recorded.get(k) != current[k]]
     if differing:
         raise ConfigError(
             f'{path} must be of the run that is exported; {", ".join(differing)} differ: train '

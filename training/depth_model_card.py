@@ -61,7 +61,8 @@ For the confidence, sigma is multiplied by {confidence_scale:.3f} instead: it th
 {stated:.1%} in the mean where {observed:.1%} of the errors of the test split are below 10 %."""
 
 _UNSCORED = """\
-Not scored, and sigma is not calibrated: the recording has no lidar to compare with."""
+Not scored, and sigma is not calibrated: the recording has no lidar to compare with, or none in
+frames that were held out for that."""
 
 _RENDERED = """\
 Rendered were streets of towns, suburbs and the country by day and night, in sun, clouds, rain
@@ -101,9 +102,14 @@ def depth_model_card(config: CompressDepthConfig, report: Mapping[str, Any], ste
         learnt_from=learnt_from(config),
         taught_by=_taught_by(config),
         started=card_row(config.start_folder),
-        scores=_scores(report) if 'test' in report else _UNSCORED,
+        scores=_scores(report) if is_scored(report) else _UNSCORED,
         world=_RENDERED if config.rendered else _RECORDED,
     )
+
+
+def is_scored(report: Mapping[str, Any]) -> bool:
+    """Whether sigma was fitted on one split and scored on another."""
+    return 'validation' in report and 'test' in report
 
 
 def _scores(report: Mapping[str, Any]) -> str:

@@ -55,8 +55,11 @@ def join(
     """
     _check_students(first, second)
     frames = scored_frames(replace(config, presets=()))
-    if not frames:
-        raise ConfigError('frames of known depth must fit sigma; the recording has no lidar')
+    if not {'validation', 'test'} <= set(frames):
+        raise ConfigError(
+            'frames of known depth must fit sigma and judge it; the recording has no lidar in its '
+            'validation or its test split'
+        )
     fitted = fit(observe(first, second, _shown(frames, 'validation'), LEAST_SHARES))
     shares = (PREDICTED, fitted['least_share'])
     report = fitted | quality(observe(first, second, _shown(frames, 'test'), shares), fitted)

@@ -53,6 +53,27 @@ def plain(config: Any) -> dict[str, Any]:
     return {key: _plain_value(value) for key, value in asdict(config).items()}
 
 
+def without_later(values: Mapping[str, Any], later: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings as runs that are older than some of them had them.
+
+    Args:
+        values: as `plain` gives them, or as a record has them.
+        later: settings that came later by dotted name, as `bag.camera_frame`, with the value that
+            does what was done before; where they have that value, they are left out.
+
+    Returns:
+        A copy; groups whose settings are not changed are the same objects.
+    """
+    older = dict(values)
+    for name, before in later.items():
+        first, _, rest = name.partition('.')
+        if rest and first in older:
+            older[first] = without_later(older[first], {rest: before})
+        elif not rest and first in older and older[first] == before:
+            del older[first]
+    return older
+
+
 def settings_digest(values: Mapping[str, Any]) -> str:
     """SHA-256 of settings as `plain` gives them, whatever their order: a fingerprint of a run."""
     return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()

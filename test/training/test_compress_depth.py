@@ -270,6 +270,22 @@ def test_fingerprint_follows_what_changes_weights(config):
     )
 
 
+@pytest.mark.parametrize(
+    ('name', 'expected'),
+    [
+        ('mono_depth_s', '1c6a1e09405e7f14c92d09cd'),
+        ('small_taught', '9e0e12a9e71dbb35c11d15c3'),
+        ('bag', '98cc3e787aab8cd260f927c6'),
+    ],
+)
+def test_settings_that_came_later_leave_fingerprints_of_older_runs_alone(name, expected):
+    path = next(path for path in CONFIGS if path.stem == name)
+    config = load_config(CompressDepthConfig, ['--config_path', str(path)])
+    assert config.fingerprint().startswith(expected)
+    recorded = replace(config, bag=replace(config.bag, camera_frame='recorded'))
+    assert recorded.fingerprint() != config.fingerprint()
+
+
 @pytest.mark.parametrize('path', CONFIGS, ids=lambda path: path.stem)
 def test_committed_configurations_are_complete(path):
     config = load_config(CompressDepthConfig, ['--config_path', str(path)])

@@ -167,10 +167,11 @@ def test_students_that_are_no_pair_are_refused(students, joined, tmp_path):
 
 
 def test_frames_without_known_depth_fit_nothing(students, tmp_path, monkeypatch):
-    monkeypatch.setattr(depth_pair, 'scored_frames', lambda config: {})
-    with pytest.raises(ConfigError, match='no lidar'):
-        depth_pair.join(CompressDepthConfig(), *students, tmp_path / 'pair')
     (frame,) = frames_off_by(FACTOR, [0])
+    for splits in ({}, {'validation': [frame]}, {'test': [frame]}):
+        monkeypatch.setattr(depth_pair, 'scored_frames', lambda config, found=splits: found)
+        with pytest.raises(ConfigError, match='no lidar'):
+            depth_pair.join(CompressDepthConfig(), *students, tmp_path / 'pair')
     blind = frame._replace(target_m=np.zeros_like(frame.target_m))
     for validation, test in ((blind, frame), (frame, blind)):
         splits = {'validation': [validation], 'test': [test]}

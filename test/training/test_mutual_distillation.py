@@ -17,7 +17,7 @@ from kd_perception.errors import ConfigError
 from training.data.depth_bag_config import DepthBagConfig
 from training.recipes import mutual_distillation
 from training.recipes.mutual_distillation import new_network, parameters, trained
-from training.recipes.mutual_distillation_config import MutualConfig
+from training.recipes.mutual_distillation_config import LATER, MutualConfig
 from training.recipes.mutual_distillation_data import Drawing
 from training.recipes.mutual_distillation_losses import (
     branch_maps,
@@ -30,6 +30,7 @@ from training.settings import load_config
 FOLDER = Path(mutual_distillation.__file__).parents[1] / 'configs' / 'mutual_distillation'
 APART = {'to_first_weight': 0.0, 'to_second_weight': 0.0}
 CONFIGS = sorted(FOLDER.glob('*.yaml'))
+CHANGED = {'bag.camera_frame': 'recorded'}
 
 
 @pytest.fixture
@@ -201,6 +202,23 @@ def test_fingerprint_follows_what_changes_weights(config):
         replace(config, launch=replace(config.launch, workers=3)),
     ):
         assert same.fingerprint() == config.fingerprint()
+
+
+@pytest.mark.parametrize(
+    ('name', 'expected'),
+    [
+        ('sup_unsup', 'e53302b49421d587dfc5c226'),
+        ('poses_sup_unsup_video', '88ccdbf9a099f72188bac388'),
+        ('bag', '44e2a4b2b5314f0154a23012'),
+    ],
+)
+def test_settings_that_came_later_leave_fingerprints_of_older_runs_alone(name, expected):
+    config = load_config(MutualConfig, ['--config_path', str(FOLDER / f'{name}.yaml')])
+    assert config.fingerprint().startswith(expected)
+    for later in LATER:
+        group, setting = later.split('.')
+        changed = replace(getattr(config, group), **{setting: CHANGED[later]})
+        assert replace(config, **{group: changed}).fingerprint() != config.fingerprint(), later
 
 
 @pytest.mark.parametrize('path', CONFIGS, ids=lambda path: path.stem)

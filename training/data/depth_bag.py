@@ -9,7 +9,9 @@
 Only the left images must be there: with a second camera they are stereo, by themselves they are
 video, with points they are measured. Messages belong together by their header stamps. Images are
 rectified by their camera_info, points are projected into the left camera as it was at the stamp of
-the image: what the robot moved between the two is not undone.
+the image: what the robot moved between the two is not undone. Both cameras of a pair must have the
+same P but for P[3]. The frame of the left camera in tf is that of its rectified images, as in ROS;
+`camera_frame` says otherwise (`training.data.bag_rectification`).
 
 What is stored lies in a folder of the cache that is named by a hash of the bag's content, of these
 settings and of the code that stores it. An extraction that was interrupted starts again.

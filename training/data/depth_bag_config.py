@@ -16,7 +16,12 @@ from kd_perception.errors import ConfigError
 from training.data.bag_digest import bag_digest
 from training.data.source_digest import source_digest
 
-_FORMAT = 1
+CAMERA_FRAMES = ('rectified', 'recorded')
+
+LATER = {'camera_frame': 'rectified'}
+"""Settings that runs without them had in effect, see `training.settings.without_later`."""
+
+_FORMAT = 2
 _SOURCES = tuple(
     source_digest(name)
     for name in (
@@ -37,6 +42,10 @@ class DepthBagConfig:
         lidar_topic: of points; empty for the only PointCloud2 topic, if there is one.
         camera_from_lidar: twelve numbers, rows of the pose that takes points of the lidar to the
             left camera (right, down, forward) in meters; empty for that of tf.
+        camera_frame: what the frame of the left camera in tf, and `camera_from_lidar`, stand for:
+            `rectified`, the camera after R of its camera_info has turned it, as in ROS, where P
+            projects points of this frame; or `recorded`, the camera before that, as where the
+            lidar was calibrated against raw images.
         pose_frame: frame of tf that stands still while the camera moves; empty: motions are not
             known.
         max_gap_ms: largest difference of header stamps of an image to its partners, 0 to 1000.
@@ -53,6 +62,7 @@ class DepthBagConfig:
     right_topic: str = ''
     lidar_topic: str = ''
     camera_from_lidar: tuple[float, ...] = ()
+    camera_frame: str = 'rectified'
     pose_frame: str = ''
     max_gap_ms: float = 20.0
     interval_s: float = 0.1
@@ -69,6 +79,10 @@ class DepthBagConfig:
             raise ConfigError(
                 'camera_from_lidar must be twelve numbers, or none to ask tf, got '
                 f'{len(self.camera_from_lidar)}'
+            )
+        if self.camera_frame not in CAMERA_FRAMES:
+            raise ConfigError(
+                f'camera_frame must be one of {list(CAMERA_FRAMES)}, got {self.camera_frame!r}'
             )
         if not (0.0 <= self.max_gap_ms <= 1000.0 and 0.0 < self.interval_s < math.inf):
             raise ConfigError(

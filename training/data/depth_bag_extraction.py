@@ -22,7 +22,7 @@ from kd_perception.files import write_atomically
 from kd_perception.preprocessing.color import rgb_from_frame
 from training.data.bag_pairing import pair_stamps
 from training.data.bag_points import CLOUD_TYPE, depth_of_points, points_from_cloud
-from training.data.bag_rectification import Pinhole, pinhole_camera
+from training.data.bag_rectification import Pinhole, pinhole_camera, require_equal_cameras
 from training.data.bag_transforms import Transforms
 
 if TYPE_CHECKING:
@@ -72,9 +72,9 @@ def extract(folder: Path, config: DepthBagConfig, index_name: str) -> None:
             for name, topic in topics.items()
             if name != 'lidar_m'
         }
+        _check_pair(topics, cameras)
         sensors = _sensors(bag, config, topics, stamps, cameras, tree)
         known = {each.name: _fill(bag, each, len(stamps_ns), folder, config) for each in sensors}
-        frame_id = cameras['rgb'][1]
         failures = [f'{f.topic}: {f.reason}' for f in bag.failures[:5]]
     has = {name: known.get(name, [False] * len(stamps_ns)) for name in ARRAYS}
     counts = ', '.join(f'{sum(values)} with {name}' for name, values in has.items())
@@ -82,7 +82,7 @@ def extract(folder: Path, config: DepthBagConfig, index_name: str) -> None:
         'camera_matrix': cameras['rgb'][0].matrix.tolist(),
         'baseline_m': cameras['right'][0].baseline_m if 'right' in cameras else 0.0,
         'stamps_ns': stamps_ns,
-        'poses': _poses(tree, config.pose_frame, frame_id, stamps_ns),
+        'poses': _poses(tree, config, cameras['rgb'], stamps_ns),
         'report': f'Of {len(stamps_ns)} frames: {counts}. ' + ' '.join(failures),
         **has,
     }
@@ -145,12 +145,28 @@ def _sensors(
         else:
             stored = _color(cameras[name][0])
         sensors.append(_Sensor(name, topic, row_of, stored))
-    if 'right' in cameras and cameras['right'][0].baseline_m <= 0.0:
+    return sensors
+
+
+def _check_pair(topics: dict[str, str], cameras: dict[str, tuple[Pinhole, str]]) -> None:
+    """Refuse a second camera that does not see the same to the right of the first."""
+    if 'right' not in cameras:
+        return
+    left, right = cameras['rgb'][0], cameras['right'][0]
+    if right.baseline_m <= 0.0:
         raise ConfigError(
             f'camera_info of {topics["right"]} must tell how far right it stands: -P[3] / P[0] is '
-            f'{cameras["right"][0].baseline_m} m'
+            f'{right.baseline_m} m'
         )
-    return sensors
+    require_equal_cameras(left, right, (topics['rgb'], topics['right']))
+
+
+def _from_tf(camera: Pinhole, config: DepthBagConfig) -> Array:
+    """Points of the frame that tf has of a camera to that of its stored images, [4, 4]."""
+    pose = np.eye(4)
+    if config.camera_frame == 'recorded':
+        pose[:3, :3] = camera.rotation
+    return pose
 
 
 def _color(camera: Pinhole) -> Callable[[Any], Array]:
@@ -171,6 +187,7 @@ def _lidar(
     else:
         first = next(message.deserialize() for message in bag.messages([topic]))
         pose = tree.fixed(frame_id, first.header.frame_id)
+    pose = _from_tf(pinhole, config) @ pose
     return lambda cloud: depth_of_points(
         points_from_cloud(cloud), pose, pinhole.matrix, config.image_size
     )
@@ -210,10 +227,11 @@ def _store(bag: BagReader, message: BagMessage, sensor: _Sensor, target: Array) 
 
 
 def _poses(
-    tree: Transforms, pose_frame: str, camera_frame: str, stamps_ns: list[int]
+    tree: Transforms, config: DepthBagConfig, camera: tuple[Pinhole, str], stamps_ns: list[int]
 ) -> list[Any]:
     """Camera to the frame that stands still, by row; None where it is not known."""
-    if not pose_frame:
+    if not config.pose_frame:
         return [None] * len(stamps_ns)
-    poses = [tree.moving(pose_frame, camera_frame, stamp_ns) for stamp_ns in stamps_ns]
-    return [None if pose is None else pose.tolist() for pose in poses]
+    to_tf = np.linalg.inv(_from_tf(camera[0], config))
+    poses = [tree.moving(config.pose_frame, camera[1], stamp_ns) for stamp_ns in stamps_ns]
+    return [None if pose is None else (pose @ to_tf).tolist() for pose in poses]

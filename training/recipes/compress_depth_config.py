@@ -9,6 +9,7 @@ from pathlib import Path
 from kd_perception.errors import ConfigError
 from kd_perception.models import RepUNetConfig
 from training.data.augmentation import JointConfig, PhotometricConfig
+from training.data.depth_bag_config import LATER as LATER_OF_BAGS
 from training.data.depth_bag_config import DepthBagConfig
 from training.data.world import WorldSplit, preset_splits
 from training.distributed import LaunchConfig
@@ -17,7 +18,7 @@ from training.first_weights import folder_of_seed
 from training.optimization import OptimizerConfig
 from training.recipes.mutual_distillation_config import SCORED_FIELDS, MutualConfig
 from training.records import RunPaths
-from training.settings import load_config, plain, settings_digest
+from training.settings import load_config, plain, settings_digest, without_later
 
 LABELS = ('depth', 'lidar')
 
@@ -200,8 +201,11 @@ class CompressDepthConfig(RunPaths):
         values['launch'] = self.launch.bfloat16
         if self.teacher.config:
             values['teacher'] = [self.teacher.run().fingerprint(), self.teacher.branch]
-        return settings_digest(values)
+        return settings_digest(without_later(values, LATER))
 
+
+LATER = {f'bag.{name}': value for name, value in LATER_OF_BAGS.items()}
+"""Settings that are younger than recorded runs, whose fingerprints must stay."""
 
 _TEACHES_NOTHING = (
     *('cache', 'output', 'results', 'launch', 'min_depth_m'),

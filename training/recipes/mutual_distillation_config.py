@@ -9,6 +9,7 @@ from pathlib import Path
 from kd_perception.errors import ConfigError
 from kd_perception.metrics import DEPTH_PROTOCOLS, DepthProtocol
 from training.data.augmentation import JointConfig
+from training.data.depth_bag_config import LATER as LATER_OF_BAGS
 from training.data.depth_bag_config import DepthBagConfig
 from training.data.world import WorldSplit, preset_splits
 from training.distributed import LaunchConfig
@@ -27,7 +28,7 @@ from training.recipes.mutual_distillation_terms import (
     flips_only,
 )
 from training.records import RunPaths
-from training.settings import plain, settings_digest
+from training.settings import plain, settings_digest, without_later
 
 SPLIT_NAMES = ('train', 'validation', 'test')
 
@@ -206,8 +207,11 @@ class MutualConfig(RunPaths):
         """Of everything that changes the weights."""
         values = {k: v for k, v in plain(self).items() if k not in _TEACHES_NOTHING}
         values['launch'] = self.launch.bfloat16
-        return settings_digest(values)
+        return settings_digest(without_later(values, LATER))
 
+
+LATER = {f'bag.{name}': value for name, value in LATER_OF_BAGS.items()}
+"""Settings that are younger than recorded runs, whose fingerprints must stay."""
 
 _TEACHES_NOTHING = (
     *('cache', 'output', 'results', 'launch'),

@@ -60,8 +60,11 @@ def main(arguments: list[str] | None = None) -> None:
     """Score the baseline on the frames of a run and write its record."""
     config = load_config(MutualConfig, arguments)
     splits = scored_frames(config)
-    if 'validation' not in splits:
-        raise ConfigError('a run must have a validation split to take the median depth from')
+    if not {'validation', 'test'} <= set(splits):
+        raise ConfigError(
+            'a run must have a validation split to take the median depth from and a test split, '
+            f'has {list(splits) or "neither"}'
+        )
     predict = predictor(place_prior(splits['validation'], config.protocol))
     found = {
         name: score_depth(predict, frames, config.protocol, with_sigma=False)

@@ -25,6 +25,7 @@ from training.recipes.mutual_distillation_config import MutualConfig
 from training.recipes.mutual_distillation_losses import branch_maps
 from training.recipes.mutual_distillation_terms import BranchConfig
 from training.recipes.mutual_distillation_trained import trained_network
+from training.records import read_record
 
 UNSURE = replace(SUPERVISED, uncertainty='none')
 
@@ -123,6 +124,22 @@ def test_a_recording_may_take_the_place_of_the_world(config, drive, tmp_path):
         'validation', 'test', 'sigma_scale', 'confidence_scale',
     }  # fmt: skip
     assert len(training_frames(replace(own, label_weight=0.0))) >= 3
+
+
+def test_a_recording_that_is_learnt_from_whole_has_no_scores(
+    config, drive, tmp_path, monkeypatch, capsys
+):
+    bag = replace(config.bag, bag=str(drive), left_topic='/camera/left/image_raw',
+                  image_size=(64, 96), held_out_share=0.0)  # fmt: skip
+    own = replace(
+        config, bag=bag, labels='lidar', cache=tmp_path, teacher=DepthTeacherConfig(),
+        distillation_weight=0.0, loop=replace(config.loop, steps=1), output=tmp_path,
+    )  # fmt: skip
+    monkeypatch.setattr(compress_depth, 'load_config', lambda kind, arguments: own)
+    compress_depth.main([])
+    assert not {'validation', 'test'} & set(read_record(own.record_path)['metrics'])
+    told = capsys.readouterr().out
+    assert 'No scores of validation and test' in told and 'no scores, ' in told
 
 
 def test_meters_are_known_from_labels_lidar_pairs_or_motions(config, monkeypatch):

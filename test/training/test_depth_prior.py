@@ -10,6 +10,7 @@ import pytest
 
 from kd_perception.errors import ConfigError
 from kd_perception.metrics import DepthProtocol
+from training import depth_prior
 from training.depth_prior import main, place_prior, predictor
 from training.recipes.mutual_distillation_frames import ScoredFrame
 
@@ -52,3 +53,10 @@ def test_its_record_lies_beside_those_of_the_runs(tmp_path, world_cache):
     assert 0.0 < found['validation']['all']['abs_rel'] < 2.0
     assert {'inside', 'outside', 'sky_far_share'} <= found['test'].keys()
     assert 'sparsification' not in found['test']
+
+
+def test_frames_to_take_it_from_and_to_score_it_on_must_be_there(monkeypatch):
+    for splits in ({}, {'validation': []}, {'test': []}):
+        monkeypatch.setattr(depth_prior, 'scored_frames', lambda config, found=splits: found)
+        with pytest.raises(ConfigError, match='must have a validation split'):
+            main([])

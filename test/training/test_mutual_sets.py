@@ -23,7 +23,11 @@ from training.recipes.mutual_distillation_data import (
     training_frames,
 )
 from training.recipes.mutual_distillation_networks import NetworkConfig
-from training.recipes.mutual_distillation_sets import CityscapesConfig, KittiConfig
+from training.recipes.mutual_distillation_sets import (
+    CityscapesConfig,
+    KittiConfig,
+    what_is_not_scored,
+)
 from training.recipes.mutual_distillation_terms import (
     BranchConfig,
 )
@@ -141,4 +145,33 @@ def test_a_recording_without_a_lidar_has_no_scores(recorded, drive, tmp_path, mo
     monkeypatch.setattr(mutual_distillation, 'load_config', lambda kind, arguments: config)
     mutual_distillation.main([])
     assert read_record(config.record_path)['metrics'] == {'unsupervised': {}}
-    assert '|' not in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert '|' not in told and 'No scores of validation and test' in told
+
+
+def test_a_recording_that_is_learnt_from_whole_has_no_scores(
+    recorded, tmp_path, monkeypatch, capsys
+):
+    config = replace(
+        recorded, second=BranchConfig('none'), bag=replace(recorded.bag, held_out_share=0.0),
+        loop=LoopConfig(steps=1, batch_size=2, picture_steps=1), output=tmp_path,
+        network=NetworkConfig(base_width=4), results=tmp_path,
+        launch=LaunchConfig(accelerator='cpu', bfloat16=False),
+    )  # fmt: skip
+    assert len(training_frames(config)) == 12
+    monkeypatch.setattr(mutual_distillation, 'load_config', lambda kind, arguments: config)
+    mutual_distillation.main([])
+    assert read_record(config.record_path)['metrics'] == {'supervised': {}}
+    told = capsys.readouterr().out
+    assert 'No scores of validation and test' in told and 'held_out_share 0.0' in told
+
+
+@pytest.mark.parametrize(
+    ('interval_s', 'expected'), [(0.1, {'validation', 'test'}), (0.19, {'test'}), (0.5, set())]
+)
+def test_a_split_of_a_short_recording_that_is_empty_is_left_out(recorded, interval_s, expected):
+    bag = replace(recorded.bag, interval_s=interval_s, pose_frame='')
+    config = replace(recorded, bag=bag, second=BranchConfig('none'))
+    assert set(scored_frames(config)) == expected
+    told = what_is_not_scored(bag, recorded.cache).partition(':')[0]
+    assert all((f'{name}' in told) != (name in expected) for name in ('validation', 'test'))

@@ -108,8 +108,8 @@ class DepthBag(Frames[DepthBagSample]):
             name: nearest_rows(self._stamps_ns, self._has['rgb'], sign * interval_ns)
             for name, sign in (('previous', -1), ('next', 1))
         }
-        self._sources = tuple(sources)
-        self._rows = self._kept(config, measured, _inside(self._stamps_ns, config, split))
+        self._sources, self._config = tuple(sources), config
+        self._rows = self._kept(split, measured)
         if not self._rows:
             raise ConfigError(
                 f'the {split} split of {config.bag} must have frames with '
@@ -153,8 +153,13 @@ class DepthBag(Frames[DepthBagSample]):
                 poses[name] = np.linalg.inv(there) @ here
         return poses
 
-    def _kept(self, config: DepthBagConfig, measured: bool, inside: Array) -> list[int]:
-        has = self._has['rgb'] & inside
+    def count(self, split: str, *, measured: bool) -> int:
+        """How many frames of a split have the views of this one, and lidar if `measured`."""
+        return len(self._kept(split, measured))
+
+    def _kept(self, split: str, measured: bool) -> list[int]:
+        config = self._config
+        has = self._has['rgb'] & _inside(self._stamps_ns, config, split)
         has[np.arange(len(has)) % config.stride != 0] = False
         posed = np.array([pose is not None for pose in self._poses])
         for name in self._sources:

@@ -53,7 +53,8 @@ class DepthBagConfig:
         stride: every how many-th left image is a frame, >= 1. Neighbors are of all images.
         image_size: (height, width) of what is stored.
         held_out_share: of the recording, its end: half of it is the validation split, half the
-            test split; 0 to below 1.
+            test split, each without its first two intervals; 0 to below 1. 0, or a recording too
+            short for that, leaves nothing to be scored on.
         max_gb: largest size of the folder.
     """
 

@@ -46,6 +46,7 @@ from training.recipes.compress_depth_config import CompressDepthConfig
 from training.recipes.compress_depth_data import DepthLabels, Drawing
 from training.recipes.compress_depth_report import evaluate
 from training.recipes.compress_depth_teacher import Teacher, load_teacher
+from training.recipes.mutual_distillation_sets import what_is_not_scored
 from training.records import versions, write_record
 from training.settings import load_config, plain
 
@@ -164,6 +165,8 @@ def main(arguments: list[str] | None = None) -> None:
     """Train one seed and write its record."""
     config = load_config(CompressDepthConfig, arguments)
     fabric = launch(config.launch)
+    if fabric.is_global_zero and (told := what_is_not_scored(config.bag, config.cache)):
+        print(told)
     run = train(config, fabric)
     if not fabric.is_global_zero:
         return

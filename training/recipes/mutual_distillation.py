@@ -47,6 +47,7 @@ from training.recipes.mutual_distillation_data import DepthBatch, Drawing, score
 from training.recipes.mutual_distillation_losses import mutual_losses
 from training.recipes.mutual_distillation_networks import MutualNetwork
 from training.recipes.mutual_distillation_report import evaluate, show, table_row
+from training.recipes.mutual_distillation_sets import what_is_not_scored
 from training.recipes.mutual_distillation_watch import Watched
 from training.records import versions, write_record
 from training.settings import load_config, plain
@@ -119,6 +120,8 @@ def main(arguments: list[str] | None = None) -> None:
     """Train one seed and write its record."""
     config = load_config(MutualConfig, arguments)
     fabric = launch(config.launch)
+    if fabric.is_global_zero and (told := what_is_not_scored(config.bag, config.cache)):
+        print(told)
     network = trained(config, fabric)
     if not fabric.is_global_zero:
         return

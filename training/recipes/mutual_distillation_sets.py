@@ -211,13 +211,28 @@ class BagScoredFrames(Sequence[ScoredFrame]):
 
 
 def bag_scored_frames(config: DepthBagConfig, cache: Path) -> dict[str, Sequence[ScoredFrame]]:
-    """The held-out frames of a recording with lidar, by split; nothing without a lidar."""
-    if not load_depth_bag(config, cache).has_lidar:
-        return {}
+    """The held-out frames of a recording with lidar, by split; splits without any are left out."""
+    data = load_depth_bag(config, cache)
     return {
         name: BagScoredFrames(load_depth_bag(config, cache, name, measured=True))
         for name in SPLIT_NAMES[1:]
+        if data.count(name, measured=True)
     }
+
+
+def what_is_not_scored(config: DepthBagConfig, cache: Path) -> str:
+    """Says which splits of a recording have nothing to be scored on; empty if all have."""
+    if not config.bag:
+        return ''
+    found = bag_scored_frames(config, cache)
+    missing = [name for name in SPLIT_NAMES[1:] if name not in found]
+    if not missing:
+        return ''
+    return (
+        f'No scores of {" and ".join(missing)}: {config.bag} has no image with lidar there '
+        f'(held_out_share {config.held_out_share}; each split begins two intervals of '
+        f'{config.interval_s} s late).'
+    )
 
 
 def _kitti(config: KittiConfig, name: str, views: Iterable[str]) -> KittiRaw:

@@ -57,7 +57,7 @@ def smoothness_by_loops(inverse_depth, image):
     """The definition: neighbors one by one."""
     sums = {'x': [], 'y': []}
     for levels, colors in zip(np.asarray(inverse_depth)[:, 0], np.asarray(image), strict=True):
-        level = levels / levels.mean()
+        level = levels / (levels.mean() + 1e-7)
         height, width = level.shape
         for y in range(height):
             for x in range(width):
@@ -67,3 +67,14 @@ def smoothness_by_loops(inverse_depth, image):
                         edge = np.abs(colors[:, y, x] - colors[:, there_y, there_x]).mean()
                         sums[name].append(step * np.exp(-edge))
     return np.mean(sums['x']) + np.mean(sums['y'])
+
+
+def smoothness_of_monodepth2(inverse_depth, image):
+    """Its steps, array by array: means first over rows, then over columns; then forward steps."""
+    levels, image = np.asarray(inverse_depth), np.asarray(image)
+    levels = levels / (levels.mean(axis=2, keepdims=True).mean(axis=3, keepdims=True) + 1e-7)
+    x = np.abs(levels[:, :, :, :-1] - levels[:, :, :, 1:])
+    y = np.abs(levels[:, :, :-1, :] - levels[:, :, 1:, :])
+    image_x = np.abs(image[:, :, :, :-1] - image[:, :, :, 1:]).mean(axis=1, keepdims=True)
+    image_y = np.abs(image[:, :, :-1, :] - image[:, :, 1:, :]).mean(axis=1, keepdims=True)
+    return (x * np.exp(-image_x)).mean() + (y * np.exp(-image_y)).mean()

@@ -9,7 +9,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from loss_properties import check_half_precision
-from photometric_oracle import pictures, smoothness_by_loops
+from photometric_oracle import pictures, smoothness_by_loops, smoothness_of_monodepth2
 
 from kd_perception.errors import ConfigError, ShapeError
 from training.losses import multi_scale_smoothness_loss, smoothness_loss, smoothness_weight
@@ -31,11 +31,24 @@ def test_loss_is_the_published_definition(scene):
     assert loss.item() == pytest.approx(smoothness_by_loops(*scene), rel=1e-9, abs=1e-12)
 
 
-@given(scenes(), st.floats(1e-3, 1e3))
+@pytest.mark.parametrize('mean', [0.0005, 0.0073, 0.15, 0.5])
+def test_loss_is_that_of_monodepth2_at_its_disparities(mean):
+    """Also where all is far away: the mean disparity of 12 m is 0.0073 with 0.1 to 100 m."""
+    levels, image = pictures(2, 1, 24, 32) + 0.1, pictures(2, 3, 24, 32, seed=1)
+    levels = levels * mean / levels.mean()
+    expected = smoothness_of_monodepth2(levels, image)
+    assert smoothness_loss(levels, image).item() == pytest.approx(expected, rel=1e-9)
+    assert smoothness_loss(levels.float(), image.float()).item() == pytest.approx(
+        expected, rel=1e-6
+    )
+
+
+@given(scenes(), st.floats(1.0, 1e3))
 def test_scale_does_not_count(scene, factor):
     levels, image = scene
     value = smoothness_loss(levels, image).item()
-    assert smoothness_loss(factor * levels, image).item() == pytest.approx(value, rel=1e-9)
+    away = 1e-7 / levels.mean(dim=(2, 3)).min().item()  # what is added to the mean
+    assert smoothness_loss(factor * levels, image).item() == pytest.approx(value, rel=1.01 * away)
 
 
 @pytest.mark.parametrize('level', [0.0, 1e-3, 0.7])

@@ -12,18 +12,21 @@ from torch.nn import functional
 from kd_perception.errors import ShapeError
 from training.tensor_checks import at_least_float32, check_positive, check_shape
 
-_LEAST_MEAN = 1e-7
+_ADDED_MEAN = 1e-7
+"""Of Monodepth2: what is 0 everywhere is smooth."""
 
 
 def smoothness_loss(inverse_depth: Tensor, image: Tensor) -> Tensor:
     """Mean of |dx d| exp(-|dx I|) plus mean of |dy d| exp(-|dy I|), with d divided by its mean.
 
-    Differences of neighboring pixels; that of the image is the mean over its channels. Dividing by
-    the mean keeps depth from growing without end, which would make any inverse depth smooth.
+    As in the authors' code of Monodepth2, where 1e-7 is added to the mean. Differences are those
+    of neighboring pixels; that of the image is the mean over its channels. Dividing by the mean
+    keeps depth from growing without end, which would make any inverse depth smooth.
 
     Args:
         inverse_depth: of any unit, 1/m, or a network's output of 0 (farthest) to 1 (nearest) as in
-            Monodepth2; at least 0, [batch, 1, height, width]. Its scale does not count.
+            Monodepth2; at least 0, [batch, 1, height, width]. Its scale does not count,
+            as long as its mean is far above 1e-7.
         image: floats of 0 to 1, [batch, channels, height, width]; gets no gradient.
 
     Returns:
@@ -42,8 +45,8 @@ def smoothness_loss(inverse_depth: Tensor, image: Tensor) -> Tensor:
     if min(height, width) < 2:
         raise ShapeError(f'inverse_depth must be at least 2x2, received {height}x{width}')
     inverse_depth, image = at_least_float32(inverse_depth), at_least_float32(image.detach())
-    mean = inverse_depth.mean(dim=(2, 3), keepdim=True).clamp(min=_LEAST_MEAN)
-    level = inverse_depth / mean
+    mean = inverse_depth.mean(dim=(2, 3), keepdim=True)
+    level = inverse_depth / (mean + _ADDED_MEAN)
     return _along(level, image, 3) + _along(level, image, 2)
 
 

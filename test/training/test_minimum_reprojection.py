@@ -49,6 +49,8 @@ def test_loss_with_auto_mask_is_the_published_one():
         found.moving.numpy(), combined.argmin(axis=1)[:, None] > identity.shape[1] - 1
     )
     assert found.covered.all()
+    np.testing.assert_allclose(found.warped.numpy()[:, 0], moved.min(axis=1), atol=1e-9)
+    assert found.unmoved is unmoved
     assert 0.1 < found.moving.double().mean() < 0.9
     loss = photometric_loss(found.error, found.covered)
     assert loss.item() == pytest.approx(combined.min(axis=1).mean(), abs=1e-9)

@@ -24,13 +24,17 @@ from training.recipes.mutual_distillation_losses import (
 )
 from training.recipes.mutual_distillation_report import table_row
 from training.recipes.mutual_distillation_sets import CityscapesConfig, KittiConfig
-from training.recipes.mutual_distillation_terms import DistillationConfig
+from training.recipes.mutual_distillation_terms import DistillationConfig, PhotometricLossConfig
 from training.settings import load_config
 
 FOLDER = Path(mutual_distillation.__file__).parents[1] / 'configs' / 'mutual_distillation'
 APART = {'to_first_weight': 0.0, 'to_second_weight': 0.0}
 CONFIGS = sorted(FOLDER.glob('*.yaml'))
-CHANGED = {'bag.camera_frame': 'recorded'}
+CHANGED = {
+    'bag.camera_frame': 'recorded',
+    'distillation.detach_sigma': False,
+    'photometric.sigma_before_mask': True,
+}
 
 
 @pytest.fixture
@@ -180,6 +184,11 @@ def test_table_row_of_hand_made_metrics():
 def test_settings_that_contradict_each_other_are_refused(values):
     with pytest.raises(ConfigError):
         MutualConfig(**values)
+
+
+def test_without_an_auto_mask_nothing_comes_before_it():
+    with pytest.raises(ConfigError, match='without auto_mask'):
+        PhotometricLossConfig(auto_mask=False, sigma_before_mask=True)
 
 
 def test_a_branch_may_be_unsure_where_it_does_not_teach():

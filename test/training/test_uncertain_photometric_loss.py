@@ -61,6 +61,28 @@ def test_uncertain_pixels_teach_less():
     torch.testing.assert_close(gradient, torch.exp(-log_sigma) / 20.0, rtol=1e-12, atol=0.0)
 
 
+@given(drawn_maps(), st.integers(0, 2**20))
+def test_the_auto_mask_may_come_after_sigma(drawn, seed):
+    """Where standing still is cheaper than the likelihood, it is the loss and nobody learns."""
+    error, log_sigma, covered = errors_and_sigma(drawn)
+    error = torch.where(covered, error, torch.inf)  # as in `Reprojection.warped`
+    unmoved = torch.from_numpy(np.random.default_rng(seed).normal(size=error.shape))
+    cost = drawn.depth_m.numpy() / 50.0 / np.exp(log_sigma.numpy()) + log_sigma.numpy()
+
+    def loss(e, s, u):
+        return uncertain_photometric_loss(e, s, covered, unmoved=u)
+
+    expected = mean_over_images(np.minimum(cost, unmoved.numpy()), covered)
+    found = loss(error, log_sigma, unmoved)
+    assert found.item() == pytest.approx(expected, rel=1e-9, abs=1e-12)
+    masked = ~covered | torch.from_numpy(cost >= unmoved.numpy())
+    *learn, still = gradients(loss, error, log_sigma, unmoved)
+    assert still is None
+    for gradient in learn:
+        assert (gradient[masked] == 0.0).all() and torch.isfinite(gradient).all()
+    assert (learn[0][~masked] > 0.0).all()
+
+
 def test_half_precision_is_computed_in_float32():
     error, log_sigma, covered = errors_and_sigma(maps(2, 6, 7))
     check_half_precision(lambda e, s: uncertain_photometric_loss(e, s, covered), error, log_sigma)

@@ -126,6 +126,33 @@ def test_only_the_student_learns(options):
     )
 
 
+@pytest.mark.parametrize('options', [{}, {'normalization': 'literal'},
+                                     {'use': 'uwt', 'quantile': 0.6}])  # fmt: skip
+def test_sigma_of_the_teacher_may_learn_what_it_taught_too_surely(options):
+    student, log_sigma, _, valid = maps(2, 4, 5)
+    teacher = 10.0 + normal(*student.shape, seed=7)
+    log_sigma = torch.where(valid, log_sigma, -1e3)  # overflows in float32 and must not count
+
+    def loss(a, b, s):
+        return distillation_loss(a, b, s, valid=valid, detach_sigma=False, **options)
+
+    assert loss(student, teacher, log_sigma) == distillation_loss(
+        student, teacher, log_sigma, valid=valid, **options
+    )
+    taught, of_teacher, of_sigma = gradients(loss, student, teacher, log_sigma)
+    assert of_teacher is None and taught.any()
+    assert of_sigma[valid].any() and (of_sigma[~valid] == 0.0).all()
+    step = 1e-6
+    for place in zip(*torch.nonzero(valid, as_tuple=True), strict=True):
+        moved = torch.zeros_like(log_sigma)
+        moved[place] = step
+        values = [loss(student, teacher, log_sigma + sign * moved) for sign in (1.0, -1.0)]
+        slope = float(values[0] - values[1]) / (2.0 * step)
+        assert float(of_sigma[place]) == pytest.approx(slope, rel=1e-4, abs=1e-7)
+    (narrow,) = gradients(lambda s: loss(student, teacher, s), log_sigma.float())
+    assert torch.isfinite(narrow).all()
+
+
 def test_gradient_is_the_weight_of_the_pixel():
     student, log_sigma, _, valid = maps(1, 5, 6)
     teacher = 10.0 + normal(*student.shape, seed=7)

@@ -75,9 +75,10 @@ def certainty_weights(log_sigma: Tensor, counted: Tensor) -> Tensor:
     Only ratios of sigma matter, and no weight overflows.
 
     Args:
-        log_sigma: [batch, 1, height, width]; gets no gradient.
+        log_sigma: [batch, 1, height, width]; detach it where it must not learn.
         counted: bool of the same shape.
     """
-    log_sigma = at_least_float32(log_sigma.detach())
-    lowest = log_sigma.masked_fill(~counted, torch.inf).amin(dim=(1, 2, 3), keepdim=True)
-    return torch.where(counted, torch.exp(lowest - log_sigma), 0.0)
+    log_sigma = at_least_float32(log_sigma)
+    lowest = log_sigma.detach().masked_fill(~counted, torch.inf).amin(dim=(1, 2, 3), keepdim=True)
+    # What does not count must not overflow: its gradient would be NaN.
+    return torch.where(counted, torch.exp(torch.where(counted, lowest - log_sigma, 0.0)), 0.0)

@@ -76,7 +76,7 @@ def log_depth_distillation_loss(
     cost = laplacian_nll(error, log_sigma, uncertainty_weight)
     if teacher_log_sigma is None:
         return covered_mean(cost, counted)
-    return weighted_mean(cost, certainty_weights(teacher_log_sigma, counted))
+    return weighted_mean(cost, certainty_weights(teacher_log_sigma.detach(), counted))
 
 
 def _log(depth_m: Tensor, counted: Tensor) -> Tensor:

@@ -26,11 +26,16 @@ class Reprojection(NamedTuple):
         covered: bool, where any source sees the point; elsewhere the error is 0.
         moving: bool, where a warped source beats all unmoved ones. Only these pixels teach depth
             and pose.
+        warped: the least error of the warped sources before the auto-mask, infinite where not
+            covered.
+        unmoved: what the auto-mask compared it with; None without one.
     """
 
     error: Tensor
     covered: Tensor
     moving: Tensor
+    warped: Tensor
+    unmoved: Tensor | None
 
 
 def identity_error(
@@ -107,13 +112,13 @@ def minimum_reprojection(
         shows = _stack_masks(seen, errors)
         errors = errors.masked_fill(~shows, torch.inf)
         covered = shows.any(dim=1, keepdim=True)
-    error = errors.min(dim=1, keepdim=True).values
+    best = error = errors.min(dim=1, keepdim=True).values
     moving = covered
     if unmoved is not None:
         check_shape('unmoved', unmoved, tuple(error.shape))
         moving = covered & (error < unmoved)
         error = torch.where(moving, error, unmoved.detach().to(error))
-    return Reprojection(torch.where(covered, error, 0.0), covered, moving)
+    return Reprojection(torch.where(covered, error, 0.0), covered, moving, best, unmoved)
 
 
 def photometric_loss(error: Tensor, covered: Tensor) -> Tensor:

@@ -32,6 +32,7 @@ def uncertainty_weighted_distillation_loss(
     quantile: float | None = None,
     max_sigma: float | None = None,
     valid: Tensor | None = None,
+    detach_sigma: bool = True,
 ) -> Tensor:
     """Weighted mean of |student - teacher|, L_U->S and L_S->U of mutual distillation.
 
@@ -47,8 +48,8 @@ def uncertainty_weighted_distillation_loss(
     Args:
         student_depth_m: [batch, 1, height, width].
         teacher_depth_m: of the same shape; gets no gradient.
-        teacher_log_sigma: natural logarithm of the teacher's sigma, of the same shape; gets no
-            gradient. Of any unit: that of a photometric loss will do for all but `max_sigma`.
+        teacher_log_sigma: natural logarithm of the teacher's sigma, of the same shape. Of any
+            unit: that of a photometric loss will do for all but `max_sigma`.
         use: see above.
         normalization: `self` divides by the sum of the weights, so that the scale of sigma does
             not count; the paper's formula is not public. `literal`, of `uw` and `uwt` only,
@@ -57,6 +58,9 @@ def uncertainty_weighted_distillation_loss(
             ties teach too.
         max_sigma: > 0, in the unit of the teacher's sigma.
         valid: bool of the same shape, which pixels count at all; None: all.
+        detach_sigma: the teacher's sigma gets no gradient. Else it learns to be larger where the
+            student is farther off than in the mean; thresholds have no gradient either way. Which
+            the paper does is not public.
 
     Returns:
         The mean over the images of their weighted means, in meters (`literal`: in meters per
@@ -81,15 +85,16 @@ def uncertainty_weighted_distillation_loss(
     if valid is None:
         valid = torch.ones_like(student_depth_m, dtype=torch.bool)
     error = covered_error(student_depth_m, teacher_depth_m, valid)
-    log_sigma = at_least_float32(teacher_log_sigma.detach())
+    log_sigma = at_least_float32(teacher_log_sigma.detach() if detach_sigma else teacher_log_sigma)
     counted = valid & (log_sigma <= _limit(log_sigma, valid, quantile, max_sigma))
     if use in ('ut', 'ct'):
         return covered_mean(error, counted)
     if normalization == 'self':
         return weighted_mean(error, certainty_weights(log_sigma, counted))
+    known = torch.where(counted, log_sigma, 0.0)
     sums = [
         torch.where(counted, part, 0.0).sum(dim=(1, 2, 3))
-        for part in (error * torch.exp(-log_sigma), torch.exp(log_sigma))
+        for part in (error * torch.exp(-known), torch.exp(known))
     ]
     return (sums[0] / sums[1].clamp(min=torch.finfo(sums[1].dtype).tiny)).mean()
 

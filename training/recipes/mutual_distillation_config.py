@@ -210,7 +210,11 @@ class MutualConfig(RunPaths):
         return settings_digest(without_later(values, LATER))
 
 
-LATER = {f'bag.{name}': value for name, value in LATER_OF_BAGS.items()}
+LATER = {
+    'distillation.detach_sigma': True,
+    'photometric.sigma_before_mask': False,
+    **{f'bag.{name}': value for name, value in LATER_OF_BAGS.items()},
+}
 """Settings that are younger than recorded runs, whose fingerprints must stay."""
 
 _TEACHES_NOTHING = (

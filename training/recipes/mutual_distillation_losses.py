@@ -59,7 +59,7 @@ def mutual_losses(
     *,
     done: float = 1.0,
 ) -> LossTerms:
-    """The terms of all branches in one step; nothing flows back to the side that teaches.
+    """The terms of all branches in one step; nothing flows back to the depth that teaches.
 
     Args:
         network: a `MutualNetwork`.
@@ -152,7 +152,9 @@ def unsupervised_losses(
     if uncertain:
         size = (batch.image.shape[-2], batch.image.shape[-1])
         sigmas = at_full_size(maps.log_sigmas[: own.scales], size)
-        terms['photometric_nll'] = own.weight * _uncertain_error(found, sigmas, detached=not joint)
+        terms['photometric_nll'] = own.weight * _uncertain_error(
+            found, sigmas, detached=not joint, before_mask=own.sigma_before_mask
+        )
     if own.smoothness_weight:
         terms['smoothness'] = multi_scale_smoothness_loss(
             maps.disparities[: own.scales], batch.image, weight=own.smoothness_weight
@@ -161,16 +163,25 @@ def unsupervised_losses(
 
 
 def _uncertain_error(
-    found: Sequence[Sequence[Reprojection]], log_sigmas: Sequence[Tensor], *, detached: bool
+    found: Sequence[Sequence[Reprojection]],
+    log_sigmas: Sequence[Tensor],
+    *,
+    detached: bool,
+    before_mask: bool,
 ) -> Tensor:
     """L_U,u, the mean over groups of views and scales; where detached, sigma alone learns."""
-    parts = [
-        uncertain_photometric_loss(
-            part.error.detach() if detached else part.error, log_sigma, part.covered
-        )
-        for scales in found
-        for part, log_sigma in zip(scales, log_sigmas, strict=True)
-    ]
+    parts = []
+    for scales in found:
+        for part, log_sigma in zip(scales, log_sigmas, strict=True):
+            error = part.warped if before_mask else part.error
+            parts.append(
+                uncertain_photometric_loss(
+                    error.detach() if detached else error,
+                    log_sigma,
+                    part.covered,
+                    unmoved=part.unmoved if before_mask else None,
+                )
+            )
     return torch.stack(parts).mean()
 
 
@@ -216,6 +227,7 @@ def distillation_losses(
                     maps[student].depth_m,
                     taught_m,
                     _weighing(maps[teacher].log_sigma, own),
+                    detach_sigma=own.detach_sigma,
                     **_use(own, (own.max_sigma_first, own.max_sigma_second)[teacher]),
                 )
             )
@@ -223,7 +235,7 @@ def distillation_losses(
 
 
 def _weighing(log_sigma: Tensor, config: DistillationConfig) -> Tensor:
-    return torch.zeros_like(log_sigma) if config.use == 'none' else log_sigma.detach()
+    return torch.zeros_like(log_sigma) if config.use == 'none' else log_sigma
 
 
 def _use(config: DistillationConfig, max_sigma: float) -> dict[str, Any]:

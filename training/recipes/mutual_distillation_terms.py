@@ -92,6 +92,8 @@ class PhotometricLossConfig:
         ssim_weight: of structure, 0 to 1; the rest is that of the absolute difference.
         minimum: of all views the best counts for each pixel; else the mean over the views.
         auto_mask: pixels that no view explains better than itself unmoved teach nothing.
+        sigma_before_mask: the auto-mask compares the likelihood, not the error, so that sigma does
+            not learn where it masks, see `uncertain_photometric_loss` (ours: no).
         tie_noise: ties of the auto-mask are broken by noise, as in the authors' code.
         ignore_unseen: points outside of a view do not count for it. Monodepth2 repeats the border.
         scales: how many of the four maps are compared, the finest ones, 1 to 4.
@@ -102,6 +104,7 @@ class PhotometricLossConfig:
     ssim_weight: float = 0.85
     minimum: bool = True
     auto_mask: bool = True
+    sigma_before_mask: bool = False
     tie_noise: bool = False
     ignore_unseen: bool = True
     scales: int = SCALES
@@ -111,6 +114,8 @@ class PhotometricLossConfig:
         """Check ranges."""
         check_positive('weight', self.weight)
         _check_share('ssim_weight', self.ssim_weight)
+        if self.sigma_before_mask and not self.auto_mask:
+            raise ConfigError('sigma_before_mask must be false without auto_mask, got true')
         if not 1 <= self.scales <= SCALES:
             raise ConfigError(f'scales must be 1 to {SCALES}, got {self.scales}')
         _check_not_negative('smoothness_weight', self.smoothness_weight)
@@ -128,6 +133,7 @@ class DistillationConfig:
         use: of the teaching side's uncertainty: `uw`, `ut`, `uwt`, `ct`, see
             `uncertainty_weighted_distillation_loss`; `none`: all pixels weigh the same.
         normalization: of weights, `self` or `literal` (ours).
+        detach_sigma: the teaching side's uncertainty learns nothing from what it teaches (ours).
         quantile: of `ut` and `uwt`; 0: a constant limit.
         max_sigma_first: limit of the first branch's sigma, in meters where it is supervised, else
             in units of the photometric error; 0: none.
@@ -140,6 +146,7 @@ class DistillationConfig:
     start_share: float = 0.0
     use: str = 'uw'
     normalization: str = 'self'
+    detach_sigma: bool = True
     quantile: float = 0.0
     max_sigma_first: float = 0.0
     max_sigma_second: float = 0.0

@@ -65,9 +65,9 @@ def main(arguments: list[str] | None = None) -> None:
             'a run must have a validation split to take the median depth from and a test split, '
             f'has {list(splits) or "neither"}'
         )
-    predict = predictor(place_prior(splits['validation'], config.protocol))
+    predict = predictor(place_prior(splits['validation'], config.protocol_of('validation')))
     found = {
-        name: score_depth(predict, frames, config.protocol, with_sigma=False)
+        name: score_depth(predict, frames, config.protocol_of(name), with_sigma=False)
         for name, frames in splits.items()
     }
     record = {

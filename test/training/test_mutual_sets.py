@@ -5,12 +5,15 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
+from mutual_runs import NONE
 
 from kd_perception.bags import BagReader, BagWriter
 from kd_perception.cli import main as kd_perception
 from kd_perception.errors import ConfigError
+from kd_perception.metrics import DEPTH_PROTOCOLS
 from kd_perception.world_export.stereo_bag import LEFT_INFO_TOPIC, LEFT_TOPIC, RIGHT_TOPIC
 from training.data.depth_bag_config import DepthBagConfig
 from training.distributed import LaunchConfig
@@ -42,10 +45,7 @@ def kitti_root(tmp_path_factory):
 
 
 def test_kitti_gives_the_same_kind_of_samples(kitti_root, tmp_path):
-    frames = _kitti_frames(kitti_root)
-    for name in ('eigen_zhou/train_files.txt', 'eigen_zhou/val_files.txt', 'eigen/test_files.txt'):
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).write_text('\n'.join(frames) + '\n')
+    _write_lists(tmp_path, kitti_root)
     config = MutualConfig(
         image_size=(64, 128),
         second=BranchConfig('unsupervised', views='both'),
@@ -61,7 +61,37 @@ def test_kitti_gives_the_same_kind_of_samples(kitti_root, tmp_path):
     assert set(splits) == {'validation', 'test'}
     frame = splits['test'][0]
     assert frame.regions == {} and (frame.target_m > 0).any()
-    assert config.protocol.crop is not None
+    assert config.protocol_of('test').crop is not None
+
+
+def test_kitti_may_be_scored_against_the_improved_ground_truth(kitti_root, tmp_path):
+    _write_lists(tmp_path, kitti_root, tests=3)
+    config = MutualConfig(second=NONE, kitti=KittiConfig(str(kitti_root), str(tmp_path)))
+    improved = replace(config, kitti=replace(config.kitti, truth='benchmark'))
+    assert improved.fingerprint() == config.fingerprint()
+    single, dense = scored_frames(config), scored_frames(improved)
+    assert len(single['test']) > len(dense['test']) == 3
+    # That of made drives is dense, while a scan has some returns.
+    share = (dense['test'][0].target_m > 0.0).mean()
+    assert share > 5.0 * (single['test'][0].target_m > 0.0).mean() > 0.0
+    np.testing.assert_array_equal(
+        dense['validation'][0].target_m, single['validation'][0].target_m
+    )
+    assert improved.protocol_of('test') == DEPTH_PROTOCOLS['kitti_eigen_benchmark']
+    assert improved.protocol_of('validation') == DEPTH_PROTOCOLS['kitti_eigen']
+    with pytest.raises(ConfigError, match="truth must be one of 'eigen', 'benchmark'"):
+        KittiConfig(truth='improved')
+
+
+def _write_lists(folder, root, tests=None):
+    frames = _kitti_frames(root)
+    lists = {
+        'eigen_zhou/train_files.txt': frames, 'eigen_zhou/val_files.txt': frames,
+        'eigen/test_files.txt': frames, 'eigen_benchmark/test_files.txt': frames[:tests],
+    }  # fmt: skip
+    for name, lines in lists.items():
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_text('\n'.join(lines) + '\n')
 
 
 def _kitti_frames(root):

@@ -193,10 +193,12 @@ class MutualConfig(RunPaths):
     def _real_sets(self) -> tuple[str, ...]:
         return self.kitti.root, self.cityscapes.root, self.bag.bag
 
-    @property
-    def protocol(self) -> DepthProtocol:
-        """Which pixels are scored."""
-        return DEPTH_PROTOCOLS['kitti_eigen' if self.kitti.root else 'world']
+    def protocol_of(self, split: str) -> DepthProtocol:
+        """Which pixels of a split are scored."""
+        if not self.kitti.root:
+            return DEPTH_PROTOCOLS['world']
+        improved = split == 'test' and self.kitti.truth == 'benchmark'
+        return DEPTH_PROTOCOLS['kitti_eigen_benchmark' if improved else 'kitti_eigen']
 
     def splits(self) -> dict[str, WorldSplit]:
         """All rendered frames that the run learns from or is scored on, by name."""
@@ -207,6 +209,7 @@ class MutualConfig(RunPaths):
         """Of everything that changes the weights."""
         values = {k: v for k, v in plain(self).items() if k not in _TEACHES_NOTHING}
         values['launch'] = self.launch.bfloat16
+        del values['kitti']['truth']
         return settings_digest(without_later(values, LATER))
 
 

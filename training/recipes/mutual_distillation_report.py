@@ -75,7 +75,7 @@ def evaluate(
         predict = predictor(branch, config.image_size)
         report[name] = {
             split: score_depth(
-                predict, frames, config.protocol, with_sigma=own.uncertainty != 'none'
+                predict, frames, config.protocol_of(split), with_sigma=own.uncertainty != 'none'
             )
             for split, frames in splits.items()
         }

@@ -20,10 +20,12 @@ from training.recipes.mutual_distillation_frames import (
     ScoredFrame,
     shift_along_x,
 )
+from training.tensor_checks import check_option
 
 MEASUREMENTS = ('lidar', 'sparse', 'target')
-_KITTI_LISTS = {'train': 'eigen_zhou/train_files.txt', 'validation': 'eigen_zhou/val_files.txt',
-                'test': 'eigen/test_files.txt'}  # fmt: skip
+TRUTHS = {'eigen': 'eigen_target', 'benchmark': 'target'}
+_KITTI_LISTS = {'train': 'eigen_zhou/train_files.txt', 'validation': 'eigen_zhou/val_files.txt'}
+_KITTI_TESTS = {'eigen': 'eigen/test_files.txt', 'benchmark': 'eigen_benchmark/test_files.txt'}
 
 
 @dataclass(frozen=True)
@@ -32,20 +34,25 @@ class KittiConfig:
 
     Args:
         root: folder of the raw drives; empty: not KITTI.
-        lists: folder of Monodepth2's splits: eigen_zhou/{train,val}_files.txt,
-            eigen/test_files.txt.
+        lists: folder of Monodepth2's splits: eigen_zhou/{train,val}_files.txt, and
+            eigen/test_files.txt or eigen_benchmark/test_files.txt.
         depth_root: of the depth benchmark, where it is apart; else empty.
         measurement: what supervises: `lidar` of one scan, or `sparse` or `target` of the depth
             benchmark.
+        truth: of the test split: `eigen`, the single scans of its 697 frames, or `benchmark`, the
+            improved ground truth that the depth benchmark has for 652 of them. Validation is
+            against single scans either way.
     """
 
     root: str = ''
     lists: str = ''
     depth_root: str = ''
     measurement: str = 'lidar'
+    truth: str = 'eigen'
 
     def __post_init__(self) -> None:
-        """Check the measurement."""
+        """Check names."""
+        check_option('truth', self.truth, tuple(TRUTHS))
         if self.measurement not in MEASUREMENTS:
             raise ConfigError(
                 f'measurement must be one of {list(MEASUREMENTS)}, got {self.measurement!r}'
@@ -100,7 +107,7 @@ class KittiDepthFrames(Sequence[DepthFrame]):
 
 
 class KittiScoredFrames(Sequence[ScoredFrame]):
-    """Frames with the ground truth of the Eigen protocol.
+    """Frames with the ground truth of the Eigen protocol, or the improved one.
 
     Args:
         config: where the set is.
@@ -108,15 +115,15 @@ class KittiScoredFrames(Sequence[ScoredFrame]):
     """
 
     def __init__(self, config: KittiConfig, name: str) -> None:
-        self._data = _kitti(config, name, ('eigen_target',))
+        self._view = TRUTHS[config.truth if name == 'test' else 'eigen']
+        self._data = _kitti(config, name, (self._view,))
 
     def __len__(self) -> int:
         return len(self._data)
 
     def __getitem__(self, index: int) -> ScoredFrame:  # type: ignore[override]
         frame = self._data[index]
-        assert frame.eigen_target_m is not None
-        return ScoredFrame(frame.rgb, frame.eigen_target_m, {})
+        return ScoredFrame(frame.rgb, getattr(frame, f'{self._view}_m'), {})
 
 
 class CityscapesDepthFrames(Sequence[DepthFrame]):
@@ -236,5 +243,6 @@ def what_is_not_scored(config: DepthBagConfig, cache: Path) -> str:
 
 
 def _kitti(config: KittiConfig, name: str, views: Iterable[str]) -> KittiRaw:
-    frames = read_split(Path(config.lists) / _KITTI_LISTS[name])
+    listed = (_KITTI_LISTS | {'test': _KITTI_TESTS[config.truth]})[name]
+    frames = read_split(Path(config.lists) / listed)
     return KittiRaw(config.root, frames, views=tuple(views), depth_root=config.depth_root or None)

@@ -33,6 +33,7 @@ CONFIGS = sorted(FOLDER.glob('*.yaml'))
 CHANGED = {
     'bag.camera_frame': 'recorded',
     'distillation.detach_sigma': False,
+    'noise.instances': 'masks',
     'photometric.sigma_before_mask': True,
 }
 
@@ -224,6 +225,10 @@ def test_fingerprint_follows_what_changes_weights(config):
 def test_settings_that_came_later_leave_fingerprints_of_older_runs_alone(name, expected):
     config = load_config(MutualConfig, ['--config_path', str(FOLDER / f'{name}.yaml')])
     assert config.fingerprint().startswith(expected)
+
+
+def test_settings_that_came_later_count_where_they_are_set():
+    config = load_config(MutualConfig, ['--config_path', str(FOLDER / 'bag.yaml')])
     for later in LATER:
         group, setting = later.split('.')
         changed = replace(getattr(config, group), **{setting: CHANGED[later]})

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -15,6 +16,7 @@ from kd_perception.cli import main as kd_perception
 from kd_perception.errors import ConfigError
 from kd_perception.metrics import DEPTH_PROTOCOLS
 from kd_perception.world_export.stereo_bag import LEFT_INFO_TOPIC, LEFT_TOPIC, RIGHT_TOPIC
+from training.data.depth_bag import load_depth_bag
 from training.data.depth_bag_config import DepthBagConfig
 from training.distributed import LaunchConfig
 from training.engine import LoopConfig
@@ -31,9 +33,7 @@ from training.recipes.mutual_distillation_sets import (
     KittiConfig,
     what_is_not_scored,
 )
-from training.recipes.mutual_distillation_terms import (
-    BranchConfig,
-)
+from training.recipes.mutual_distillation_terms import BranchConfig, NoiseConfig
 from training.records import read_record
 
 
@@ -81,6 +81,59 @@ def test_kitti_may_be_scored_against_the_improved_ground_truth(kitti_root, tmp_p
     assert improved.protocol_of('validation') == DEPTH_PROTOCOLS['kitti_eigen']
     with pytest.raises(ConfigError, match="truth must be one of 'eigen', 'benchmark'"):
         KittiConfig(truth='improved')
+
+
+def test_masks_of_ones_own_spare_objects_of_kitti_from_noise(kitti_root, tmp_path):
+    _write_lists(tmp_path, kitti_root)
+    masks = tmp_path / 'masks'
+    config = MutualConfig(
+        image_size=(64, 96), second=NONE, kitti=KittiConfig(str(kitti_root), str(tmp_path)),
+        noise=NoiseConfig(instances=str(masks), deviation=0.2, colors=UNCHANGED),
+    )  # fmt: skip
+    with pytest.raises(ConfigError, match=r'must have <frame>\.png'):
+        training_frames(config)
+    for image in kitti_root.glob('*/*_sync/image_02/data/*.png'):
+        _write_half_mask(masks / image.relative_to(kitti_root))
+    _check_half_is_spared(config)
+
+
+def test_masks_of_ones_own_spare_objects_of_a_recording_from_noise(recorded, tmp_path):
+    masks = tmp_path / 'masks'
+    config = replace(
+        recorded, second=BranchConfig('none'),
+        noise=NoiseConfig(instances=str(masks), deviation=0.2, colors=UNCHANGED),
+    )  # fmt: skip
+    frames = training_frames(replace(config, noise=NoiseConfig()))
+    assert frames[0].sample.instance is None
+    for stamp_ns in load_depth_bag(config.bag, config.cache).stamps_ns:
+        _write_half_mask(masks / f'{stamp_ns}.png', size=(32, 48))
+    _check_half_is_spared(config)
+
+
+UNCHANGED = replace(NoiseConfig().colors, color_share=0.0)
+
+
+def _write_half_mask(path, size=(64, 96)):
+    """An object on the right half of the frame."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    ids = np.zeros(size, np.uint16)
+    ids[:, size[1] // 2 :] = 300
+    cv2.imwrite(str(path), ids)
+
+
+def _check_half_is_spared(config):
+    assert training_frames(config)[0].sample.instance.max() == 300
+    sample = Drawing(config)(0, 0)
+    changed = (sample.seen[0] != sample.image).any(dim=0)
+    halves = [float(half.float().mean()) for half in changed.chunk(2, dim=1)]
+    assert min(halves) == 0.0 and max(halves) > 0.9  # a view may be mirrored
+
+
+def test_masks_have_no_place_where_objects_are_known_or_noise_is_everywhere():
+    with pytest.raises(ConfigError, match=r'noise\.instances is for KITTI and recordings'):
+        MutualConfig(noise=NoiseConfig(instances='masks'))
+    with pytest.raises(ConfigError, match="region 'background', got 'everywhere'"):
+        NoiseConfig(instances='masks', region='everywhere')
 
 
 def _write_lists(folder, root, tests=None):

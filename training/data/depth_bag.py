@@ -121,6 +121,11 @@ class DepthBag(Frames[DepthBagSample]):
         return len(self._rows)
 
     @property
+    def stamps_ns(self) -> list[int]:
+        """Stamps of the left images, in order."""
+        return [int(self._stamps_ns[row]) for row in self._rows]
+
+    @property
     def has_lidar(self) -> bool:
         """Whether there is a point anywhere in the recording."""
         return 'lidar_m' in self._arrays

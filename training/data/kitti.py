@@ -112,6 +112,10 @@ class KittiRaw(Frames[KittiSample]):
     def __len__(self) -> int:
         return len(self.frames)
 
+    def name_of(self, index: int) -> str:
+        """Path of a frame's image below the root, without its ending."""
+        return self._image_file(self.frames[index]).rpartition('.')[0]
+
     def _read(self, index: int) -> KittiSample:
         frame = self.frames[index]
         calibration, other = self.calibrations[frame.date], frame.stereo().camera

@@ -114,6 +114,11 @@ class MutualConfig(RunPaths):
                 'a run learns from one data set: all but one of kitti.root, cityscapes.root and '
                 'bag.bag must be empty'
             )
+        if self.noise.instances and not (self.kitti.root or self.bag.bag):
+            raise ConfigError(
+                'noise.instances is for KITTI and recordings; the world and Cityscapes have their '
+                f'own, got {self.noise.instances!r}'
+            )
         self._check_poses()
         self._check_uncertainty()
         train = tuple(dict.fromkeys((*self._train_fields(),)))
@@ -215,6 +220,7 @@ class MutualConfig(RunPaths):
 
 LATER = {
     'distillation.detach_sigma': True,
+    'noise.instances': '',
     'photometric.sigma_before_mask': False,
     **{f'bag.{name}': value for name, value in LATER_OF_BAGS.items()},
 }

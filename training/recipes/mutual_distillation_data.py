@@ -71,13 +71,13 @@ class DepthBatch(NamedTuple):
 def training_frames(config: MutualConfig) -> Sequence[DepthFrame]:
     """The frames that a run learns from, rendered if they are not there yet."""
     if config.kitti.root:
-        return KittiDepthFrames(config.kitti, 'train', config.sources)
+        return KittiDepthFrames(config.kitti, 'train', config.sources, config.noise.instances)
     if config.cityscapes.root:
         return CityscapesDepthFrames(config.cityscapes, config.sources)
     if config.bag.bag:
         measured = any(branch.measured for branch in config.branches)
         data = load_depth_bag(config.bag, config.cache, sources=config.sources, measured=measured)
-        return BagDepthFrames(data)
+        return BagDepthFrames(data, config.noise.instances)
     return WorldDepthFrames(load_world(config.train, config.cache))
 
 

@@ -6,12 +6,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+import numpy.typing as npt
 
 from kd_perception.errors import ConfigError
 from training.data.augmentation import Sample
 from training.data.cityscapes import Cityscapes
 from training.data.depth_bag import SPLIT_NAMES, DepthBag, load_depth_bag
 from training.data.depth_bag_config import DepthBagConfig
+from training.data.instance_masks import InstanceMasks
 from training.data.kitti import KittiRaw
 from training.data.kitti_splits import read_split
 from training.recipes.mutual_distillation_frames import (
@@ -21,6 +25,8 @@ from training.recipes.mutual_distillation_frames import (
     shift_along_x,
 )
 from training.tensor_checks import check_option
+
+Array = npt.NDArray[Any]
 
 MEASUREMENTS = ('lidar', 'sparse', 'target')
 TRUTHS = {'eigen': 'eigen_target', 'benchmark': 'target'}
@@ -86,11 +92,16 @@ class KittiDepthFrames(Sequence[DepthFrame]):
         config: where the set is.
         name: `train` or `validation`.
         sources: other views that are needed.
+        instances: folder of `InstanceMasks`; empty: objects are not known.
     """
 
-    def __init__(self, config: KittiConfig, name: str, sources: Sequence[str]) -> None:
+    def __init__(
+        self, config: KittiConfig, name: str, sources: Sequence[str], instances: str = ''
+    ) -> None:
         self._measurement = f'{config.measurement}_m'
         self._data = _kitti(config, name, (*sources, config.measurement))
+        names = (self._data.name_of(index) for index in range(len(self._data)))
+        self._masks = InstanceMasks(instances, names) if instances else None
 
     def __len__(self) -> int:
         return len(self._data)
@@ -100,6 +111,7 @@ class KittiDepthFrames(Sequence[DepthFrame]):
         sample = Sample(
             rgb=frame.rgb,
             lidar_m=getattr(frame, self._measurement),
+            instance=_instance(self._masks, self._data.name_of(index), frame.rgb),
             camera_matrix=frame.camera_matrix,
             **{name: getattr(frame, name) for name in VIEW_NAMES},
         )
@@ -175,14 +187,17 @@ class CityscapesScoredFrames(Sequence[ScoredFrame]):
 
 
 class BagDepthFrames(Sequence[DepthFrame]):
-    """Frames of a recording to learn from; objects are not known.
+    """Frames of a recording to learn from.
 
     Args:
         data: of the recording, with the views that are needed.
+        instances: folder of `InstanceMasks`; empty: objects are not known.
     """
 
-    def __init__(self, data: DepthBag) -> None:
+    def __init__(self, data: DepthBag, instances: str = '') -> None:
         self._data = data
+        names = map(str, data.stamps_ns)
+        self._masks = InstanceMasks(instances, names) if instances else None
 
     def __len__(self) -> int:
         return len(self._data)
@@ -192,6 +207,7 @@ class BagDepthFrames(Sequence[DepthFrame]):
         sample = Sample(
             rgb=frame.rgb,
             lidar_m=frame.lidar_m,
+            instance=_instance(self._masks, str(frame.stamp_ns), frame.rgb),
             camera_matrix=frame.camera_matrix,
             **{name: getattr(frame, name) for name in VIEW_NAMES},
         )
@@ -240,6 +256,10 @@ def what_is_not_scored(config: DepthBagConfig, cache: Path) -> str:
         f'(held_out_share {config.held_out_share}; each split begins two intervals of '
         f'{config.interval_s} s late).'
     )
+
+
+def _instance(masks: InstanceMasks | None, name: str, image: Array) -> Array | None:
+    return None if masks is None else masks.read(name, image.shape[:2])
 
 
 def _kitti(config: KittiConfig, name: str, views: Iterable[str]) -> KittiRaw:

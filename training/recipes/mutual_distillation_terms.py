@@ -170,8 +170,10 @@ class NoiseConfig:
     Args:
         own: each branch draws its own changes; else all branches see the same image.
         colors: by default the ranges of Monodepth2.
-        region: where there is Gaussian noise: `background` (all but object instances; nowhere if
-            these are not known), `everywhere` or `none`.
+        region: where there is Gaussian noise: `background` (all but object instances; nowhere in
+            frames of which these are not known), `everywhere` or `none`.
+        instances: folder of masks of objects for KITTI or a recording, see
+            `training.data.instance_masks`; empty: not known there.
         deviation: of the noise in shares of the full range, >= 0.
     """
 
@@ -184,10 +186,15 @@ class NoiseConfig:
     )  # fmt: skip
     region: str = 'background'
     deviation: float = 0.05
+    instances: str = ''
 
     def __post_init__(self) -> None:
         """Check names and ranges."""
         check_option('region', self.region, NOISE_REGIONS)
+        if self.instances and self.region != 'background':
+            raise ConfigError(
+                f"instances are for noise of the region 'background', got {self.region!r}"
+            )
         _check_not_negative('deviation', self.deviation)
 
 

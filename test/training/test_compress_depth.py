@@ -295,3 +295,17 @@ def test_committed_configurations_are_complete(path):
         if not source.bag.bag:
             assert focal_factor(source, config) > 0.0
         assert not config.teacher.branch or config.teacher.branch in source.branch_names
+
+
+def test_committed_runs_start_from_the_same_network_of_the_same_camera():
+    runs = {
+        path.stem: load_config(CompressDepthConfig, ['--config_path', str(path)])
+        for path in CONFIGS
+    }
+    started = {name: run for name, run in runs.items() if run.start_folder}
+    assert {'mono_depth_s', 'mono_depth_s_480x640'} <= set(started)
+    for run in started.values():
+        source = runs[Path(run.start_folder).parent.name]
+        assert run.network == source.network
+        shares = [each.focal_px / each.image_size[1] for each in (run, source)]
+        assert shares[0] == shares[1]

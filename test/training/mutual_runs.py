@@ -63,6 +63,13 @@ def batch_of(config, size=2, step=0):
     return stacked([draw(step, index) for index in range(size)])
 
 
+def weights_with_gradient(network, loss):
+    """Names of the weights that a loss teaches."""
+    network.zero_grad(set_to_none=True)
+    loss.backward(retain_graph=True)
+    return {n for n, p in network.named_parameters() if p.grad is not None and p.grad.any()}
+
+
 def shareable(config):
     """A run that processes can share but for rounding: two small steps in proportion to gradients.
 

@@ -8,9 +8,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from mutual_runs import NONE, SUPERVISED, UNSUPERVISED, batch_of, tiny_run
+from mutual_runs import (
+    NONE,
+    SUPERVISED,
+    UNSUPERVISED,
+    batch_of,
+    tiny_run,
+    weights_with_gradient,
+)
 
-from training.losses import at_full_size
 from training.recipes.mutual_distillation import new_network
 from training.recipes.mutual_distillation_losses import (
     branch_maps,
@@ -115,12 +121,6 @@ def test_branches_learn_by_themselves_before_they_teach(config):
     }  # fmt: skip
 
 
-def weights_with_gradient(network, loss):
-    network.zero_grad(set_to_none=True)
-    loss.backward(retain_graph=True)
-    return {n for n, p in network.named_parameters() if p.grad is not None and p.grad.any()}
-
-
 def test_each_term_teaches_its_own_branch_alone(config):
     """Distillation reaches nothing of the side that teaches, neither depth nor uncertainty."""
     network = new_network(config)
@@ -129,43 +129,6 @@ def test_each_term_teaches_its_own_branch_alone(config):
         own = 'branches.0.' if name.startswith('supervised') else 'branches.1.'
         reached = weights_with_gradient(network, value)
         assert reached and all(weight.startswith(own) for weight in reached), name
-
-
-def test_uncertainty_may_learn_from_what_it_teaches(config):
-    config = replace(config, distillation=DistillationConfig(detach_sigma=False))
-    network = new_network(config)
-    terms = mutual_losses(network, batch_of(config), config)
-    for name, teacher in (('supervised', 1), ('unsupervised', 0)):
-        reached = weights_with_gradient(network, terms[f'{name}_distillation'])
-        own = {weight for weight in reached if weight.startswith(f'branches.{teacher}.')}
-        assert own and not any('disparity_decoder' in weight for weight in own)
-    even = replace(config, distillation=DistillationConfig(detach_sigma=False, use='none'))
-    terms = mutual_losses(network, batch_of(even), even)
-    reached = weights_with_gradient(network, terms['supervised_distillation'])
-    assert all(weight.startswith('branches.0.') for weight in reached)
-
-
-@pytest.mark.parametrize('uncertainty', ['joint', 'detached'])
-def test_sigma_may_come_before_the_auto_mask(config, uncertainty):
-    branch = replace(UNSUPERVISED, uncertainty=uncertainty)
-    after = replace(config, first=branch, second=NONE)
-    before = replace(after, photometric=replace(after.photometric, sigma_before_mask=True))
-    network, batch = new_network(after).eval(), batch_of(after)
-    with torch.no_grad():
-        network.branches[0].sigma_decoder.heads[0].bias -= 1.0  # a likelihood of about -1
-        terms = [mutual_losses(network, batch, each) for each in (after, before)]
-        maps = branch_maps(network(batch.seen).branches[0], after)
-        views = list(source_views(batch, None, after).values())
-        sigmas = at_full_size(maps.log_sigmas, tuple(batch.image.shape[-2:]))
-        expected = []
-        for part, log_sigma in zip(reprojections(maps, batch, views, after), sigmas, strict=True):
-            cost = part.warped / log_sigma.exp() + log_sigma
-            counted = torch.where(cost < part.unmoved, cost, part.unmoved)
-            expected += [x[c].mean() for x, c in zip(counted, part.covered, strict=True)]
-    name = 'unsupervised_photometric_nll'
-    assert float(terms[1][name]) == pytest.approx(float(np.mean(expected)), rel=1e-5)
-    assert terms[0][name] != terms[1][name]
-    assert {k for k in terms[0] if terms[0][k] != terms[1][k]} == {name}
 
 
 def test_what_teaches_depth_and_what_teaches_uncertainty(config):

@@ -162,14 +162,15 @@ def sigma_table(runs: Runs, rows: Rows) -> str:
 def _cells(
     runs: Runs, rows: Rows, columns: Mapping[tuple[str, ...], str]
 ) -> list[tuple[str, str, list[str]]]:
-    """Run, branch and one cell per column."""
+    """Run, branch and one cell per column; lengths to decimeters."""
+    places = {path: 1 if title.endswith('[m]') else 3 for path, title in columns.items()}
     return [
         (
             name,
             branch,
             [
-                spread([metric(record, branch, *path) for record in runs[name].values()], 3)
-                for path in columns
+                spread([metric(record, branch, *path) for record in runs[name].values()], digits)
+                for path, digits in places.items()
             ],
         )
         for name in rows.names

@@ -50,7 +50,7 @@ def test_depth_of_every_branch_and_its_gain_seed_by_seed(results):
     assert len(lines) == 3
     base, first, second = ([cell.strip() for cell in line.split('|')[1:-1]] for line in lines)
     assert base[:6] == [
-        '`plain_sum`', 'summed', '2', '0.250 ± 0.071', '2.500 ± 0.707', '0.750 ± 0.071'
+        '`plain_sum`', 'summed', '2', '0.250 ± 0.071', '2.5 ± 0.7', '0.750 ± 0.071'
     ]  # fmt: skip
     assert base[-2:] == ['', '']
     assert first[:4] == ['`sup_unsup`', 'supervised', '2', '0.245 ± 0.049']

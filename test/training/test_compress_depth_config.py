@@ -64,7 +64,7 @@ def test_fingerprint_follows_what_changes_weights(config):
     ('name', 'expected'),
     [
         ('mono_depth_s', '1c6a1e09405e7f14c92d09cd'),
-        ('small_taught', '9e0e12a9e71dbb35c11d15c3'),
+        ('small_taught', 'a780111062674b75a9acf0ef'),
         ('bag', '98cc3e787aab8cd260f927c6'),
     ],
 )

@@ -191,9 +191,9 @@ def as_branches(runs: Runs) -> Runs:
 
 
 def page(text: str, runs: Runs) -> str:
-    """The page with those of its tables that have a run."""
+    """The page with those of its tables whose rows have all been run."""
     for name, rows in {**TABLES, 'students': STUDENTS}.items():
-        if any(run in runs for run in rows.names):
+        if all(run in runs for run in rows.names):
             parts = (depth_table(runs, rows), sigma_table(runs, rows))
             text = replace_section(text, f'mutual {name}', '\n\n'.join(parts))
     return text

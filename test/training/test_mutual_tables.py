@@ -66,43 +66,40 @@ def test_only_branches_with_uncertainty_are_in_its_table(results):
     assert lines[0].split('|')[3].strip() == '0.122 ± 0.025'
 
 
-def test_page_gets_the_sections_that_have_runs_and_stays_when_written_again(results, tmp_path):
+def test_page_gets_the_tables_that_are_whole_and_stays_when_written_again(
+    results, tmp_path, monkeypatch
+):
+    tables = {
+        'whole': Rows(('plain_sum', 'sup_unsup'), 'sup_unsup'),
+        'partial': Rows(('plain_sum', 'absent'), 'plain_sum'),
+    }
+    monkeypatch.setattr(mutual_tables, 'TABLES', tables)
     target = tmp_path / 'page.md'
     target.write_text('# Title\n')
+    folders = {'results': results, 'students': tmp_path / 'none', 'page': target}
+    arguments = [part for name, path in folders.items() for part in (f'--{name}', str(path))]
     for _ in range(2):
-        main(
-            [
-                '--results',
-                str(results),
-                '--students',
-                str(tmp_path / 'none'),
-                '--page',
-                str(target),
-            ]
-        )
+        main(arguments)
     text = target.read_text()
     assert text == page(text, read_runs(results))
-    for name, rows in TABLES.items():
-        expected = int({'plain_sum', 'sup_unsup'} & set(rows.names) != set())
-        assert text.count(f'<!-- begin mutual {name} -->') == expected
+    assert text.count('<!-- begin mutual whole -->') == 1
+    assert 'mutual partial' not in text and 'mutual students' not in text
 
 
 def test_students_have_one_branch_and_scores_as_those_of_the_networks_that_taught_them(tmp_path):
     for name, error in (('small_lidar', 0.2), ('small_lidar_and_teacher', 0.15)):
         record = {'name': name, 'seed': 1, 'metrics': {**report(error), 'sigma_scale': 1.1}}
         write_record(tmp_path / 'students' / f'{name}_seed1.json', record)
-    lines = depth_table(as_branches(read_runs(tmp_path / 'students')), STUDENTS).splitlines()[2:]
+    students = as_branches(read_runs(tmp_path / 'students'))
+    lines = depth_table(students, STUDENTS).splitlines()[2:]
     cells = [[cell.strip() for cell in line.split('|')[1:-1]] for line in lines]
     assert [row[:4] for row in cells] == [
         ['`small_lidar`', 'student', '1', '0.200'],
         ['`small_lidar_and_teacher`', 'student', '1', '0.150'],
     ]
     assert cells[1][-2] == '-0.050'
-    target = tmp_path / 'page.md'
-    target.write_text('# Title\n')
-    main(['--results', str(tmp_path / 'none'), '--students', str(tmp_path / 'students'),
-          '--page', str(target)])  # fmt: skip
-    assert '<!-- begin mutual students -->' in target.read_text()
+    text = page('# Title\n', dict.fromkeys(STUDENTS.names, students['small_lidar']))
+    assert '<!-- begin mutual students -->' in text
 
 
 def test_every_row_has_a_configuration_and_every_configuration_a_row():

@@ -178,6 +178,8 @@ def _declare_evaluate(parser: argparse.ArgumentParser) -> None:
 def _declare_pipeline(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add('--image-topic', default='', metavar='TOPIC', help='images (the only image topic)')
+    add('--camera-info-topic', default='', metavar='TOPIC',
+        help='their calibration, for depth (camera_info beside the images)')  # fmt: skip
     add('--params', type=Path, metavar='FILE', help='parameter file of the node (YAML)')
     add('--node-name', type=_node_name, metavar='NAME',
         help='name of the live node: its section of --params, and where replay puts the results '

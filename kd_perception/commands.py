@@ -81,6 +81,7 @@ def run_replay(arguments: argparse.Namespace) -> int:
     from kd_perception.parameters.arguments import parameters_from_arguments, table_from_arguments
     from kd_perception.pipeline import gain_difference
     from kd_perception.replay import replay_bag
+    from kd_perception.replay_answers import CalibrationSource
     from kd_perception.tasks import load_pipeline, task_of
 
     table = table_from_arguments(arguments)
@@ -95,7 +96,9 @@ def run_replay(arguments: argparse.Namespace) -> int:
             arguments.out,
             pipeline,
             image_topic=arguments.image_topic,
-            camera_info_sync=str(parameters['camera_info.sync']),
+            camera_info=CalibrationSource(
+                str(parameters['camera_info.sync']), arguments.camera_info_topic
+            ),
             node_name=arguments.node_name or '',
             overwrite=arguments.overwrite,
             progress=not arguments.quiet and sys.stderr.isatty(),

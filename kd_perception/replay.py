@@ -19,7 +19,12 @@ from kd_perception.encodings import frame_from_message
 from kd_perception.errors import BagError, KdPerceptionError
 from kd_perception.parameters.table import ParameterValue
 from kd_perception.pipeline import FramePipeline, Pipeline, Timings
-from kd_perception.replay_answers import Answers, answers_of
+from kd_perception.replay_answers import (
+    BESIDE_THE_IMAGES,
+    Answers,
+    CalibrationSource,
+    answers_of,
+)
 from kd_perception.tasks import SEGMENTATION, load_pipeline, usual_node_name
 
 _FAILURES_KEPT = 100
@@ -85,7 +90,7 @@ def replay_bag(
     pipeline: FramePipeline[Any],
     *,
     image_topic: str = '',
-    camera_info_sync: str = 'exact_or_latest',
+    camera_info: CalibrationSource = BESIDE_THE_IMAGES,
     node_name: str = '',
     overwrite: bool = False,
     progress: bool = False,
@@ -97,7 +102,7 @@ def replay_bag(
         out: Bag to make; it appears only when it is complete.
         pipeline: A fresh or reset pipeline; its state follows the frames.
         image_topic: Topic of the images; empty finds the only one.
-        camera_info_sync: The node's parameter ``camera_info.sync``; for depth.
+        camera_info: Where the calibration of the camera is; for depth.
         node_name: Of the live node, below which it publishes; empty takes the usual one of the
             student.
         overwrite: Replace an existing output bag.
@@ -120,7 +125,7 @@ def replay_bag(
                 f'Topic {image_topic} carries {info.message_type}, not images. '
                 f'The bag has: {source.describe_topics()}.'
             )
-        answers = answers_of(pipeline, source, image_topic, camera_info_sync)
+        answers = answers_of(pipeline, source, image_topic, camera_info)
         node_name = node_name or usual_node_name(pipeline.student)
         with (
             BagWriter(out, overwrite=overwrite) as target,

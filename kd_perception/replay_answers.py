@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from kd_perception.bags import BagReader
 from kd_perception.bags.types import (
@@ -29,6 +29,21 @@ from kd_perception.pipeline import (
 )
 
 
+class CalibrationSource(NamedTuple):
+    """Where the calibration of a recorded camera is.
+
+    Attributes:
+        sync: The node's parameter ``camera_info.sync``.
+        topic: With CameraInfo; empty is ``camera_info`` beside the images.
+    """
+
+    sync: str = 'exact_or_latest'
+    topic: str = ''
+
+
+BESIDE_THE_IMAGES = CalibrationSource()
+
+
 class Answers(Protocol):
     """Runs frames and names the outputs."""
 
@@ -43,7 +58,10 @@ class Answers(Protocol):
 
 
 def answers_of(
-    pipeline: FramePipeline[Any], bag: BagReader, image_topic: str, camera_info_sync: str
+    pipeline: FramePipeline[Any],
+    bag: BagReader,
+    image_topic: str,
+    camera_info: CalibrationSource = BESIDE_THE_IMAGES,
 ) -> Answers:
     """Choose what answers the frames of a recording.
 
@@ -51,10 +69,13 @@ def answers_of(
         pipeline: Of any task.
         bag: Open recording, which is read apart for its calibration.
         image_topic: Topic of the images.
-        camera_info_sync: The node's parameter ``camera_info.sync``.
+        camera_info: Where the calibration of the camera is; for depth.
+
+    Raises:
+        BagError: The topic that is named for it is not one of CameraInfo.
     """
     if isinstance(pipeline, DepthPipeline):
-        calibration = RecordedCalibration(bag, image_topic, camera_info_sync)
+        calibration = RecordedCalibration(bag, image_topic, camera_info)
         return DepthAnswers(pipeline, calibration, image_topic)
     assert isinstance(pipeline, Pipeline)
     return MaskAnswers(pipeline)
@@ -93,14 +114,25 @@ class RecordedCalibration:
     Args:
         bag: Recording; its topic ``camera_info`` beside the images is read, if there.
         image_topic: Topic of the images.
-        sync: ``exact``, ``exact_or_latest`` or ``off``.
+        source: Another topic, and how images find theirs.
+
+    Raises:
+        BagError: The topic that is named is not one of CameraInfo.
     """
 
-    def __init__(self, bag: BagReader, image_topic: str, sync: str) -> None:
-        self._pairing = CameraInfoPairing(sync)
-        topic = image_topic.removesuffix('/compressed').rpartition('/')[0] + '/camera_info'
+    def __init__(
+        self, bag: BagReader, image_topic: str, source: CalibrationSource = BESIDE_THE_IMAGES
+    ) -> None:
+        self._pairing = CameraInfoPairing(source.sync)
+        beside = image_topic.removesuffix('/compressed').rpartition('/')[0] + '/camera_info'
+        topic = source.topic or beside
         known = bag.topics.get(topic)
         there = known is not None and known.message_type == CAMERA_INFO_TYPE
+        if source.topic and not there:
+            raise BagError(
+                f'{topic} must be a topic of {CAMERA_INFO_TYPE} in {bag.path}. The bag has: '
+                f'{bag.describe_topics()}.'
+            )
         self._waiting = self._recorded(bag, topic) if there else []
 
     @staticmethod

@@ -13,14 +13,14 @@ import pytest
 from color_drives import TOPIC, write_color_drive
 from hand_made_depth import color_ramp, expected_depth
 
-from kd_perception.bags import BagReader
+from kd_perception.bags import BagReader, BagWriter
 from kd_perception.cli import main
-from kd_perception.errors import ConfigError
+from kd_perception.errors import BagError, ConfigError
 from kd_perception.parameters.arguments import table_from_arguments
 from kd_perception.parameters.depth_table import MONO_DEPTH
 from kd_perception.parameters.table import THERMAL_SEG
 from kd_perception.replay import replay_bag
-from kd_perception.replay_answers import RecordedCalibration
+from kd_perception.replay_answers import CalibrationSource, RecordedCalibration
 from kd_perception.tasks import DEPTH, load_pipeline
 
 OUTPUT = '/camera/mono_depth'
@@ -96,7 +96,7 @@ def test_exact_pairing_and_none(tmp_path: Path, parameters: dict[str, Any]) -> N
     drive = write_color_drive(tmp_path / 'drive', [100.0, None])
     for sync, metric in (('exact', 1), ('off', 0)):
         pipeline = load_pipeline(DEPTH, parameters)
-        replay_bag(drive, tmp_path / sync, pipeline, camera_info_sync=sync)
+        replay_bag(drive, tmp_path / sync, pipeline, camera_info=CalibrationSource(sync))
         with BagReader(tmp_path / sync) as bag:
             topics = bag.topics
         found = topics.get(f'{OUTPUT}/depth/image')
@@ -104,11 +104,36 @@ def test_exact_pairing_and_none(tmp_path: Path, parameters: dict[str, Any]) -> N
         assert topics[f'{OUTPUT}/relative_depth/image'].message_count == 2 - metric
 
 
+def test_a_calibration_on_another_topic_is_taken_where_it_is_named(
+    tmp_path: Path, parameters: dict[str, Any]
+) -> None:
+    drive = tmp_path / 'drive'
+    with BagWriter(drive) as bag:
+        pixels = color_ramp(0)
+        matrix = [100.0, 0.0, 63.5, 0.0, 100.0, 47.5, 0.0, 0.0, 1.0]
+        bag.write_camera_info(
+            '/calibration', stamp_ns=1, image_size=pixels.shape[:2], camera_matrix=matrix
+        )
+        bag.write_image(TOPIC, pixels, stamp_ns=1)
+    for topic, metric in (('', 0), ('/calibration', 1)):
+        out = tmp_path / f'out{metric}'
+        source = CalibrationSource('exact', topic)
+        replay_bag(drive, out, load_pipeline(DEPTH, parameters), camera_info=source)
+        with BagReader(out) as bag_of_results:
+            assert (f'{OUTPUT}/depth/image' in bag_of_results.topics) == bool(metric)
+    for wrong in ('/nowhere', TOPIC):
+        with pytest.raises(BagError, match=f'{wrong} must be a topic of'):
+            replay_bag(
+                drive, tmp_path / 'no', load_pipeline(DEPTH, parameters),
+                camera_info=CalibrationSource('exact', wrong),
+            )  # fmt: skip
+
+
 def test_calibration_of_a_long_recording_takes_little_memory(tmp_path: Path) -> None:
     focals = [100.0] * 20 + [150.0] * 20
     drive = write_color_drive(tmp_path / 'drive', focals)
     with BagReader(drive) as bag:
-        calibration = RecordedCalibration(bag, TOPIC, 'exact')
+        calibration = RecordedCalibration(bag, TOPIC, CalibrationSource('exact'))
         assert len({id(message) for _, message in calibration._waiting}) == 2
         for frame, focal in zip(bag.frames(TOPIC), focals, strict=True):
             sec, nanosec = divmod(frame.stamp_ns, 10**9)

@@ -25,6 +25,7 @@ from kd_perception.metrics import DepthProtocol
 from kd_perception.parameters.arguments import parameters_from_arguments
 from kd_perception.parameters.depth_table import MONO_DEPTH
 from kd_perception.pipeline import DepthPipeline, DepthPipelineConfig
+from kd_perception.replay_answers import BESIDE_THE_IMAGES, CalibrationSource
 from kd_perception.resources import student_folder
 from kd_perception.tasks import DEPTH, load_pipeline
 
@@ -45,7 +46,7 @@ def evaluate_depth_to_folder(
     depth_topic: str = '',
     depths: Path | None = None,
     targets: LabelKind | None = None,
-    camera_info_sync: str = 'exact_or_latest',
+    camera_info: CalibrationSource = BESIDE_THE_IMAGES,
     progress: bool = False,
 ) -> DepthEvaluation:
     """Evaluate a recording and write metrics, report and video; existing ones are replaced.
@@ -61,7 +62,7 @@ def evaluate_depth_to_folder(
         depth_topic: Topic with true depth; empty looks for ``depth`` near the images.
         depths: Folder with true depth instead.
         targets: How true depth is read; millimeters where None.
-        camera_info_sync: The node's parameter ``camera_info.sync``.
+        camera_info: Where the calibration of the camera is.
         progress: Show a progress bar on standard error.
 
     Raises:
@@ -91,7 +92,7 @@ def evaluate_depth_to_folder(
             depth_topic=depth_topic,
             depths=depths,
             targets=targets,
-            camera_info_sync=camera_info_sync,
+            camera_info=camera_info,
             observers=(strip, film),
             progress=progress,
         )
@@ -120,7 +121,9 @@ def run(arguments: argparse.Namespace, progress: bool) -> int:
         'depth_topic': arguments.label_topic,
         'depths': arguments.labels,
         'targets': depth_targets(arguments.depth_scale),
-        'camera_info_sync': str(values['camera_info.sync']),
+        'camera_info': CalibrationSource(
+            str(values['camera_info.sync']), arguments.camera_info_topic
+        ),
         'progress': progress,
     }
     if arguments.predictions is not None:

@@ -28,7 +28,12 @@ from kd_perception.evaluation.predictions import Predictor
 from kd_perception.evaluation.recorded_predictions import RecordedPredictor
 from kd_perception.evaluation.result import Source, array_sha256
 from kd_perception.pipeline import DepthPipeline, DepthPipelineConfig
-from kd_perception.replay_answers import DepthAnswers, RecordedCalibration
+from kd_perception.replay_answers import (
+    BESIDE_THE_IMAGES,
+    CalibrationSource,
+    DepthAnswers,
+    RecordedCalibration,
+)
 
 EvaluatedDepth: TypeAlias = Evaluated[DepthFrameRecord, PredictedDepth]
 Observer = Callable[[EvaluatedDepth], None]
@@ -45,7 +50,7 @@ def evaluate_depth_bag(
     depth_topic: str = '',
     depths: Path | None = None,
     targets: LabelKind | None = None,
-    camera_info_sync: str = 'exact_or_latest',
+    camera_info: CalibrationSource = BESIDE_THE_IMAGES,
     observers: Sequence[Observer] = (),
     progress: bool = False,
 ) -> DepthEvaluation:
@@ -65,7 +70,7 @@ def evaluate_depth_bag(
             images.
         depths: Folder with true depth instead; see :func:`labels.labeled_by_folder`.
         targets: How true depth is read; millimeters where None.
-        camera_info_sync: The node's parameter ``camera_info.sync``.
+        camera_info: Where the calibration of the camera is.
         observers: Called with each frame that has depth.
         progress: Show a progress bar on standard error.
 
@@ -80,7 +85,7 @@ def evaluate_depth_bag(
         total = source.topic(image_topic).message_count
         pairs, origin = labeled(source, image_topic, depth_topic, depths, kind)
         described = Source(source.path.name, image_topic, origin)
-        predictor, unscaled = _predictor(pipeline, recording, source, described, camera_info_sync)
+        predictor, unscaled = _predictor(pipeline, recording, source, described, camera_info)
         config = pipeline.config if pipeline is not None else config or DepthPipelineConfig()
         scorer = DepthScorer(config.min_range_m, config.max_range_m, median_scaling=unscaled)
         gathering = DepthGathering(scorer, observers)
@@ -106,13 +111,13 @@ def _predictor(
     recording: BagReader | None,
     bag: BagReader,
     source: Source,
-    camera_info_sync: str,
+    camera_info: CalibrationSource,
 ) -> tuple[Predictor[PredictedDepth], bool]:
     """What predicts, and whether none of it is in meters."""
     if (pipeline is None) == (recording is None):
         raise BagError('Give either a pipeline or a recording of predictions.')
     if pipeline is not None:
-        calibration = RecordedCalibration(bag, source.image_topic, camera_info_sync)
+        calibration = RecordedCalibration(bag, source.image_topic, camera_info)
         answers = DepthAnswers(pipeline, calibration, source.image_topic)
         return DepthReplay(pipeline, answers), pipeline.is_unscaled
     assert recording is not None

@@ -59,7 +59,6 @@ class CameraInfoPairing:
         with self._lock:
             self._by_stamp.clear()
             self._latest = None
-            self._is_punctual = True
             self._missed: tuple[int, float] | None = None
         self.state = _OFF if self._sync == 'off' else _ABSENT
 
@@ -67,7 +66,8 @@ class CameraInfoPairing:
         """Remember a CameraInfo message."""
         stamp_ns = nanoseconds_from_stamp(info.header.stamp)
         with self._lock:
-            self._is_punctual |= self._is_just_late(stamp_ns)
+            if self._is_just_late(stamp_ns):
+                self._missed = None
             self._by_stamp[stamp_ns] = self._latest = info
             self._by_stamp.move_to_end(stamp_ns)
             if len(self._by_stamp) > _KEPT:
@@ -105,13 +105,12 @@ class CameraInfoPairing:
         return info
 
     def _exact(self, stamp_ns: int, wait_s: float) -> CameraInfo | None:
-        """Wait for a calibration; remember from when on one was missed."""
-        missed = (stamp_ns, monotonic() + wait_s)
-        if self._is_punctual:
+        """Wait for a calibration if none was missed before; remember which was, and from when."""
+        deadline_s = monotonic() + wait_s
+        if self._missed is None:
             self._came.wait_for(lambda: stamp_ns in self._by_stamp, wait_s)
         found = self._by_stamp.get(stamp_ns)
-        self._is_punctual = found is not None
-        self._missed = None if self._is_punctual else missed
+        self._missed = (stamp_ns, deadline_s) if found is None else None
         return found
 
     def _is_just_late(self, stamp_ns: int) -> bool:

@@ -17,6 +17,8 @@ JOBS ?= 2
 
 # The environment is a world of its own: a sourced ROS installation must not shine through.
 unexport PYTHONPATH PYTHONHOME LD_LIBRARY_PATH COLCON_PREFIX_PATH CMAKE_PREFIX_PATH RMW_IMPLEMENTATION
+# The wheels of ROS set it beside their LD_LIBRARY_PATH, and set neither where they find it.
+unexport _ROS_WHEELS_BOOTSTRAP_COMPLETE
 export AMENT_PREFIX_PATH := $(VENV)
 export ROS_AUTOMATIC_DISCOVERY_RANGE := LOCALHOST
 export PIP_DISABLE_PIP_VERSION_CHECK := 1

@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A finished student on real thermal frames: a picture, a record, and tables.
+"""A finished student on real frames: a picture, a record, and tables.
 
 The bundle runs as the node runs it, from raw frames to masks (`kd_perception.pipeline`); every
-frame stands alone. Labeled frames are scored; of the others there are shares of classes and
-confidence. The picture shows thermal image, mask, uncertainty, and label or color where there is
-one. It holds real frames: it is for your eyes and never committed.
+frame stands alone. A student of color images sees the color halves of the frames that have one.
+Labeled frames are scored; of the others there are shares of classes and confidence. The picture
+shows what the student saw in gray, mask, uncertainty, and label or color where there is one. It
+holds real frames: it is for your eyes and never committed.
 
     python -m training.real_images students/thermal_seg_s --sheet runs/real/thermal_seg_s.jpg \
         --record results/real/thermal_seg_s.json --page docs/results.md
@@ -24,10 +25,12 @@ from typing import Any, NamedTuple
 import numpy as np
 from tqdm import tqdm
 
-from kd_perception.errors import ConfigError
+from kd_perception.bundle import Student
+from kd_perception.errors import ConfigError, DatasetError
 from kd_perception.evaluation.environment import environment_versions
 from kd_perception.evaluation.report_images import SheetRow, contact_sheet
 from kd_perception.evaluation.scoring import Scorer
+from kd_perception.frames import Frame
 from kd_perception.markdown import replace_section
 from kd_perception.parameters.table import check_parameters
 from kd_perception.pipeline import Output, Pipeline, Result
@@ -84,7 +87,7 @@ def see_set(pipeline: Pipeline, name: str, frames: Sequence[RealFrame]) -> Seen:
     Args:
         pipeline: of the student; reset before each frame.
         name: of the set.
-        frames: all labeled or none.
+        frames: all labeled or none, of the images that the student takes.
     """
     pooled, palette = Scorer(len(CLASS_NAMES)), pipeline.student.palette
     images: dict[str, dict[str, Any]] = {}
@@ -100,6 +103,28 @@ def see_set(pipeline: Pipeline, name: str, frames: Sequence[RealFrame]) -> Seen:
     if pooled.frames:
         report['scores'] = _scores(pooled)
     return Seen({**report, **_means(images), 'images': images}, rows)
+
+
+def visible_sets(sets: Sets, student: Student) -> Sets:
+    """The sets as a student sees them: for one of color images the color halves, where they are.
+
+    Raises:
+        DatasetError: it can see none at all.
+    """
+    if student.spec.input.modality == 'thermal':
+        return sets
+    seen = {name: [_in_color(real) for real in frames if real.rgb is not None]
+            for name, frames in sets.items()}  # fmt: skip
+    if not any(seen.values()):
+        raise DatasetError(
+            f'{student.spec.name} must have color images; none of {", ".join(sets)} has any'
+        )
+    return {name: frames for name, frames in seen.items() if frames}
+
+
+def _in_color(real: RealFrame) -> RealFrame:
+    assert real.rgb is not None
+    return real._replace(frame=Frame(real.rgb, 'rgb8', real.frame.stamp_ns))
 
 
 def _image_report(real: RealFrame, result: Result) -> dict[str, Any]:
@@ -151,8 +176,9 @@ def _rounded(value: Any) -> float | None:
 
 def examine(pipeline: Pipeline, sets: Sets) -> tuple[dict[str, Any], list[SheetRow]]:
     """The record of a student on all sets, and the rows of its picture."""
-    seen = {name: see_set(pipeline, name, frames) for name, frames in sets.items()}
     student, backend = pipeline.student, pipeline.backend
+    visible = visible_sets(sets, student)
+    seen = {name: see_set(pipeline, name, frames) for name, frames in visible.items()}
     record = {
         'recipe': 'real_images',
         'student': {
@@ -162,7 +188,7 @@ def examine(pipeline: Pipeline, sets: Sets) -> tuple[dict[str, Any], list[SheetR
             'seed': student.spec.provenance.get('seed'),
         },
         'backend': f'{backend.name} {backend.precision} on {backend.device}',
-        'notes': {TILE_SET: TILES_NOTE} if TILE_SET in sets else {},
+        'notes': {TILE_SET: TILES_NOTE} if TILE_SET in visible else {},
         'sets': {name: found.report for name, found in seen.items()},
         'versions': environment_versions(),
     }
@@ -187,7 +213,7 @@ def all_sets(labeled: Sequence[Path]) -> dict[str, list[RealFrame]]:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Look at a student, and write what was asked for."""
-    parser = argparse.ArgumentParser(description='Run a student on real thermal frames.')
+    parser = argparse.ArgumentParser(description='Run a student on real frames.')
     parser.add_argument('student', type=Path, help='bundle')
     parser.add_argument(
         '--sheet', type=Path, help='picture to write; it holds real frames: for your eyes only'

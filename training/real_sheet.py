@@ -22,7 +22,7 @@ _LEAST_SHOWN = 0.001
 def sheet_row(
     name: str, real: RealFrame, result: Result, report: Mapping[str, Any], palette: ByteImage
 ) -> SheetRow:
-    """Thermal image, mask and uncertainty; then the label, or color where there is no label.
+    """Image in gray, mask and uncertainty; then the label, or color where there is no label.
 
     Args:
         name: to be written above.

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from dataclasses import replace
 
 import cv2
@@ -70,6 +71,23 @@ def test_each_frame_stands_alone(root, pipeline):
     one, _ = examine(pipeline, {'thermal16': sets['thermal16'][1:]})
     name = 'deeper'
     assert both['sets']['thermal16']['images'][name] == one['sets']['thermal16']['images'][name]
+
+
+def test_a_student_of_color_images_sees_the_color_halves(root, tiny_color_folder):
+    pipeline = load_pipeline(tiny_color_folder)
+    with closing(pipeline.backend):
+        record, rows = examine(pipeline, load_real_sets())
+        with pytest.raises(DatasetError, match='tiny_color must have color images; none of deep'):
+            examine(pipeline, {'deep': load_real_sets()['thermal16']})
+    assert {n: found['frames'] for n, found in record['sets'].items()} == {
+        'rtfnet_tiles': 4,
+        'msrs_pairs': 1,
+    }
+    # Its answer is green in eighths, 90 of 255 everywhere; the thermal half is black and white.
+    shares = record['sets']['msrs_pairs']['images']['00001D']['class_shares']
+    assert shares['bike'] == 1.0
+    # The last panel of a frame without label is the color image itself.
+    assert np.ptp(rows[-1].panels[-1].astype(int), axis=2).max() > 100
 
 
 def test_record_says_what_ran_on_what(root, pipeline, tiny_student_folder):

@@ -48,7 +48,7 @@ class RealFrame(NamedTuple):
 
     Attributes:
         name: in its set.
-        frame: thermal image with its encoding.
+        frame: image with its encoding, thermal as these are loaded.
         label: MFNet class id, uint8 [height, width], 255: does not count; None where unknown.
         rgb: color image of the same view, uint8 [height, width, 3]; None where there is none.
     """
@@ -99,7 +99,7 @@ def load_labeled_folder(folder: Path) -> list[RealFrame]:
 
 
 def set_digest(frames: Iterable[RealFrame]) -> str:
-    """SHA-256 of names, thermal images and labels, in order."""
+    """SHA-256 of names, images and labels, in order."""
     digest = hashlib.sha256()
     for real in frames:
         parts = [array_sha256(a) for a in (real.frame.image, real.label) if a is not None]

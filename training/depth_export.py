@@ -17,6 +17,7 @@ from kd_perception.bundle_schema import InputSpec, StudentSpec
 from kd_perception.errors import ConfigError
 from kd_perception.models import RepUNetConfig
 from training.depth_model_card import depth_model_card, is_scored, learnt_from
+from training.observations import NOT_SEEN, observations, remind_of_observations
 from training.recipes import compress_depth
 from training.recipes.compress_depth_config import LATER, CompressDepthConfig
 from training.recipes.compress_depth_report import depth_spec, evaluate
@@ -43,11 +44,15 @@ def export_depth_student(config: CompressDepthConfig, folder: Path) -> str:
         raise ConfigError(f'{config.folder} must hold a checkpoint: train this run first')
     network = compress_depth.deployable_network(run)
     onnx = checked_onnx(network, config.image_size, channels=_CHANNELS, output_name='maps')
-    report = (recorded_metrics(config) if run.step == config.loop.steps else None) or evaluate(
-        network, config
-    )
+    record = finished_record(config) if run.step == config.loop.steps else None
+    report = record['metrics'] if record else evaluate(network, config)
     spec = student_spec(config, network.config, report, run.step)
-    card = depth_model_card(config, report, run.step)
+    seen = NOT_SEEN
+    if record:
+        frames = str(record['frame_keys'].get('train', ''))
+        seen = observations(config, frames)
+        remind_of_observations(config, frames)
+    card = depth_model_card(config, report, run.step, seen=seen)
     return save_student(folder, spec, onnx=onnx, weights=weights_of(network), model_card=card)
 
 
@@ -102,8 +107,8 @@ def _calibration(config: CompressDepthConfig, report: Mapping[str, Any]) -> Sigm
     )
 
 
-def recorded_metrics(config: CompressDepthConfig) -> dict[str, Any] | None:
-    """The metrics of the run's record; None where there is none.
+def finished_record(config: CompressDepthConfig) -> dict[str, Any] | None:
+    """The record of a finished run; None where there is none.
 
     Raises:
         ConfigError: the record is of another configuration.
@@ -119,8 +124,7 @@ def recorded_metrics(config: CompressDepthConfig) -> dict[str, Any] | None:
             f'{path} must be of the run that is exported; {", ".join(differing)} differ: train '
             'again, or remove the record'
         )
-    metrics: dict[str, Any] = record['metrics']
-    return metrics
+    return record
 
 
 _ELSEWHERE = ('cache', 'output', 'results', 'launch')

@@ -9,6 +9,7 @@ from typing import Any
 
 from kd_perception.markdown import table
 from training.first_weights import card_row
+from training.observations import NOT_SEEN
 from training.recipes.compress_depth_config import CompressDepthConfig
 
 _CARD = """\
@@ -36,9 +37,11 @@ The depth of other cameras is scaled by their focal length, so they must be cali
 
 ## Where it fails
 
+{seen}
+
 By construction:
 
-* It has not been measured on real frames of other cameras: compare it with a lidar of your own
+* Every real camera differs from the rendered ones: compare it with a lidar of your own
   (`kd-perception evaluate`) before you rely on it.
 * Sigma says how far the student is off where images are like those of its training. Of what it has
   never seen it may be sure and wrong.
@@ -75,13 +78,16 @@ _RECORDED = 'It has seen one recording. Its scores are against the lidar of that
 _REGIONS = ('inside', 'outside', 'glass', 'objects')
 
 
-def depth_model_card(config: CompressDepthConfig, report: Mapping[str, Any], step: int) -> str:
+def depth_model_card(
+    config: CompressDepthConfig, report: Mapping[str, Any], step: int, *, seen: str = NOT_SEEN
+) -> str:
     """The card in Markdown.
 
     Args:
         config: the run.
         report: its metrics, as `evaluate` gives them.
         step: finished steps; fewer than configured is said so.
+        seen: what was seen of it on real frames.
     """
     height, width = config.image_size
     unfinished = '' if step == config.loop.steps else f' of {config.loop.steps} (unfinished run)'
@@ -103,6 +109,7 @@ def depth_model_card(config: CompressDepthConfig, report: Mapping[str, Any], ste
         taught_by=_taught_by(config),
         started=card_row(config.start_folder),
         scores=_scores(report) if is_scored(report) else _UNSCORED,
+        seen=seen,
         world=_RENDERED if config.rendered else _RECORDED,
     )
 

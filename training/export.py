@@ -33,8 +33,9 @@ from training.model_card import (
     learnt_from,
     modality_of,
     model_card,
-    observations_path,
+    train_digest,
 )
+from training.observations import remind_of_observations
 from training.recipes import compress, compress_data, supervised
 from training.recipes.compress_config import CompressConfig
 from training.recipes.compress_depth_config import CompressDepthConfig
@@ -178,8 +179,7 @@ def export_student(
     input_spec = InputSpec(*image_size, CHANNELS[modality], modality)
     spec = student_spec(config.name, architecture, input_spec, 4, report, provenance)
     card = model_card(deployed, report, run.step, tiles_chose=tiles_chose)
-    if not (path := observations_path(deployed, report)).is_file():
-        print(f'nothing was noted of real frames yet: write it to {path} and export again')
+    remind_of_observations(deployed, train_digest(report))
     return save_student(folder, spec, onnx=onnx, weights=weights_of(run.network), model_card=card)
 
 

@@ -3,9 +3,9 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 import textwrap
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from training.data.modality import CHANNELS
 from training.data.real_tiles import NO_TEST
 from training.evaluation import IMAGE_SIZE
 from training.first_weights import card_row
+from training.observations import NOT_SEEN, observations
 from training.recipes.compress_config import CompressConfig
 from training.recipes.supervised_config import SupervisedConfig
 
@@ -96,8 +97,6 @@ _LIMITS = {
   is low, treat the class as not recognized.""",
 }
 
-_NOT_SEEN = 'Not looked at yet: nobody has noted what this run makes of real frames.'
-
 _TILES_NOTE = f'They chose neither weights nor settings, but {NO_TEST}.'
 _TILES_CHOSE = (
     'They chose this seed among those that the synthetic validation split holds equal, and '
@@ -109,23 +108,10 @@ _PICTURES = {
     'rgb': 'color pictures of 280x372 pixels',
 }
 
-OBSERVATIONS = Path(__file__).parent / 'configs' / 'observations'
 
-
-def observations_path(config: RunConfig, report: dict[str, Any]) -> Path:
-    """Where to write, in Markdown, what was seen of a run on real frames, before its export.
-
-    The name holds a hash of the run's settings and of the pixels it learnt from, where its metrics
-    tell them: a run of the same name that is trained anew in another world does not claim what was
-    seen of this one.
-
-    Args:
-        config: the run.
-        report: its metrics.
-    """
-    text = f'{config.fingerprint()} {report["data_digest"].get("train", "")}'
-    digest = hashlib.sha256(text.encode()).hexdigest()[:16]
-    return OBSERVATIONS / f'{config.name}_seed{config.seed}_{digest}.md'
+def train_digest(report: Mapping[str, Any]) -> str:
+    """Digest of the frames that a run learnt from; empty where its metrics do not tell it."""
+    return str(report['data_digest'].get('train', ''))
 
 
 def model_card(
@@ -139,7 +125,6 @@ def model_card(
         step: finished steps; fewer than configured is said so, and nothing was observed then.
         tiles_chose: the real tiles chose among seeds that validation holds equal.
     """
-    observed = observations_path(config, report)
     finished = step == config.steps
     test, tiles = report['synthetic_test'], report.get('real_tiles')
     calibration = report['calibration']
@@ -169,7 +154,7 @@ def model_card(
         chosen_by=_CHOSEN_BY_TILES if tiles_chose else _chosen_by(config),
         how_good=_how_good(config, with_tiles=bool(tiles), tiles_chose=tiles_chose),
         presets=_presets(report.get('presets'), config.preset_count),
-        seen=observed.read_text().strip() if finished and observed.is_file() else _NOT_SEEN,
+        seen=observations(config, train_digest(report)) if finished else NOT_SEEN,
         rows='\n'.join(rows),
         test_mean=_mean(test),
         tile_mean=_mean(tiles),

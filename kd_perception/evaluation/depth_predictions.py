@@ -56,18 +56,23 @@ class DepthReplay(Replay[PredictedDepth]):
         return self._answers.step(frame, header)
 
     def _prediction(self, result: DepthResult) -> PredictedDepth:
-        depth = result.depth_m if result.is_metric else result.relative_depth
-        assert depth is not None  # all outputs were asked for
-        return PredictedDepth(
-            depth,
-            result.is_metric,
-            result.sigma_m,
-            result.confidence,
-            result.scale,
-            result.min_m,
-            result.max_m,
-            sum(result.timings),
-        )
+        return predicted_depth(result)
+
+
+def predicted_depth(result: DepthResult) -> PredictedDepth:
+    """Take what is to be evaluated from a result of which all outputs were asked for."""
+    depth = result.depth_m if result.is_metric else result.relative_depth
+    assert depth is not None
+    return PredictedDepth(
+        depth,
+        result.is_metric,
+        result.sigma_m,
+        result.confidence,
+        result.scale,
+        result.min_m,
+        result.max_m,
+        sum(result.timings),
+    )
 
 
 def _recorded_depth(

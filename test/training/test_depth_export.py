@@ -18,7 +18,7 @@ from kd_perception.frames import Frame
 from kd_perception.freeze import FreezeConfig
 from kd_perception.models import RepUNetConfig
 from kd_perception.pipeline import DepthPipeline, DepthPipelineConfig
-from training import depth_export, export
+from training import depth_export, export, observations
 from training.depth_evaluation import Prediction
 from training.distributed import launch
 from training.recipes import compress_depth
@@ -27,6 +27,8 @@ from training.recipes.compress_depth_data import scored_frames
 from training.recipes.compress_depth_report import predictor
 from training.records import read_record, write_record
 from training.settings import plain
+
+RECORD = {'frame_keys': {'train': 'ab'}}
 
 
 @pytest.fixture(scope='module')
@@ -83,7 +85,7 @@ def test_the_node_tells_what_was_scored(trained, backend):
 def test_the_card_has_every_split_and_what_is_not_known(trained):
     card = (trained[1].folder / 'MODEL_CARD.md').read_text()
     for text in ('synthetic', '| validation |', '| test |', 'focal length of 100 px', 'nobody',
-                 '64x96', 'not been measured on real frames', '3 steps'):  # fmt: skip
+                 '64x96', 'compare it with a lidar', 'Not looked at yet', '3 steps'):  # fmt: skip
         assert text in card, text
     assert '{' not in card
 
@@ -101,7 +103,7 @@ def reported(trained):
 def test_the_record_of_a_finished_run_is_used(trained, tmp_path, monkeypatch, capsys):
     config = trained[0]
     metrics = {**reported(trained), 'sigma_scale': 1.25}
-    write_record(config.record_path, {'metrics': metrics, 'config': plain(config)})
+    write_record(config.record_path, {**RECORD, 'metrics': metrics, 'config': plain(config)})
     monkeypatch.setattr(export, 'load_config', lambda kind, arguments: config)
     export.main(['--recipe', 'compress_depth', '--folder', str(tmp_path / 'again')])
     calibration = load_student(tmp_path / 'again').spec.depth.calibration
@@ -110,12 +112,31 @@ def test_the_record_of_a_finished_run_is_used(trained, tmp_path, monkeypatch, ca
     assert 'SHA-256' in capsys.readouterr().out
     recorded = read_record(config.record_path)['config']
     del recorded['bag']['camera_frame']  # as runs have it that are older than that
-    write_record(config.record_path, {'metrics': metrics, 'config': recorded})
+    write_record(config.record_path, {**RECORD, 'metrics': metrics, 'config': recorded})
     depth_export.export_depth_student(config, tmp_path / 'older')
     wrong = {**recorded, 'seed': 5}
-    write_record(config.record_path, {'metrics': metrics, 'config': wrong})
+    write_record(config.record_path, {**RECORD, 'metrics': metrics, 'config': wrong})
     with pytest.raises(ConfigError, match='seed differ'):
         depth_export.export_depth_student(config, tmp_path / 'none')
+    config.record_path.unlink()
+
+
+def test_the_card_says_what_was_seen_of_this_run(trained, tmp_path, monkeypatch, capsys):
+    config = trained[0]
+    monkeypatch.setattr(observations, 'OBSERVATIONS', tmp_path)
+    record = {'metrics': reported(trained), 'config': plain(config), 'frame_keys': {'train': 'ab'}}
+    write_record(config.record_path, record)
+    depth_export.export_depth_student(config, tmp_path / 'unseen')
+    path = observations.observations_path(config, 'ab')
+    assert str(path) in capsys.readouterr().out
+    path.write_text('Trees are farther than they look.\n')
+    depth_export.export_depth_student(config, tmp_path / 'seen')
+    for folder, seen in (('seen', True), ('unseen', False)):
+        card = (tmp_path / folder / 'MODEL_CARD.md').read_text()
+        assert ('Trees are farther' in card, 'Not looked at yet' in card) == (seen, not seen)
+    write_record(config.record_path, {**record, 'frame_keys': {'train': 'of another world'}})
+    depth_export.export_depth_student(config, tmp_path / 'other')
+    assert 'Not looked at yet' in (tmp_path / 'other' / 'MODEL_CARD.md').read_text()
     config.record_path.unlink()
 
 

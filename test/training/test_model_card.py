@@ -10,9 +10,12 @@ import pytest
 
 from kd_perception.bundle import load_student
 from training import model_card as card_module
+from training import observations as observations_module
 from training.data.real_tiles import NO_TEST
-from training.export import RECIPES, RunConfig
-from training.model_card import OBSERVATIONS, model_card, observations_path
+from training.export import DEPTH_RECIPE, RECIPES, RunConfig
+from training.model_card import model_card, train_digest
+from training.observations import OBSERVATIONS, observations_path
+from training.recipes.compress_depth_config import CompressDepthConfig
 from training.recipes.supervised import SupervisedConfig
 from training.records import read_record
 from training.settings import load_config
@@ -23,9 +26,13 @@ SEEN = 'Seen on real frames'
 NOT_SEEN = 'Not looked at yet'
 
 
-def committed(recipe: str, name: str, seed: int) -> RunConfig:
+KINDS = {**RECIPES, DEPTH_RECIPE: CompressDepthConfig}
+STUDENTS = ('thermal_seg', 'thermal_seg_s', 'rgb_seg_s', 'mono_depth_s')
+
+
+def committed(recipe: str, name: str, seed: int) -> RunConfig | CompressDepthConfig:
     arguments = ['--config_path', str(SETTINGS / recipe / f'{name}.yaml'), '--seed', str(seed)]
-    return load_config(RECIPES[recipe], arguments)
+    return load_config(KINDS[recipe], arguments)
 
 
 @pytest.fixture(scope='module', params=['thermal_seg_s', 'thermal_seg'])
@@ -37,9 +44,10 @@ def shipped(request) -> RunConfig:
 @pytest.fixture
 def observed(tmp_path, monkeypatch, metrics):
     """A run that somebody has looked at."""
-    monkeypatch.setattr(card_module, 'OBSERVATIONS', tmp_path)
+    monkeypatch.setattr(observations_module, 'OBSERVATIONS', tmp_path)
     config = SupervisedConfig(seed=2)
-    observations_path(config, metrics).write_text(f'{SEEN}:\n\n* Hedges are taken for cars.\n')
+    path = observations_path(config, train_digest(metrics))
+    path.write_text(f'{SEEN}:\n\n* Hedges are taken for cars.\n')
     return config
 
 
@@ -69,19 +77,27 @@ def test_the_shipped_card_follows_from_the_record(shipped):
     metrics = read_record(ROOT / shipped.record_path)['metrics']
     chosen = {'tiles_chose': provenance.get('tiles_chose', False)}
     assert model_card(shipped, metrics, shipped.steps, **chosen) == card
-    assert (NOT_SEEN in card) != observations_path(shipped, metrics).is_file()
+    assert (NOT_SEEN in card) != observations_path(shipped, train_digest(metrics)).is_file()
 
 
 def test_every_observation_is_of_a_recorded_run_of_a_committed_configuration():
     known = set()
-    for recipe in RECIPES:
-        for path in (ROOT / 'results' / recipe).glob('thermal_seg*_seed*.json'):
+    for recipe in KINDS:
+        for path in (ROOT / 'results' / recipe).glob('*_seed*.json'):
             record = read_record(path)
-            run = committed(recipe, record['name'], record['seed'])
-            known.add(observations_path(run, record['metrics']))
+            if record['name'] in STUDENTS:
+                run = committed(recipe, record['name'], record['seed'])
+                known.add(observations_path(run, frames_of(record)))
     assert known
     orphans = [path.name for path in OBSERVATIONS.glob('*') if path not in known]
     assert not orphans, 'written of runs that are no longer here: remove them'
+
+
+def frames_of(record) -> str:
+    """What the export of a run knows its training frames by."""
+    if record['recipe'] == DEPTH_RECIPE:
+        return record['frame_keys']['train']
+    return train_digest(record['metrics'])
 
 
 def test_a_card_says_what_was_seen(observed, metrics):

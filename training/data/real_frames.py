@@ -40,6 +40,8 @@ Array = npt.NDArray[Any]
 TILE_SET = 'rtfnet_tiles'
 """The frames that the world was fitted to, and that may choose checkpoints."""
 
+SETS = (TILE_SET, 'msrs_pairs', 'thermal16')
+
 _DEEP_SUFFIXES = ('.png', '.tif', '.tiff')
 
 
@@ -65,18 +67,24 @@ def load_real_sets() -> dict[str, list[RealFrame]]:
     Raises:
         DatasetError: there is none, or a file is damaged or lacks its other half.
     """
-    root = real_data_folder()
-    found = {
-        TILE_SET: _tiles(),
-        'msrs_pairs': _pairs(root / 'msrs_pairs'),
-        'thermal16': _deep_frames(root / 'thermal16'),
-    }
-    if not any(found.values()):
+    sets = find_real_sets()
+    if not sets:
         raise DatasetError(
-            f'real thermal frames must lie in {", ".join(found)} of {root}; it has none of these '
-            'folders: set KD_PERCEPTION_REAL_DATA'
+            f'real thermal frames must lie in {", ".join(SETS)} of {real_data_folder()}; it has '
+            'none of these folders: set KD_PERCEPTION_REAL_DATA'
         )
-    return {name: frames for name, frames in found.items() if frames}
+    return sets
+
+
+def find_real_sets() -> dict[str, list[RealFrame]]:
+    """The same; nothing where there is none.
+
+    Raises:
+        DatasetError: a file is damaged or lacks its other half.
+    """
+    root = real_data_folder()
+    found = (_tiles(), _pairs(root / 'msrs_pairs'), _deep_frames(root / 'thermal16'))
+    return {name: frames for name, frames in zip(SETS, found, strict=True) if frames}
 
 
 def load_labeled_folder(folder: Path) -> list[RealFrame]:

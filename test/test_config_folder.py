@@ -11,10 +11,13 @@ from typing import Any
 import pytest
 import yaml
 
+from kd_perception.bundle import load_student
 from kd_perception.parameters.depth_table import MONO_DEPTH
 from kd_perception.parameters.file import load_parameter_file
 from kd_perception.parameters.parameter_table import ParameterTable
 from kd_perception.parameters.table import THERMAL_SEG
+from kd_perception.resources import student_folder
+from kd_perception.tasks import RGB_SEG_NODE, usual_node_name
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 NODE = '/thermal/thermal_seg'
@@ -45,7 +48,9 @@ def test_parameter_file_holds_every_parameter_with_its_default_and_type(
 
 def test_parameter_file_of_color_segmentation_fits_the_node() -> None:
     values = load_parameter_file(REPOSITORY / 'config/rgb_seg.yaml')
-    assert values['ffc.source'] == 'none' and values['model.path'] == ''
+    assert values['ffc.source'] == 'none' and values['model.path'] == 'rgb_seg_s'
+    student = load_student(student_folder(values['model.path']))
+    assert usual_node_name(student) == RGB_SEG_NODE
 
 
 @pytest.mark.parametrize('table', [THERMAL_SEG, MONO_DEPTH], ids=lambda table: table.node_name)

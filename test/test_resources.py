@@ -22,5 +22,5 @@ def test_a_path_is_taken_as_it_is(tiny_student_folder: Path) -> None:
 def test_unknown_students_are_refused(name: str) -> None:
     with pytest.raises(BundleError, match=r'model\.path') as raised:
         student_folder(name)
-    assert 'shipped are thermal_seg, thermal_seg_s;' in str(raised.value)
+    assert 'thermal_seg, thermal_seg_s;' in str(raised.value)
     assert '`python -m training.export --help`' in str(raised.value)

@@ -35,7 +35,7 @@ def committed(recipe: str, name: str, seed: int) -> RunConfig | CompressDepthCon
     return load_config(KINDS[recipe], arguments)
 
 
-@pytest.fixture(scope='module', params=['thermal_seg_s', 'thermal_seg'])
+@pytest.fixture(scope='module', params=['thermal_seg_s', 'thermal_seg', 'rgb_seg_s'])
 def shipped(request) -> RunConfig:
     provenance = load_student(ROOT / 'students' / request.param).spec.provenance
     return committed(provenance['recipe'], request.param, provenance['seed'])

@@ -41,7 +41,7 @@ def test_what_differs_between_the_nodes_is_told() -> None:
     shared = [spec for spec in MONO_DEPTH.rows if spec.name in THERMAL_SEG.by_name]
     others = [s.name for s in shared if s.default != THERMAL_SEG.by_name[s.name].default]
     assert others == ['model.path', 'ffc.source']
-    assert '`model.path` is empty and `ffc.source` is `none`' in text
+    assert '`model.path` is `mono_depth_s` and `ffc.source` is `none`' in text
     absent = [spec.name for spec in PARAMETERS if spec.name not in MONO_DEPTH.by_name]
     assert absent == ['min_confidence']
     assert 'All parameters of `thermal_seg` but `min_confidence` hold here' in text

@@ -54,6 +54,6 @@ def _config(p: Typed) -> DepthPipelineConfig:
 MONO_DEPTH = ParameterTable(
     'mono_depth',
     # A color camera has no shutter that closes, and a simulated one may stand still for long.
-    (*with_defaults(COMMON_ROWS, ffc__source='none'), *_DEPTH_ROWS),
+    (*with_defaults(COMMON_ROWS, model__path='mono_depth_s', ffc__source='none'), *_DEPTH_ROWS),
     _config,
 )

@@ -111,11 +111,21 @@ def test_a_color_student_segments_under_its_own_name(
 
 @pytest.mark.slow
 @pytest.mark.parametrize('name', ['mono_depth', 'rgb_seg'])
-def test_without_a_student_the_log_says_how_to_make_one(
+def test_the_shipped_student_runs_without_any_argument(
     launch: Callable[..., Launched], name: str
 ) -> None:
     launched = launch(f'{name}.launch.py', node_name=f'/camera/{name}')
-    said = 'Configure refused: a student must be named'
+    launched.wait_for_state('active')
+    assert launched.end() == 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('name', ['mono_depth', 'rgb_seg'])
+def test_without_its_student_the_log_says_how_to_make_one(
+    launch: Callable[..., Launched], name: str
+) -> None:
+    launched = launch(f'{name}.launch.py', 'student:=absent', node_name=f'/camera/{name}')
+    said = 'Configure refused: a student must be the name of a shipped one'
     launched.wait_until(lambda: said in launched.output, 'refusal')
     assert 'python -m training.export' in launched.output
     assert launched.state() == 'unconfigured'

@@ -22,6 +22,7 @@ from kd_perception.world.classes import CLASS_COLORS, CLASS_NAMES
 Color = tuple[int, int, int]
 
 _LEVELS = 256
+_BACKGROUND_NAMES: Final = ('unlabeled', 'background')
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,12 @@ class LabelSet:
     def num_classes(self) -> int:
         """Number of train ids."""
         return len(self.names)
+
+    @property
+    def background(self) -> int | None:
+        """Train id of what belongs to no class; None where every pixel has one."""
+        found = [index for index, name in enumerate(self.names) if name in _BACKGROUND_NAMES]
+        return found[0] if found else None
 
     @property
     def palette(self) -> ByteImage:

@@ -31,6 +31,10 @@ def test_each_class_has_a_name_and_a_color_of_its_own(labels, count):
     assert labels.num_classes == len(set(labels.names)) == len(set(labels.colors)) == count
 
 
+def test_background_is_told_where_there_is_one():
+    assert [labels.background for labels in SETS] == [0, 0, None, None, 0]
+
+
 def test_nyu_colors_follow_the_bit_rule_by_file_id():
     assert NYU40.colors[0] == (128, 0, 0)
     assert NYU40.colors[39] == (64, 0, 64)

@@ -50,8 +50,8 @@ class Scores(NamedTuple):
 
     Attributes:
         metrics: means as `SegmentationMetrics` defines them, `iou` and `accuracy` by class name,
-            mean IoU of the frequent and the rare classes (None where the label set has none of
-            them), boundary F.
+            mean IoU of the frequent and the rare classes of MFNet (None of other label sets, and
+            where none of them is there), boundary F.
         logits: [N, classes] at every third cell of the logit grid, for calibration.
         labels: [N] of those cells.
     """
@@ -169,7 +169,8 @@ def _metrics(confusion: ConfusionMatrix, label_set: LabelSet) -> dict[str, Any]:
     for name, values in (('iou', computed.iou), ('accuracy', computed.accuracy)):
         report[name] = {n: _rounded(v) for n, v in zip(label_set.names, values, strict=True)}
     for group, names in (('miou_frequent', FREQUENT), ('miou_rare', RARE)):
-        known = [v for n, v in report['iou'].items() if n in names and v is not None]
+        own = report['iou'] if label_set is MFNET else {}
+        known = [v for n, v in own.items() if n in names and v is not None]
         report[group] = _rounded(np.mean(known)) if known else None
     return report
 

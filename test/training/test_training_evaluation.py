@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from kd_perception.label_sets import PST900
+from kd_perception.label_sets import CITYSCAPES, PST900
 from kd_perception.uncertainty import fit_temperature
 from kd_perception.world.classes import CLASS_NAMES
 from training.data.real_tiles import RealTile
@@ -119,6 +119,23 @@ def test_frequent_classes_are_averaged_with_what_is_wrong():
     # Of the whole: 3/8 is nothing and taken for it, 1/8 a car taken for it, 1/4 for a person.
     assert metrics['iou']['unlabeled'] == pytest.approx(3 / (3 + 1 + 2), abs=0.01)
     assert metrics['miou_rare'] is None
+
+
+def test_frequent_and_rare_classes_are_those_of_mfnet_alone():
+    """Cityscapes has cars and persons, too."""
+    person = CITYSCAPES.names.index('person')
+
+    class EverythingIsPerson(torch.nn.Module):
+        def forward(self, image):
+            logits = torch.zeros(1, 19, *image.shape[2:])
+            logits[:, person] = 1.0
+            return logits
+
+    label = np.full((240, 320), person, np.uint8)
+    frame = frame_of(np.full(label.shape, 8000, np.uint16), label)
+    metrics = score(EverythingIsPerson(), [frame], 'thermal', label_set=CITYSCAPES).metrics
+    assert metrics['iou']['person'] == 1.0
+    assert metrics['miou_frequent'] is None and metrics['miou_rare'] is None
 
 
 def test_scores_follow_the_label_set():

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from torch import Tensor
 from tqdm import tqdm
 
 from kd_perception.markdown import percent
@@ -16,7 +17,7 @@ from training.evaluation import Tally, infer
 from training.recipes.channel_wise_config import ChannelWiseConfig
 from training.recipes.channel_wise_data import split_frames
 from training.recipes.channel_wise_networks import Segmenter
-from training.size_recall import SizeRecall
+from training.size_scores import SizeScores
 
 COLUMNS = ('miou_nanmean', 'miou_frequent', 'miou_rare', 'macc_nanmean', 'boundary_f_3px')
 
@@ -25,7 +26,7 @@ def evaluate(network: Segmenter, config: ChannelWiseConfig) -> dict[str, Any]:
     """Metrics of a network on all splits but that which it learnt from.
 
     Args:
-        network: on the CPU.
+        network: on the device that shall compute.
         config: of the run.
     """
     names = [name for name in config.split_names if name != 'train']
@@ -35,7 +36,7 @@ def evaluate(network: Segmenter, config: ChannelWiseConfig) -> dict[str, Any]:
 def score_split(network: Segmenter, config: ChannelWiseConfig, name: str) -> dict[str, Any]:
     """Metrics of a network on the whole images of a split, as in `training.evaluation`.
 
-    Beside them `recall_by_size`, see `SizeRecall.report`.
+    Beside them `by_size`, see `SizeScores.report`.
     """
     return _scored(network.eval(), config, split_frames(config, name), name)
 
@@ -43,16 +44,21 @@ def score_split(network: Segmenter, config: ChannelWiseConfig, name: str) -> dic
 def _scored(
     network: Segmenter, config: ChannelWiseConfig, frames: Sequence[LabeledFrame], name: str
 ) -> dict[str, Any]:
-    classes = config.label_set
-    tally, sizes = Tally((3,), classes, calibrated=False), SizeRecall(classes.num_classes)
+    tally = Tally((3,), config.label_set, calibrated=False)
+    sizes = SizeScores(config.label_set)
+    device = next(network.parameters()).device
+
+    def scores(images: Tensor) -> Tensor:
+        return network.scores(images.to(device)).cpu()
+
     for k in tqdm(range(len(frames)), desc=f'score {name}', unit='frame'):
         frame = frames[k]
         label = np.asarray(frame.label)
-        logits, box = infer(network.scores, frame, network.config.modality, config.image_size)
+        logits, box = infer(scores, frame, network.config.modality, config.image_size)
         tally.update(logits, box, label)
         shape = (label.shape[0], label.shape[1])
         sizes.update(mask_from_logits(logits, box, temperature=1.0, size=shape), label)
-    return {**tally.scores().metrics, 'recall_by_size': sizes.report()}
+    return {**tally.scores().metrics, 'by_size': sizes.report()}
 
 
 def table_row(name: str, metrics: Mapping[str, Any]) -> str:

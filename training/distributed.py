@@ -3,9 +3,10 @@
 
 Several processes learn what one would learn from the same batch: each draws its share of it,
 gradients are averaged, and batch normalization sees all of it. This holds for losses that are
-means over images of equal weight, and for those that count over all processes, as InverseForm
-tells its own to (`training.process_counts`); another one that divides by a count, such as that of
-the labeled pixels, divides by the count of its process.
+means over images of equal weight, and for those that count over all processes
+(`training.process_counts`), as CEKD, compression, InverseForm and channel-wise distillation tell
+their own to; another one that divides by a count, such as that of the labeled pixels, divides by
+the count of its process.
 
     python -m training.recipes.<recipe> --config_path ... --launch.devices 2
     torchrun --nproc-per-node 2 -m training.recipes.<recipe> --config_path ...
@@ -29,7 +30,10 @@ from kd_perception.errors import ConfigError
 from kd_perception.machine import has_matrix_bf16
 from training.tensor_checks import at_least_float32
 
-__all__ = ['Fabric', 'LaunchConfig', 'copy_from_first', 'launch', 'share_of', 'synchronized']
+__all__ = [
+    'Fabric', 'LaunchConfig', 'copy_from_first', 'device_kind', 'launch', 'process_count',
+    'share_of', 'synchronized',
+]  # fmt: skip
 
 ACCELERATORS = ('auto', 'cpu', 'cuda')
 SLOW_BFLOAT16 = (
@@ -93,7 +97,7 @@ def launch(config: LaunchConfig) -> Fabric:
     Raises:
         ConfigError: the devices are not there, or `torchrun` started another number of them.
     """
-    kind = _device_kind(config)
+    kind = device_kind(config)
     if config.bfloat16 and kind == 'cpu' and not has_matrix_bf16():
         warnings.warn(SLOW_BFLOAT16, stacklevel=2)
     devices, nodes = _processes(config)
@@ -112,7 +116,12 @@ def launch(config: LaunchConfig) -> Fabric:
     return fabric
 
 
-def _device_kind(config: LaunchConfig) -> str:
+def device_kind(config: LaunchConfig) -> str:
+    """Where the processes of a run compute on this machine: `cpu` or `cuda`.
+
+    Raises:
+        ConfigError: there are fewer CUDA devices than processes.
+    """
     found = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if config.accelerator == 'cpu' or (config.accelerator == 'auto' and not found):
         return 'cpu'
@@ -122,6 +131,16 @@ def _device_kind(config: LaunchConfig) -> str:
             f'{found} are: lower devices, or set accelerator to cpu'
         )
     return 'cuda'
+
+
+def process_count(config: LaunchConfig) -> int:
+    """Processes of a run on all machines, as `launch` would start or join them.
+
+    Raises:
+        ConfigError: `torchrun` started another number of them.
+    """
+    devices, nodes = _processes(config)
+    return devices * nodes
 
 
 def _processes(config: LaunchConfig) -> tuple[int, int]:

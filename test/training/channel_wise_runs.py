@@ -86,16 +86,15 @@ def with_loop(config, **changes):
 def shareable(folder, cache, *terms, **changes):
     """One step that processes can share but for rounding.
 
-    It weighs all pixels alike, all of them are known, and it follows gradients in size: AdamW's
+    Classes weigh, pixels beyond the frame are not known, and it follows gradients in size: AdamW's
     first one has the size of the learning rate, also where a gradient is noise.
     """
-    view = JointConfig(64, 64, scale_low=1.0, scale_high=1.0, stretch=0.0, angle_deg=0.0)
+    view = JointConfig(64, 64, scale_low=0.5, scale_high=1.0, angle_deg=10.0)
     config = with_loop(tiny_run(folder, cache, *terms, **changes), steps=1)
     optimizer = OptimizerConfig(kind='sgd', learning_rate=0.01, schedule='constant')
     return replace(
         config,
         name='_'.join(terms),
-        class_weighted=False,
         augmentation=AugmentationConfig(view),
         teacher=replace(config.teacher, optimizer=optimizer),
         student=replace(config.student, optimizer=optimizer),

@@ -36,12 +36,16 @@ def test_the_teacher_answers_for_what_it_sees(config, fabric, monkeypatch):
     teacher = channel_wise.trained_teacher(config, fabric)
     seen = []
 
-    def spying(images, labels, mix, maps):
-        seen.append((images, labels, mix, maps))
+    def spying(*given):
+        seen.append(given)
         return {}
 
-    channel_wise.step_losses(spying, batch, config, 'student', teacher)
-    images, labels, mix, maps = seen[0]
+    def mean_count(count):
+        return count
+
+    channel_wise.step_losses(spying, batch, config, 'student', teacher, mean_count=mean_count)
+    images, labels, mix, maps, counting = seen[0]
+    assert counting is mean_count
     assert torch.equal(images, batch[0][:, :1]) and torch.equal(labels, batch[1])
     assert torch.equal(mix, batch[2])
     network = channel_wise.trained_network(config, 'teacher')
@@ -51,7 +55,7 @@ def test_the_teacher_answers_for_what_it_sees(config, fabric, monkeypatch):
     for found, own in zip(maps[:2], expected[:2], strict=True):
         assert torch.equal(found, own) and not found.requires_grad
     channel_wise.step_losses(spying, batch, replace(config, terms=()), 'teacher', None)
-    assert torch.equal(seen[1][0], batch[0]) and seen[1][3] is None
+    assert torch.equal(seen[1][0], batch[0]) and seen[1][3:] == (None, None)
 
 
 @pytest.mark.parametrize(
@@ -90,11 +94,23 @@ def test_six_and_six_steps_equal_twelve(tmp_path, world_cache, fabric, monkeypat
             assert torch.equal(value, weights[name]), name
 
 
+def weighted_pixels(config, role):
+    """What the known pixels of either process weigh in the first step."""
+    drawing, weight = Drawing(config, role), channel_wise.new_learner(config, role).weight
+    labels = [drawing(0, index)[1] for index in range(config.network(role).loop.batch_size)]
+    assert all((label == 255).any() and (label != 255).any() for label in labels)
+    sums = [float(weight[label[label != 255]].sum()) for label in labels]
+    return sum(sums[:2]), sum(sums[2:])
+
+
 @pytest.mark.ddp
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_two_processes_learn_what_one_learns_with_each_loss(tmp_path, world_cache, fabric):
     split_frames(tiny_run(tmp_path, world_cache), 'train')  # renders them
+    for role in ('teacher', 'student'):
+        halves = weighted_pixels(shareable(tmp_path, world_cache), role)
+        assert abs(halves[0] - halves[1]) > 0.05 * sum(halves), 'shares that count alike'
     folder = tmp_path / 'two'
     run_recipe('channel_wise_runs', folder, world_cache, timeout_s=800)
     states = torch.load(folder / 'states.pt')
@@ -124,7 +140,7 @@ def test_a_run_is_recorded_and_scored_without_what_learnt_beside_it(
     assert list(record['metrics']) == list(record['training_seconds']) == ['student']
     student = record['metrics']['student']
     assert list(student) == ['validation', 'test']
-    assert {'miou_nanmean', 'miou_frequent', 'miou_rare', 'recall_by_size'} <= set(student['test'])
+    assert {'miou_nanmean', 'miou_frequent', 'miou_rare', 'by_size'} <= set(student['test'])
     assert record['frame_keys'].keys() == {'train', 'validation', 'test'}
     assert '| tiny student |' in capsys.readouterr().out
     network = channel_wise.trained_network(config, 'student')

@@ -12,6 +12,7 @@ from channel_wise_runs import TERMS, tiny_run
 from kd_perception.errors import ConfigError
 from training.recipes import channel_wise
 from training.recipes.channel_wise_config import ChannelWiseConfig
+from training.recipes.channel_wise_learner import OpponentConfig
 from training.recipes.channel_wise_terms import TermConfig
 from training.settings import load_config
 
@@ -61,6 +62,10 @@ def test_fingerprints_hold_what_teaches_and_nothing_else(config):
 
 BAD = [
     ({'stage': 'both'}, 'stage must be one of'),
+    (
+        {'terms': (TERMS['holistic_logits'],), 'opponent': OpponentConfig(levels=5)},
+        'of 5 levels sees must be at least 128x128, got 64x80',
+    ),
     ({'terms': (TERMS['hint_features'],) * 2}, 'once on logits and once on features'),
     ({'cityscapes': 'folder'}, "color images alone, got modalities .*'thermal'"),
     (

@@ -70,6 +70,23 @@ def test_teacher_and_student_by_configuration(tmp_path):
 
 
 @pytest.mark.parametrize(
+    'config',
+    [
+        NetworkConfig(),
+        NetworkConfig('pspnet', 'tiny', depth=18),
+        NetworkConfig('pspnet', 'tiny', depth=50),
+    ],
+    ids=['rep_unet', 'pspnet18', 'pspnet50'],
+)
+def test_sizes_of_maps_are_known_before(config):
+    segmenter = Segmenter(config, 9).eval()
+    for size in ((32, 32), (64, 96), (96, 128)):
+        maps = segmenter(torch.rand(1, 1, *size))
+        expected = config.map_size(*size)
+        assert maps.logits.shape[2:] == maps.features.shape[2:] == expected
+
+
+@pytest.mark.parametrize(
     ('values', 'message'),
     [
         ({'architecture': 'unet'}, "architecture must be one of .*got 'unet'"),

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 from channel_wise_runs import TERMS
@@ -10,6 +12,7 @@ from loss_properties import normal
 from torch.nn import functional
 
 from kd_perception.errors import ConfigError
+from training.distributed import LaunchConfig
 from training.losses import (
     attention_transfer_loss,
     channel_wise_loss,
@@ -17,6 +20,7 @@ from training.losses import (
     holistic_loss,
     intra_class_variation_loss,
     pixel_wise_loss,
+    soft_cross_entropy_loss,
 )
 from training.optimization import OptimizerConfig
 from training.recipes.channel_wise_learner import Learner, OpponentConfig, new_optimizer
@@ -26,7 +30,8 @@ from training.recipes.channel_wise_terms import LOSSES, Given, TermConfig, loss_
 TEACHER = NetworkConfig(preset='rep_unet', modality='rgbt')
 STUDENT = NetworkConfig(preset='rep_unet_s')
 LABELS = torch.randint(0, 9, (2, 64, 64), generator=torch.Generator().manual_seed(0))
-GIVEN = Given(LABELS, 9, torch.linspace(1.0, 5.0, 9))
+SCORES = normal(2, 9, 16, 16, scale=3.0).float()
+GIVEN = Given(LABELS, 9, torch.linspace(1.0, 5.0, 9), SCORES)
 
 
 def learner(*terms, own=STUDENT, weight=GIVEN.weight):
@@ -36,7 +41,7 @@ def learner(*terms, own=STUDENT, weight=GIVEN.weight):
 
 
 def taught():
-    return Maps(normal(2, 9, 16, 16, scale=3.0).float(), normal(2, 64, 16, 16).abs().float())
+    return Maps(SCORES.clone(), normal(2, 64, 16, 16).abs().float())
 
 
 def batch():
@@ -60,16 +65,16 @@ def test_a_term_is_its_loss_of_the_maps_times_its_weight(name):
     if term.alignment != 'none':
         aligned = own.alignments[name](maps.features)
         torch.testing.assert_close(student, aligned)
-    expected = own.imitation(term, student, teacher, LABELS)
+    expected = own.imitation(term, student, teacher, GIVEN)
     torch.testing.assert_close(values[name], term.weight * expected)
 
 
+def maps_of(channels):
+    return tuple(normal(2, 2, channels, 16, 16, seed=7)[k].float() for k in (0, 1))
+
+
 def test_losses_get_what_the_run_gives():
-    student, teacher = (normal(2, 2, 9, 16, 16)[k].float() for k in (0, 1))
-    found = loss_of(TERMS['pixel_wise_logits'], student, teacher, GIVEN)
-    torch.testing.assert_close(found, pixel_wise_loss(student, teacher, weight=GIVEN.weight))
-    found = loss_of(TERMS['pixel_wise_features'], student, teacher, GIVEN)
-    torch.testing.assert_close(found, pixel_wise_loss(student, teacher))
+    student, teacher = maps_of(9)
     found = loss_of(TERMS['intra_class_variation_logits'], student, teacher, GIVEN)
     torch.testing.assert_close(
         found, intra_class_variation_loss(student, teacher, LABELS, num_classes=9)
@@ -79,9 +84,34 @@ def test_losses_get_what_the_run_gives():
         loss_of(powers, student, teacher, GIVEN),
         attention_transfer_loss(student, teacher, power=3.0),
     )
-    classes = loss_of(TERMS['classes_logits'], student, teacher, GIVEN)
-    expected = functional.cross_entropy(student, teacher.argmax(dim=1))
-    torch.testing.assert_close(classes, expected)
+
+
+def test_places_and_classes_weigh_as_against_labels():
+    student, teacher = maps_of(9)
+    weight = GIVEN.weight
+    expected = {
+        'pixel_wise_logits': pixel_wise_loss(student, teacher, weight=weight),
+        'classes_logits': functional.cross_entropy(student, teacher.argmax(dim=1), weight),
+        'soft_cross_entropy_logits': soft_cross_entropy_loss(student, teacher, weight=weight),
+    }
+    for name, value in expected.items():
+        torch.testing.assert_close(loss_of(TERMS[name], student, teacher, GIVEN), value)
+        equal = loss_of(TERMS[name], student, teacher, GIVEN._replace(weight=None))
+        assert float(equal) != pytest.approx(float(value), rel=1e-4)
+
+
+def test_features_weigh_by_the_class_that_the_teacher_says_there():
+    student, teacher = maps_of(32)
+    term, weight = TERMS['pixel_wise_features'], GIVEN.weight
+    classes = SCORES.argmax(dim=1)
+    expected = pixel_wise_loss(student, teacher, weight=weight, classes=classes)
+    torch.testing.assert_close(loss_of(term, student, teacher, GIVEN), expected)
+    smaller = GIVEN._replace(scores=SCORES[:, :, ::2, ::2])
+    nearest = classes[:, ::2, ::2].repeat_interleave(2, dim=1).repeat_interleave(2, dim=2)
+    expected = pixel_wise_loss(student, teacher, weight=weight, classes=nearest)
+    torch.testing.assert_close(loss_of(term, student, teacher, smaller), expected)
+    equal = loss_of(term, student, teacher, GIVEN._replace(weight=None))
+    torch.testing.assert_close(equal, pixel_wise_loss(student, teacher))
 
 
 def test_the_holistic_term_comes_with_what_its_discriminator_minimizes():
@@ -166,6 +196,14 @@ def test_maps_of_another_size_are_resized_to_the_teachers():
         ({'loss': 'pairwise_affinity', 'options': {'pooling': '2x2'}}, "'pool'.*got .'pooling'"),
         ({'loss': 'pixel_wise', 'options': {'weight': 3.0}}, "got .'weight'"),
         ({'alignment': 'bare', 'options': {'temperature': 4.0}}, 'alignment must be none'),
+        ({'loss': 'classes', 'at': 'features'}, 'classes compares class scores'),
+        ({'loss': 'soft_cross_entropy', 'at': 'features'}, 'at must be logits'),
+        ({'options': {'temperature': 0.0}}, 'temperature must be above 0'),
+        ({'options': {'temperature': '1e-3'}}, "of the types that it takes.*'1e-3'"),
+        ({'loss': 'pixel_wise', 'options': {'normalization': 'mean'}}, "received 'mean'"),
+        ({'loss': 'pairwise_affinity', 'options': {'pool': '4x4'}}, "received '4x4'"),
+        ({'loss': 'local_similarity', 'options': {'similarity': 'dot'}}, "received 'dot'"),
+        ({'loss': 'attention_transfer', 'options': {'power': 0.5}}, 'power must be at least 1'),
     ],
 )
 def test_bad_terms_are_refused(values, message):
@@ -179,3 +217,18 @@ def test_bad_terms_are_refused(values, message):
 def test_bad_opponents_are_refused(values):
     with pytest.raises(ConfigError):
         OpponentConfig(**values)
+
+
+def test_opponents_are_refused_that_cannot_see_a_map_or_learn_on_several_gpus(monkeypatch):
+    alone = LaunchConfig(accelerator='cpu')
+    OpponentConfig(levels=2).check((16, 40), alone)
+    with pytest.raises(ConfigError, match='of 3 levels sees must be at least 32x32, got 16x40'):
+        OpponentConfig(levels=3).check((16, 40), alone)
+    opponent = OpponentConfig(levels=2)
+    opponent.check((16, 16), replace(alone, devices=2))
+    monkeypatch.setattr(torch.cuda, 'is_available', lambda: True)
+    monkeypatch.setattr(torch.cuda, 'device_count', lambda: 2)
+    for accelerator in ('cuda', 'auto'):
+        opponent.check((16, 16), LaunchConfig(accelerator=accelerator))
+        with pytest.raises(ConfigError, match=r'one GPU, .* got 2 processes on GPUs'):
+            opponent.check((16, 16), LaunchConfig(accelerator=accelerator, devices=2))

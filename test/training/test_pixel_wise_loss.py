@@ -102,6 +102,42 @@ def test_places_weigh_as_the_class_of_the_teacher():
     assert level.item() == pytest.approx(pixel_wise_loss(student, teacher).item(), rel=1e-9)
 
 
+def test_classes_of_places_may_be_told():
+    """As maps need it that are no class scores: five channels, three classes."""
+    student, teacher = normal(2, 2, 5, 3, 4)
+    weight = torch.tensor([1.0, 2.0, 6.0])
+    classes = torch.randint(0, 3, (2, 3, 4), generator=torch.Generator().manual_seed(0))
+    loss = pixel_wise_loss(
+        student, teacher, normalization='pixels', weight=weight, classes=classes
+    )
+    of_place = weight.numpy()[classes.numpy()]
+    expected = np.average(divergences(student.numpy(), teacher.numpy(), 1.0), weights=of_place)
+    assert loss.item() == pytest.approx(expected, rel=1e-6)
+    likely = teacher.argmax(dim=1)
+    longer = torch.arange(1.0, 6.0)
+    assert torch.equal(
+        pixel_wise_loss(student, teacher, weight=longer, classes=likely),
+        pixel_wise_loss(student, teacher, weight=longer),
+    )
+
+
+def test_processes_that_share_a_batch_count_over_all():
+    """Quotients of both halves by the mean count have the whole batch's value as their mean."""
+    student, teacher = normal(2, 4, 4, 3, 5)
+    weight = torch.tensor([1.0, 3.0, 9.0, 27.0], dtype=torch.float64)
+    half = weight[teacher.argmax(dim=1)].sum() / 2
+    whole = pixel_wise_loss(student, teacher, weight=weight).item()
+    parts = [
+        pixel_wise_loss(student[k], teacher[k], weight=weight, mean_count=lambda count: half)
+        for k in (slice(2), slice(2, 4))
+    ]
+    assert (parts[0] + parts[1]).item() / 2 == pytest.approx(whole, rel=1e-9)
+    apart = [
+        pixel_wise_loss(student[k], teacher[k], weight=weight) for k in (slice(2), slice(2, 4))
+    ]
+    assert (apart[0] + apart[1]).item() / 2 != pytest.approx(whole, rel=1e-3)
+
+
 @pytest.mark.parametrize('weight', [None, torch.tensor([1.0, 2.0, 3.0, 4.0, 5.0])])
 def test_only_the_student_learns(weight):
     check_only_the_student_learns(
@@ -133,6 +169,8 @@ def test_wrong_arguments_are_named():
         pixel_wise_loss(logits, torch.zeros(1, 19, 4, 4))
     with pytest.raises(ShapeError, match=r'weight must be of shape \[9\]'):
         pixel_wise_loss(logits, logits, weight=torch.ones(8))
+    with pytest.raises(ShapeError, match=r'classes must be of shape \[1, 4, 4\]'):
+        pixel_wise_loss(logits, logits, weight=torch.ones(3), classes=torch.zeros(1, 8, 8))
     with pytest.raises(ConfigError, match=r"one of \['elements', 'pixels'\], received 'mean'"):
         pixel_wise_loss(logits, logits, normalization='mean')
     for temperature in (0.0, -1.0, float('nan'), float('inf')):

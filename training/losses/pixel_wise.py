@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from kd_perception.errors import ConfigError
+from training.losses.counts import MeanCount
 from training.tensor_checks import at_least_float32, check_positive, check_shape
 
 Normalization = Literal['elements', 'pixels']
@@ -21,6 +22,8 @@ def pixel_wise_loss(
     temperature: float = 1.0,
     normalization: Normalization = 'elements',
     weight: Tensor | None = None,
+    classes: Tensor | None = None,
+    mean_count: MeanCount | None = None,
 ) -> Tensor:
     """Divergence KL(teacher || student) of the classes at each place, PI.
 
@@ -35,8 +38,12 @@ def pixel_wise_loss(
             weight of the loss is 10; `pixels` is the mean over batch * places, which is larger by
             the number of classes and is taken with weight 1.
         weight: of the classes [classes], > 0, or None for equal ones, as in both codes. A place
-            counts as much as the class that the teacher finds most likely there, and the sum is
-            divided by what all places count.
+            counts as much as its class, and the sum is divided by what all places count.
+        classes: class of each place by which it is weighed, int64 [batch, height, width]; None
+            takes the one that the teacher finds most likely. Maps that are no class scores need
+            it, and `weight` is then as long as there are classes, not channels.
+        mean_count: of what the places count, over the processes that share a batch, see
+            `training.losses.counts`.
 
     Returns:
         A scalar of at least 0 but for rounding, in float32 or a finer type.
@@ -62,9 +69,9 @@ def pixel_wise_loss(
     if weight is None:
         mean = divergence.mean()
     else:
-        mean = _weighted_mean(divergence, teacher_logits, weight)
-    classes = student_logits.shape[1]
-    return temperature**2 * (mean / classes if normalization == 'elements' else mean)
+        mean = _weighted_mean(divergence, _of_places(weight, classes, teacher_logits), mean_count)
+    channels = student_logits.shape[1]
+    return temperature**2 * (mean / channels if normalization == 'elements' else mean)
 
 
 def _divergence(student: Tensor, teacher: Tensor, temperature: float) -> Tensor:
@@ -74,7 +81,18 @@ def _divergence(student: Tensor, teacher: Tensor, temperature: float) -> Tensor:
     return (log_teacher.exp() * (log_teacher - log_student)).sum(dim=1)
 
 
-def _weighted_mean(divergence: Tensor, teacher_logits: Tensor, weight: Tensor) -> Tensor:
-    check_shape('weight', weight, (teacher_logits.shape[1],))
-    of_place = weight.to(divergence)[teacher_logits.max(dim=1).indices]
-    return (of_place * divergence).sum() / of_place.sum()
+def _of_places(weight: Tensor, classes: Tensor | None, teacher_logits: Tensor) -> Tensor:
+    """What each place counts, [batch, height, width]."""
+    if classes is None:
+        check_shape('weight', weight, (teacher_logits.shape[1],))
+        return weight[teacher_logits.max(dim=1).indices]
+    check_shape('weight', weight, (None,))
+    batch, _, height, width = teacher_logits.shape
+    check_shape('classes', classes, (batch, height, width))
+    return weight[classes]
+
+
+def _weighted_mean(divergence: Tensor, of_place: Tensor, mean_count: MeanCount | None) -> Tensor:
+    of_place = of_place.to(divergence)
+    count = of_place.sum()
+    return (of_place * divergence).sum() / (count if mean_count is None else mean_count(count))

@@ -43,7 +43,8 @@ from training.checkpointing import load_checkpoint
 from training.data.world import check_described, described, load_world
 from training.distributed import Fabric, launch
 from training.engine import Run, fit, restore
-from training.losses import class_weights
+from training.losses import MeanCount, class_weights
+from training.process_counts import counts_of_all
 from training.recipes.cekd_losses import shown_to
 from training.recipes.channel_wise_config import ChannelWiseConfig
 from training.recipes.channel_wise_data import Drawing, class_shares
@@ -91,6 +92,8 @@ def step_losses(
     config: ChannelWiseConfig,
     role: str,
     teacher: Teacher | None,
+    *,
+    mean_count: MeanCount | None = None,
 ) -> Terms:
     """The terms of a step.
 
@@ -100,12 +103,13 @@ def step_losses(
         config: of the run.
         role: of the network.
         teacher: from what it sees to its maps; None without terms.
+        mean_count: over the processes that share the batch, see `training.losses.counts`.
     """
     images, labels, mix = batch
     drawn = config.drawn_modality(role)
     taught = teacher(shown_to(images, drawn, config.teacher.modality)) if teacher else None
     own = shown_to(images, drawn, config.network(role).modality)
-    terms: Terms = network(own, labels, mix, taught)
+    terms: Terms = network(own, labels, mix, taught, mean_count)
     return terms
 
 
@@ -118,13 +122,16 @@ def train(
         return run
     if not run.notes and not config.cityscapes:
         run.notes['frames'] = described(load_world(config.train, config.cache))
+    mean_count = counts_of_all(fabric)
     fit(
         run,
         fabric=fabric,
         loop=own.loop,
         optimizer_config=own.optimizer,
         draw=Drawing(config, role),
-        losses=lambda network, batch: step_losses(network, batch, config, role, teacher),
+        losses=lambda network, batch: step_losses(
+            network, batch, config, role, teacher, mean_count=mean_count
+        ),
         folder=config.folder_of(role),
         fingerprint=config.fingerprint(role),
         seed=config.seed_of(role),

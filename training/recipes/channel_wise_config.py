@@ -34,8 +34,8 @@ class ChannelWiseConfig(RunPaths):
         seed: of initialization, batches and augmentation.
         stage: `student` trains both in order, `teacher` the teacher only.
         image_size: (height, width) that whole images are brought to for scoring.
-        class_weighted: rare classes weigh more in cross-entropy against labels and in the
-            pixel-wise term; all weigh the same in the paper.
+        class_weighted: rare classes weigh more in cross-entropy against labels and in the terms
+            of `WEIGHTED`; all weigh the same in the paper.
         teacher: the network that teaches.
         teacher_seed: of the teacher; that of the run if None.
         student: the network that learns.
@@ -136,6 +136,9 @@ class ChannelWiseConfig(RunPaths):
         seen = {self.network(role).modality, *([self.teacher.modality] if teaches else [])}
         return seen.pop() if len(seen) == 1 else 'rgbt'
 
+        if self.stage == 'student' and any(term.loss == 'holistic' for term in self.terms):
+            view = self.augmentation.view
+            self.opponent.check(self.teacher.map_size(view.height, view.width), self.launch)
     def fingerprint(self, role: str) -> str:
         """Of everything that changes the weights of a role."""
         values = {k: v for k, v in plain(self).items() if k in _TEACHES}

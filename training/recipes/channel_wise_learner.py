@@ -9,11 +9,13 @@ import torch
 from torch import Tensor, nn
 
 from kd_perception.errors import ConfigError
+from training.distributed import LaunchConfig, device_kind, process_count
 from training.joined_optimizer import JoinedOptimizer
 from training.losses import (
     ChannelAlignment,
     Discriminator,
     DiscriminatorConfig,
+    MeanCount,
     discriminator_loss,
     holistic_loss,
 )
@@ -59,13 +61,39 @@ class OpponentConfig:
         """Sizes of the network for maps of so many channels."""
         return DiscriminatorConfig(channels, self.base_width, self.levels)
 
+    def check(self, map_size: tuple[int, int], launch: LaunchConfig) -> None:
+        """Refuse maps that are too small, and several GPUs.
+
+        Torch's `SyncBatchNorm` has no second derivative, which the gradient penalty needs.
+
+        Args:
+            map_size: (height, width) of what it will see.
+            launch: of the run.
+
+        Raises:
+            ConfigError: a level is too many, or a process more than one has a GPU.
+        """
+        least = self.sizes(1).least_size
+        if min(map_size) < least:
+            raise ConfigError(
+                f'maps that a discriminator of {self.levels} levels sees must be at least '
+                f'{least}x{least}, got {map_size[0]}x{map_size[1]}: lower opponent.levels, or '
+                'raise the size of augmentation.view'
+            )
+        processes = process_count(launch)
+        if processes > 1 and device_kind(launch) == 'cuda':
+            raise ConfigError(
+                f'a holistic term must be trained by one GPU, or by processes without, got '
+                f'{processes} processes on GPUs: set launch.devices to 1, or launch.accelerator '
+                'to cpu'
+            )
+
 
 class Learner(nn.Module):
     """A student, alignment layers and discriminators; without terms a network that labels teach.
 
     Everything is computed in `forward`, so that processes average the gradients of all parts. The
-    student is built first: its first weights do not depend on the terms. Several GPUs cannot train
-    a discriminator: torch's `SyncBatchNorm` has no second derivative, which its penalty needs.
+    student is built first: its first weights do not depend on the terms.
 
     Args:
         own: network that learns.
@@ -114,7 +142,12 @@ class Learner(nn.Module):
         )
 
     def forward(
-        self, images: Tensor, labels: Tensor, mix: Tensor, taught: Maps | None = None
+        self,
+        images: Tensor,
+        labels: Tensor,
+        mix: Tensor,
+        taught: Maps | None = None,
+        mean_count: MeanCount | None = None,
     ) -> dict[str, Tensor]:
         """The weighted terms of a step.
 
@@ -123,13 +156,15 @@ class Learner(nn.Module):
             labels: int64 [batch, height, width], 255 is ignored.
             mix: of the gradient penalty [batch], 0 to 1.
             taught: maps of the teacher; needed where there are terms.
+            mean_count: over the processes that share the batch, see `training.losses.counts`.
         """
         maps: Maps = self.segmenter(images)
-        values = self.segmenter.label_terms(maps, labels, self.weight)
+        values = self.segmenter.label_terms(maps, labels, self.weight, mean_count=mean_count)
         for term in self.terms:
             assert taught is not None
             student, teacher = self.compared(term, maps, taught)
-            values[term.name] = term.weight * self.imitation(term, student, teacher, labels)
+            given = Given(labels, self.num_classes, self.weight, taught.logits, mean_count)
+            values[term.name] = term.weight * self.imitation(term, student, teacher, given)
             if term.name in self.discriminators:
                 values[f'{term.name}_discriminator'] = self.opponent.weight * discriminator_loss(
                     self.discriminators[term.name],
@@ -148,12 +183,12 @@ class Learner(nn.Module):
         return of_equal_size(student, teacher), teacher
 
     def imitation(
-        self, term: TermConfig, student: Tensor, teacher: Tensor, labels: Tensor
+        self, term: TermConfig, student: Tensor, teacher: Tensor, given: Given
     ) -> Tensor:
-        """The loss of a term without its weight; arguments as `compared` gives them."""
+        """The loss of a term without its weight; both maps as `compared` gives them."""
         if term.loss == 'holistic':
             return holistic_loss(self.discriminators[term.name], student)
-        return loss_of(term, student, teacher, Given(labels, self.num_classes, self.weight))
+        return loss_of(term, student, teacher, given)
 
 
 def new_optimizer(learner: Learner, config: OptimizerConfig) -> torch.optim.Optimizer:

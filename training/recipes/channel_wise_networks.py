@@ -15,7 +15,7 @@ from kd_perception.errors import ConfigError
 from kd_perception.models import PSPNet, PSPNetConfig, RepUNet, RepUNetConfig
 from training.data.modality import CHANNELS, check_modality
 from training.engine import LoopConfig
-from training.losses import cross_entropy_loss
+from training.losses import MeanCount, cross_entropy_loss
 from training.optimization import OptimizerConfig
 
 ARCHITECTURES = ('rep_unet', 'pspnet')
@@ -100,6 +100,19 @@ class NetworkConfig:
         sizes = self.sizes(1)
         return sizes.decoder_width if isinstance(sizes, RepUNetConfig) else sizes.head_channels
 
+    def map_size(self, height: int, width: int) -> tuple[int, int]:
+        """(height, width) of `Maps.logits` and `Maps.features` of images of that size.
+
+        Args:
+            height: a multiple of 32, as that of views of training frames.
+            width: a multiple of 32.
+        """
+        sizes = self.sizes(1)
+        if isinstance(sizes, RepUNetConfig):
+            return height // 4, width // 4
+        more = int(sizes.ceil_pooling)
+        return height // 8 + more, width // 8 + more
+
 
 class Segmenter(nn.Module):
     """A network with its preparation of pixels.
@@ -128,7 +141,14 @@ class Segmenter(nn.Module):
         features = self.network.features(images)
         return Maps(self.network.head(features), features)
 
-    def label_terms(self, maps: Maps, labels: Tensor, weight: Tensor | None) -> dict[str, Tensor]:
+    def label_terms(
+        self,
+        maps: Maps,
+        labels: Tensor,
+        weight: Tensor | None,
+        *,
+        mean_count: MeanCount | None = None,
+    ) -> dict[str, Tensor]:
         """Cross-entropy against labels, of the auxiliary scores too.
 
         PSPNet is compared at the size of the labels, `rep_unet` at half of it, as in the other
@@ -138,15 +158,18 @@ class Segmenter(nn.Module):
             maps: of this network.
             labels: int64 [batch, height, width], 255 is ignored.
             weight: of the classes, or None for equal ones.
+            mean_count: over the processes that share a batch, see `training.losses.counts`.
         """
         if isinstance(self.network, RepUNet):
             labels = labels[:, 1::2, 1::2]
-        terms = {'label': cross_entropy_loss(self._at(maps.logits, labels), labels, weight=weight)}
+
+        def against_labels(logits: Tensor) -> Tensor:
+            upsampled = self._at(logits, labels)
+            return cross_entropy_loss(upsampled, labels, weight=weight, mean_count=mean_count)
+
+        terms = {'label': against_labels(maps.logits)}
         if maps.auxiliary_logits is not None:
-            upsampled = self._at(maps.auxiliary_logits, labels)
-            terms['auxiliary'] = AUXILIARY_WEIGHT * cross_entropy_loss(
-                upsampled, labels, weight=weight
-            )
+            terms['auxiliary'] = AUXILIARY_WEIGHT * against_labels(maps.auxiliary_logits)
         return terms
 
     def scores(self, images: Tensor) -> Tensor:

@@ -9,11 +9,13 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, NamedTuple, get_args
 
+import torch
 from torch import Tensor
 from torch.nn import functional
 
 from kd_perception.errors import ConfigError
 from training.losses import (
+    MeanCount,
     attention_transfer_loss,
     channel_wise_loss,
     cross_entropy_loss,
@@ -36,9 +38,16 @@ def hint_loss(student: Tensor, teacher: Tensor) -> Tensor:
     return edge_hint_loss(student, teacher)
 
 
-def classes_loss(student: Tensor, teacher: Tensor) -> Tensor:
+def classes_loss(
+    student: Tensor,
+    teacher: Tensor,
+    *,
+    weight: Tensor | None = None,
+    mean_count: MeanCount | None = None,
+) -> Tensor:
     """Cross-entropy against the class that the teacher finds most likely at each place."""
-    return cross_entropy_loss(student, teacher.detach().max(dim=1).indices)
+    found = teacher.detach().max(dim=1).indices
+    return cross_entropy_loss(student, found, weight=weight, mean_count=mean_count)
 
 
 LOSSES: dict[str, Callable[..., Tensor]] = {
@@ -55,13 +64,19 @@ LOSSES: dict[str, Callable[..., Tensor]] = {
 }
 """By the name that a configuration has for them."""
 
-NEED_EQUAL_CHANNELS = (
-    *('channel_wise', 'classes', 'hint', 'holistic', 'pixel_wise', 'soft_cross_entropy'),
-)
-"""The others compare maps of any number of channels."""
+NEED_EQUAL_CHANNELS = ('channel_wise', 'hint', 'holistic', 'pixel_wise')
+"""On features; the others compare maps of any number of channels, or scores alone."""
 
-_GIVEN = ('weight', 'num_classes', 'ignore_index')
+OF_SCORES = ('classes', 'soft_cross_entropy')
+"""What compares class scores, and nothing else."""
+
+WEIGHTED = (*OF_SCORES, 'pixel_wise')
+"""What weighs places by class, as cross-entropy against labels does."""
+
+_GIVEN = ('weight', 'classes', 'num_classes', 'ignore_index', 'mean_count')
 """Keywords that come from the run, not from the term."""
+
+_TRIED_SIZE = (4, 4)
 
 
 @dataclass(frozen=True)
@@ -77,7 +92,8 @@ class TermConfig:
         options: further keywords of the loss, as `{temperature: 4.0}`.
 
     Raises:
-        ConfigError: a name is unknown, or the weight is not above 0.
+        ConfigError: a name is unknown, the weight is not above 0, or the loss does not take the
+            options.
     """
 
     loss: str = 'channel_wise'
@@ -97,6 +113,8 @@ class TermConfig:
             raise ConfigError(f'weight must be above 0 and finite, got {self.weight}')
         if self.at == 'logits' and self.alignment != 'none':
             raise ConfigError('alignment must be none on logits: they have the same classes')
+        if self.at == 'features' and self.loss in OF_SCORES:
+            raise ConfigError(f'{self.loss} compares class scores: at must be logits')
         known = _options(self.loss)
         needed = {name for name, required in known.items() if required}
         if not needed <= self.options.keys() <= known.keys():
@@ -104,6 +122,20 @@ class TermConfig:
                 f'options of {self.loss} must be of {sorted(known)} and hold {sorted(needed)}, '
                 f'got {sorted(self.options)}'
             )
+        self._try_options()
+
+    def _try_options(self) -> None:
+        """Refuse values of options as the loss itself does, on a small map."""
+        if self.loss == 'holistic':
+            return
+        maps = torch.zeros(1, 2, *_TRIED_SIZE)
+        given = Given(torch.zeros(1, *_TRIED_SIZE, dtype=torch.int64), 2)
+        try:
+            loss_of(self, maps, maps, given)
+        except TypeError as error:
+            raise ConfigError(
+                f'options of {self.loss} must be of the types that it takes, got {self.options}'
+            ) from error
 
     @property
     def name(self) -> str:
@@ -127,12 +159,17 @@ class Given(NamedTuple):
     Attributes:
         labels: int64 [batch, height, width].
         num_classes: of the label set.
-        weight: of the classes, or None for equal ones; for the term that weighs places by class.
+        weight: of the classes, or None for equal ones; for terms that weigh places by class.
+        scores: class scores of the teacher [batch, classes, ...], which say the class of a place
+            where features are weighed.
+        mean_count: over the processes that share a batch, see `training.losses.counts`.
     """
 
     labels: Tensor
     num_classes: int
-    weight: Tensor | None
+    weight: Tensor | None = None
+    scores: Tensor | None = None
+    mean_count: MeanCount | None = None
 
 
 def loss_of(term: TermConfig, student: Tensor, teacher: Tensor, given: Given) -> Tensor:
@@ -147,9 +184,29 @@ def loss_of(term: TermConfig, student: Tensor, teacher: Tensor, given: Given) ->
     loss = partial(LOSSES[term.loss], student, teacher, **term.options)
     if term.loss == 'intra_class_variation':
         return loss(given.labels, num_classes=given.num_classes)
-    if term.loss == 'pixel_wise' and term.at == 'logits':
-        return loss(weight=given.weight)
-    return loss()
+    if term.loss not in WEIGHTED or given.weight is None:
+        return loss()
+    weighted = partial(loss, weight=given.weight, mean_count=given.mean_count)
+    if term.at == 'logits':
+        return weighted()
+    assert given.scores is not None
+    return weighted(classes=most_likely(given.scores, (teacher.shape[2], teacher.shape[3])))
+
+
+def most_likely(scores: Tensor, size: tuple[int, int]) -> Tensor:
+    """The class with the largest score at each place of a map.
+
+    Args:
+        scores: [batch, classes, ...] of any size.
+        size: (height, width) of the map; of each of its places the nearest score counts.
+
+    Returns:
+        int64 [batch, height, width].
+    """
+    classes = scores.detach().max(dim=1).indices
+    if tuple(classes.shape[1:]) == size:
+        return classes
+    return functional.interpolate(classes[:, None].float(), size, mode='nearest')[:, 0].long()
 
 
 def of_equal_size(student: Tensor, teacher: Tensor) -> Tensor:

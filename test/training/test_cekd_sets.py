@@ -10,57 +10,15 @@ import numpy as np
 import pytest
 import torch
 from cekd_runs import tiny_run, with_steps
-from PIL import Image
+from labeled_folders import SETS, WRITERS, frame
 
 from kd_perception.errors import ConfigError
-from kd_perception.label_sets import MFNET, PST900
+from kd_perception.label_sets import MFNET
 from training.cekd_export import export_student
 from training.recipes import cekd
 from training.recipes.cekd_config import CekdConfig
 from training.recipes.cekd_data import split_frames, teacher_frames
 from training.recipes.cekd_report import scored_splits, show, shown_frames
-
-SETS = {'mfnet': (MFNET, (60, 80)), 'pst900': (PST900, (72, 128))}
-
-
-def frame(number, classes, size):
-    """One class per frame in a box on the background, warmer with its id; counted up by number."""
-    rng = np.random.default_rng(number)
-    label = np.zeros(size, np.uint8)
-    label[20:50, 20:60] = 1 + number % (classes - 1)
-    thermal = (30 + 20 * label + rng.integers(0, 10, size)).astype(np.uint8)
-    rgb = (25 * label[..., None] + rng.integers(0, 20, (*size, 3))).astype(np.uint8)
-    return rgb, thermal, label
-
-
-def write_mfnet(root, counts):
-    labels, size = SETS['mfnet']
-    for folder in ('images', 'labels'):
-        (root / folder).mkdir(parents=True)
-    for split, count in counts.items():
-        stems = [f'{number:05d}{split[0].upper()}' for number in range(count)]
-        (root / f'{split}.txt').write_text('\n'.join(stems))
-        for number, stem in enumerate(stems):
-            rgb, thermal, label = frame(number, labels.num_classes, size)
-            Image.fromarray(np.dstack([rgb, thermal])).save(root / 'images' / f'{stem}.png')
-            Image.fromarray(label).save(root / 'labels' / f'{stem}.png')
-
-
-def write_pst900(root, counts):
-    labels, size = SETS['pst900']
-    for split, count in counts.items():
-        for folder in ('rgb', 'thermal', 'labels'):
-            (root / split / folder).mkdir(parents=True)
-        for number in range(count):
-            parts = frame(number, labels.num_classes, size)
-            for folder, pixels in zip(('rgb', 'thermal', 'labels'), parts, strict=True):
-                Image.fromarray(pixels).save(root / split / folder / f'{number}_bag.png')
-
-
-WRITERS = {
-    'mfnet': (write_mfnet, {'train': 9, 'val': 2, 'test': 3}),
-    'pst900': (write_pst900, {'train': 9, 'test': 3}),
-}
 
 
 @pytest.fixture(params=SETS)

@@ -68,6 +68,11 @@ BAD = [
     ),
     ({'terms': (TERMS['hint_features'],) * 2}, 'once on logits and once on features'),
     ({'cityscapes': 'folder'}, "color images alone, got modalities .*'thermal'"),
+    ({'mfnet': 'a', 'pst900': 'b'}, r"one data set.*got \{'mfnet': 'a', 'pst900': 'b'\}"),
+    ({'pst900': 'a', 'held_out_share': 1.0}, 'must be 0 to below 1, got 1.0'),
+    ({'held_out_share': 0.2}, 'must be 0 but for PST900 and Cityscapes'),
+    ({'mfnet': 'a', 'held_out_share': 0.2}, 'the others have a validation split; got 0.2'),
+    ({'stage': 'teacher', 'seed': 1, 'teacher_seed': 0}, 'got seed 1 and teacher_seed 0'),
     (
         {'terms': (TermConfig('channel_wise', at='features', options={'temperature': 4.0}),)},
         'must have an alignment: features of the student have 32 channels.* 64',

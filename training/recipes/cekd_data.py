@@ -14,9 +14,8 @@ from torch import Tensor
 
 from kd_perception.uncertainty import IGNORE_INDEX
 from training.data.bag import load_bag
-from training.data.mfnet import MFNet
+from training.data.labeled_sets import labeled_set
 from training.data.modality import LabeledFrame, plain_sample, training_sample
-from training.data.pst900 import PST900
 from training.data.world import load_world
 from training.losses import class_weights, edge_labels, image_edges, shrink_edges
 from training.recipes.cekd_config import CekdConfig
@@ -25,7 +24,6 @@ from training.recipes.cekd_networks import TeacherConfig
 Array = npt.NDArray[Any]
 
 _SHARE_STRIDE = 7
-_MFNET_LISTS = {'train': 'train', 'validation': 'val', 'test': 'test'}
 
 
 @dataclass(frozen=True)
@@ -98,9 +96,9 @@ def split_frames(config: CekdConfig, name: str) -> Sequence[LabeledFrame]:
         name: one of `config.split_names`.
     """
     if config.mfnet:
-        return MFNet(config.mfnet, _MFNET_LISTS[name])
+        return labeled_set('mfnet', config.mfnet, name)
     if config.pst900:
-        return PST900(config.pst900, name)
+        return labeled_set('pst900', config.pst900, name)
     return load_world(config.splits()[name], config.cache)
 
 

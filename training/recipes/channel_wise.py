@@ -120,7 +120,7 @@ def train(
     run, own = build(config, role), config.network(role)
     if run.step == own.loop.steps:
         return run
-    if not run.notes and not config.cityscapes:
+    if not run.notes and config.rendered:
         run.notes['frames'] = described(load_world(config.train, config.cache))
     mean_count = counts_of_all(fabric)
     fit(
@@ -197,7 +197,7 @@ def main(arguments: list[str] | None = None) -> None:
         'recipe': 'channel_wise',
         'name': config.name,
         'seed': config.seed,
-        'trained_on': 'real' if config.cityscapes else 'synthetic',
+        'trained_on': 'synthetic' if config.rendered else 'real',
         'metrics': metrics,
         'frame_keys': {name: split.key() for name, split in config.splits().items()},
         'training_seconds': {role: round(run.seconds, 1) for role, run in runs.items()},

@@ -1,24 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What channel-wise distillation learns from and is scored on: the world, or Cityscapes."""
+"""What channel-wise distillation learns from and is scored on: the world, or a real data set."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from training.data.cityscapes import Cityscapes
+from training.data.labeled_sets import labeled_set
 from training.data.modality import LabeledFrame, plain_sample, training_sample
 from training.data.world import WorldData, load_world
 from training.recipes.cekd_data import Frames
 from training.recipes.channel_wise_config import ChannelWiseConfig
 
 Array = npt.NDArray[Any]
-
-_CITYSCAPES_SPLITS = {'train': 'train', 'test': 'val'}
 
 
 def split_frames(config: ChannelWiseConfig, name: str) -> Sequence[LabeledFrame]:
@@ -28,10 +25,9 @@ def split_frames(config: ChannelWiseConfig, name: str) -> Sequence[LabeledFrame]
         config: of the run.
         name: one of `config.split_names`.
     """
-    if config.cityscapes:
-        split = _CITYSCAPES_SPLITS[name]
-        frames: Sequence[Any] = Cityscapes(Path(config.cityscapes), split)
-        return frames
+    if config.data_set:
+        root = getattr(config, config.data_set)
+        return labeled_set(config.data_set, root, name, held_out_share=config.held_out_share)
     return load_world(config.splits()[name], config.cache)
 
 

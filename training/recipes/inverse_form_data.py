@@ -10,8 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from training.data.cityscapes import Cityscapes
-from training.data.mfnet import MFNet
+from training.data.labeled_sets import labeled_set
 from training.data.modality import LabeledFrame, plain_sample, training_sample
 from training.data.nyu import NyuConverted
 from training.data.nyu_mat import NyuMat, read_class_mapping, read_splits
@@ -22,8 +21,6 @@ from training.recipes.inverse_form_config import InverseFormConfig
 Array = npt.NDArray[Any]
 
 _NYU_MAT = 'nyu_depth_v2_labeled.mat'
-_MFNET_LISTS = {'train': 'train', 'validation': 'val', 'test': 'test'}
-_CITYSCAPES_SPLITS = {'train': 'train', 'test': 'val'}  # labels of its own test split are void
 
 
 def split_frames(config: InverseFormConfig, name: str) -> Sequence[LabeledFrame]:
@@ -33,17 +30,17 @@ def split_frames(config: InverseFormConfig, name: str) -> Sequence[LabeledFrame]
         config: of the run.
         name: one of `config.split_names`.
     """
-    frames: Any
     if config.mfnet:
-        frames = MFNet(config.mfnet, _MFNET_LISTS[name])
-    elif config.nyu:
-        frames = _nyu_frames(Path(config.nyu), name)
-    elif config.cityscapes:
-        frames = Cityscapes(config.cityscapes, _CITYSCAPES_SPLITS[name], views=('label',))
-    else:
-        frames = load_world(config.splits()[name], config.cache)
-    found: Sequence[LabeledFrame] = frames
-    return found
+        return labeled_set('mfnet', config.mfnet, name)
+    if config.cityscapes:
+        return labeled_set('cityscapes', config.cityscapes, name)
+    found: Any = (
+        _nyu_frames(Path(config.nyu), name)
+        if config.nyu
+        else load_world(config.splits()[name], config.cache)
+    )
+    frames: Sequence[LabeledFrame] = found
+    return frames
 
 
 def _nyu_frames(root: Path, name: str) -> NyuConverted | NyuMat:

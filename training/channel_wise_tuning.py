@@ -32,6 +32,7 @@ from training.distributed import Fabric, launch
 from training.engine import NotFiniteError
 from training.recipes.channel_wise import Teacher, network_of, train, trained_teacher
 from training.recipes.channel_wise_config import ChannelWiseConfig
+from training.recipes.channel_wise_networks import told_of_first_weights
 from training.recipes.channel_wise_report import score_split
 from training.records import versions, write_record
 from training.settings import load_config, plain
@@ -90,7 +91,7 @@ def trial(config: ChannelWiseConfig, fabric: Fabric, teacher: Teacher) -> dict[s
     """What a shorter run scores on the validation split; None each where it diverged."""
     scores: dict[str, Any] = dict.fromkeys(KEPT)
     try:
-        network = network_of(train(config, fabric, 'student', teacher))
+        network = network_of(train(config, fabric, 'student', teacher)).to(fabric.device)
         found = score_split(network, config, 'validation')
         scores = {name: found[name] for name in KEPT}
     except NotFiniteError as error:
@@ -191,6 +192,8 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument('--write', action='store_true', help='change the configuration')
     own, rest = parser.parse_known_args(arguments)
     config = load_config(ChannelWiseConfig, ['--config_path', str(own.config_path), *rest])
+    if told := told_of_first_weights({'teacher': config.teacher, 'student': config.student}):
+        print(told)
     fabric = launch(config.launch)
     record = tune(
         config,

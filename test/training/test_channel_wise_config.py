@@ -93,19 +93,55 @@ def test_committed_configurations_are_complete(path):
     assert (path.parent.name == 'cityscapes') == bool(config.cityscapes)
 
 
-def test_rows_of_the_table_differ_in_their_terms_alone():
-    for folder, prefix in ((FOLDER, ''), (FOLDER / 'cityscapes', 'cityscapes_')):
-        alone = load_config(ChannelWiseConfig, ['--config_path', f'{folder}/{prefix}alone.yaml'])
-        for short, loss in (
-            ('at', 'attention_transfer'), ('pi', 'pixel_wise'), ('local', 'local_similarity'),
-            ('pa', 'pairwise_affinity'), ('ifvd', 'intra_class_variation'), ('ho', 'holistic'),
-            ('cwd', 'channel_wise'),
-        ):  # fmt: skip
-            for place in ('logits', 'features'):
-                name = f'{prefix}{short}_{place}'
-                row = load_config(ChannelWiseConfig, ['--config_path', f'{folder}/{name}.yaml'])
-                assert [(term.loss, term.at) for term in row.terms] == [(loss, place)]
-                assert replace(row, name=alone.name, terms=()) == alone
+def row(name, folder=FOLDER):
+    return load_config(ChannelWiseConfig, ['--config_path', f'{folder}/{name}.yaml'])
+
+
+METHODS = {
+    'at': 'attention_transfer', 'pi': 'pixel_wise', 'local': 'local_similarity',
+    'pa': 'pairwise_affinity', 'ifvd': 'intra_class_variation', 'ho': 'holistic',
+    'cwd': 'channel_wise',
+}  # fmt: skip
+
+
+@pytest.mark.parametrize('prefix', ['', 'cityscapes_'])
+def test_rows_of_the_table_differ_in_their_terms_alone(prefix):
+    folder = FOLDER / prefix.rstrip('_')
+    alone = row(f'{prefix}alone', folder)
+    for short, loss in METHODS.items():
+        for place in ('logits', 'features'):
+            if (prefix, short, place) == ('', 'ho', 'features'):
+                continue
+            found = row(f'{prefix}{short}_{place}', folder)
+            assert [(term.loss, term.at) for term in found.terms] == [(loss, place)]
+            assert replace(found, name=alone.name, terms=()) == alone
+
+
+def test_the_terms_of_cekd_have_the_compute_of_one_term():
+    """A step takes 144 ms where one of cwd_logits takes 111, as its file says."""
+    cekd, alone = row('cekd'), row('alone')
+    loop = replace(alone.student.loop, steps=cekd.student.loop.steps)
+    assert cekd.student == replace(alone.student, loop=loop)
+    assert loop.steps == pytest.approx(alone.student.loop.steps * 111 / 144, rel=0.02)
+
+
+def test_a_teacher_that_sees_heat_teaches_with_the_weight_of_one_that_sees_more():
+    thermal, own = row('thermal_teacher_cwd_logits'), row('cwd_logits')
+    assert replace(thermal, name=own.name, teacher=own.teacher) == own
+    assert thermal.folder_of('teacher') == row('thermal_teacher').folder_of('teacher')
+    assert own.folder_of('teacher') == row('teacher').folder_of('teacher')
+
+
+def test_one_teacher_of_cityscapes_teaches_all_seeds():
+    rows = [
+        load_config(ChannelWiseConfig, ['--config_path', str(path), '--seed', seed])
+        for path in (FOLDER / 'cityscapes').glob('*_logits.yaml')
+        for seed in ('0', '1')
+    ]
+    teacher = row('cityscapes_teacher', FOLDER / 'cityscapes')
+    assert {config.folder_of('teacher') for config in rows} == {teacher.folder_of('teacher')}
+    assert teacher.trained_roles == ('teacher',) and rows[0].trained_roles[1] == 'student'
+    assert row('cityscapes_alone', FOLDER / 'cityscapes').trained_roles == ('student',)
 
 
 def test_cityscapes_has_the_recipe_of_the_paper():

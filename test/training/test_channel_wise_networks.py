@@ -3,13 +3,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch.nn import functional
 
 from kd_perception.errors import ConfigError
 from kd_perception.models import PSPNet, RepUNet
-from training.recipes.channel_wise_networks import NetworkConfig, Segmenter
+from training.recipes.channel_wise_networks import (
+    NetworkConfig,
+    Segmenter,
+    told_of_first_weights,
+)
 
 
 def test_labels_teach_pspnet_at_full_size_and_rep_unet_at_half_of_it():
@@ -84,6 +90,21 @@ def test_sizes_of_maps_are_known_before(config):
         maps = segmenter(torch.rand(1, 1, *size))
         expected = config.map_size(*size)
         assert maps.logits.shape[2:] == maps.features.shape[2:] == expected
+
+
+def test_the_papers_networks_say_when_they_start_from_random_weights(tmp_path):
+    bare = NetworkConfig('pspnet', 'paper', modality='rgb')
+    for other in (NetworkConfig(), NetworkConfig('pspnet', 'tiny')):
+        assert told_of_first_weights({'student': other}) == ''
+    told = told_of_first_weights({'teacher': bare, 'student': bare})
+    assert 'teacher and student' in told and '--teacher.weights_file and --student' in told
+    path = tmp_path / 'resnet.pth'
+    named = replace(bare, weights_file=str(path))
+    with pytest.raises(ConfigError, match=r'teacher.weights_file must be a file .*resnet\.pth'):
+        told_of_first_weights({'teacher': named, 'student': bare})
+    path.touch()
+    told = told_of_first_weights({'teacher': named, 'student': bare})
+    assert told.startswith('Starting from random weights: student.')
 
 
 @pytest.mark.parametrize(

@@ -49,7 +49,7 @@ from training.recipes.cekd_losses import shown_to
 from training.recipes.channel_wise_config import ChannelWiseConfig
 from training.recipes.channel_wise_data import Drawing, class_shares
 from training.recipes.channel_wise_learner import Learner, new_optimizer
-from training.recipes.channel_wise_networks import Maps, Segmenter
+from training.recipes.channel_wise_networks import Maps, Segmenter, told_of_first_weights
 from training.recipes.channel_wise_report import evaluate, table_row
 from training.records import versions, write_record
 from training.settings import load_config, plain
@@ -186,12 +186,15 @@ def networks(config: ChannelWiseConfig, fabric: Fabric) -> dict[str, Run]:
 def main(arguments: list[str] | None = None) -> None:
     """Train one seed and write its record."""
     config = load_config(ChannelWiseConfig, arguments)
+    told = told_of_first_weights({role: config.network(role) for role in config.trained_roles})
     fabric = launch(config.launch)
+    if fabric.is_global_zero and told:
+        print(told)
     runs = networks(config, fabric)
     if not fabric.is_global_zero:
         return
     metrics: dict[str, Any] = {
-        role: evaluate(network_of(run).cpu(), config) for role, run in runs.items()
+        role: evaluate(network_of(run).to(fabric.device), config) for role, run in runs.items()
     }
     record = {
         'recipe': 'channel_wise',

@@ -170,6 +170,13 @@ class ChannelWiseConfig(RunPaths):
         """The network of a role."""
         return self.teacher if role == 'teacher' else self.student
 
+    @property
+    def trained_roles(self) -> tuple[str, ...]:
+        """Which networks the run trains, unless they are there already."""
+        if self.stage == 'teacher':
+            return ('teacher',)
+        return ROLES if self.terms else ('student',)
+
     def seed_of(self, role: str) -> int:
         """The seed of a role."""
         if role == 'student' or self.teacher_seed is None:

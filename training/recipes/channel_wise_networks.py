@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
@@ -187,3 +188,35 @@ class Segmenter(nn.Module):
         return functional.interpolate(
             logits.float(), images.shape[1:], mode='bilinear', align_corners=align
         )
+
+
+def told_of_first_weights(networks: Mapping[str, NetworkConfig]) -> str:
+    """What to tell before networks of the paper start from random weights.
+
+    Args:
+        networks: that will be trained, by role.
+
+    Returns:
+        A sentence; empty where none of them does.
+
+    Raises:
+        ConfigError: a file of weights is not there.
+    """
+    for role, network in networks.items():
+        if network.weights_file and not Path(network.weights_file).is_file():
+            raise ConfigError(
+                f'{role}.weights_file must be a file of ResNet weights, there is none at '
+                f'{network.weights_file}'
+            )
+    bare = [
+        role
+        for role, network in networks.items()
+        if (network.architecture, network.preset, network.weights_file) == ('pspnet', 'paper', '')
+    ]
+    if not bare:
+        return ''
+    settings = ' and '.join(f'--{role}.weights_file' for role in bare)
+    return (
+        f'Starting from random weights: {" and ".join(bare)}. The paper starts from ImageNet, and '
+        f'its figures will not be reached without: name files of ResNet weights by {settings}.'
+    )

@@ -12,9 +12,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from kd_perception.markdown import percent, replace_section, table
-from training.cekd_tables import Runs, classes_table, metric, read_runs, spread
-from training.records import read_record
+from kd_perception.markdown import replace_section, table
+from training.cekd_tables import Runs, class_names, classes_table, metric, read_runs, spread
+from training.channel_wise_tuned import Tuned, check_tuned, read_tuned, tuning_section
+from training.loss_costs import cost_table
+from training.mutual_tables import Rows, as_branches, depth_table
+from training.paired import gains, signed
+from training.size_tables import class_sizes_section, sizes_section, things_of
 
 ALONE = 'alone'
 METHODS = {
@@ -29,15 +33,31 @@ METHODS = {
 """Rows of the paper's table: title, whether structure is seen, operations."""
 
 PLACES = ('features', 'logits')
-ROWS = (ALONE, *(f'{short}_{place}' for short in METHODS for place in PLACES))
-OTHERS = (
-    *('cwd_both', 'cwd_features_bare', 'cekd', 'thermal_teacher_cwd_logits'),
-    *(f'cwd_{place}_t{temperature}' for place in PLACES for temperature in (1, 2, 8)),
-)
+_TABLE = tuple(f'{short}_{place}' for short in METHODS for place in PLACES)
+ROWS = (ALONE, *(name for name in _TABLE if name != 'ho_features'))
+"""Of the paper's table, which has no discriminator on features."""
+
+OTHERS = ('cekd', 'thermal_teacher_cwd_logits')
 """Questions beyond the paper's table; rows of their own."""
 
-LONG = ('alone_long', 'cwd_logits_long', 'cwd_features_long')
-"""The same for longer, compared among themselves."""
+TEACHERS = ('teacher', 'thermal_teacher')
+
+PAIRS = (
+    *((f'{short}_features', f'{short}_logits') for short in METHODS if short != 'ho'),
+    ('cwd_logits', 'pi_logits'),
+    ('cwd_logits', 'cekd'),
+    ('cwd_logits', 'thermal_teacher_cwd_logits'),
+)
+"""Runs that are compared with each other, not with the student alone."""
+
+DEPTH = (
+    Rows(('small_lidar', 'small_lidar_and_places'), 'small_lidar'),
+    Rows(('small_labels', 'small_labels_and_places'), 'small_labels'),
+)
+"""Rows of depth students without and with channel-wise distillation."""
+
+CLASSES = ('car', 'person', 'color_cone')
+"""Whose things are told by size."""
 
 COLUMNS = {
     'miou_nanmean': 'mIoU',
@@ -49,21 +69,6 @@ COLUMNS = {
 GAINS = ('miou_nanmean', 'miou_frequent', 'miou_rare')
 
 _ROLE = 'student'
-
-
-def gains(runs: Runs, name: str, column: str, *, against: str) -> list[float]:
-    """What a run has more than another on the test split, in points, one per common seed."""
-    own, other = runs.get(name, {}), runs.get(against, {})
-    return [
-        metric(own[seed], _ROLE, 'test', column) - metric(other[seed], _ROLE, 'test', column)
-        for seed in sorted(own.keys() & other.keys())
-    ]
-
-
-def signed(values: Sequence[float]) -> str:
-    """Mean and spread with a sign in front; empty without values."""
-    text = spread(values) if values else ''
-    return f'+{text}' if text and text[0] not in '-+' else text
 
 
 def main_table(runs: Runs) -> str:
@@ -91,105 +96,122 @@ def _twice(values: Sequence[float]) -> list[str]:
     return [spread(values), '', spread(values), '']
 
 
-def rows_table(runs: Runs, names: Sequence[str], *, against: str = ALONE) -> str:
-    """All means of some rows on the test split, then their gains over one of them by seed."""
-    head = ['run', 'seeds', *COLUMNS.values()]
+def rows_table(
+    runs: Runs,
+    names: Sequence[str],
+    *,
+    against: str = ALONE,
+    role: str = _ROLE,
+    validated: bool = False,
+) -> str:
+    """All means of some rows on the test split, then their gains over one of them by seed.
+
+    Args:
+        runs: records by name and seed.
+        names: of the rows.
+        against: the row that the others are compared with.
+        role: whose report.
+        validated: with mean IoU on the validation split, too.
+    """
+    head = ['run', 'seeds', *(['mIoU, validation'] if validated else []), *COLUMNS.values()]
     head += [f'{COLUMNS[column]}, minus {against}' for column in GAINS]
+    paths = [('validation', 'miou_nanmean')] if validated else []
+    paths += [('test', column) for column in COLUMNS]
     body = []
     for name in names:
         if name not in runs:
             continue
         records = runs[name].values()
-        cells = [spread([metric(r, _ROLE, 'test', column) for r in records]) for column in COLUMNS]
+        cells = [spread([metric(r, role, *path) for r in records]) for path in paths]
         differences = [
-            '' if name == against else signed(gains(runs, name, column, against=against))
-            for column in GAINS
+            '' if name == against else signed(gains(runs, name, c, against=against, role=role))
+            for c in GAINS
         ]
         body.append([f'`{name}`', str(len(records)), *cells, *differences])
     return table(head, body, right=True)
 
 
-def sizes_table(runs: Runs, names: Sequence[str]) -> str:
-    """Share of the pixels of things that are found, by their area in pixels; gains below it."""
-    groups = _groups(runs)
-    body = []
-    for name in names:
-        if name not in runs:
-            continue
-        cells = []
-        for group in groups:
-            path = ('test', 'recall_by_size', group, 'recall')
-            own = {seed: metric(r, _ROLE, *path) for seed, r in runs[name].items()}
-            base = {seed: metric(r, _ROLE, *path) for seed, r in runs.get(ALONE, {}).items()}
-            found = signed([own[seed] - base[seed] for seed in sorted(own.keys() & base.keys())])
-            gain = f' ({found})' if found and name != ALONE else ''
-            cells.append(f'{spread(list(own.values()))}{gain}')
-        body.append([f'`{name}`', *cells])
-    return table(['run', *(f'{group} px' for group in groups)], body, right=True)
-
-
-def _groups(runs: Runs) -> list[str]:
-    """Groups of areas, with things in them, as the records have them."""
-    found: dict[str, None] = {}
-    for record in (r for records in runs.values() for r in records.values()):
-        test = record['metrics'].get(_ROLE, {}).get('test', {})
-        sizes = test.get('recall_by_size', {})
-        found |= dict.fromkeys(name for name, group in sizes.items() if group['things'])
-    return list(found)
-
-
-def tuning_table(folder: Path) -> str:
-    """What each configuration was tuned to: mean IoU on the validation split by ratio."""
-    records = [read_record(path) for path in sorted(folder.glob('*.json'))]
-    ratios = sorted({ratio for record in records for ratio in record['tried']}, key=float)
-    body = []
-    for record in records:
-        tried: Mapping[str, Any] = record['tried']
-        cells = [
-            percent(tried[ratio]['miou_nanmean'] if ratio in tried else None) for ratio in ratios
+def class_gains_table(runs: Runs, names: Sequence[str]) -> str:
+    """What rows have more than the student alone by class, seed by seed."""
+    classes = class_names(runs, names, _ROLE)
+    body = [
+        [
+            f'`{name}`',
+            *(signed(gains(runs, name, 'iou', c, against=ALONE)) or '-' for c in classes),
         ]
-        weights = ', '.join(f'{weight:g}' for weight in record['weights'].values())
-        body.append([f'`{record["name"]}`', *cells, record['chosen'], weights])
-    head = ['run', *(f'ratio {ratio}' for ratio in ratios), 'chosen', 'weight']
-    return table(head, body, right=True)
+        for name in names
+        if name in runs and name != ALONE
+    ]
+    return table([f'minus {ALONE}', *classes], body, right=True)
 
 
-def cost_table(lines: Sequence[Mapping[str, Any]]) -> str:
-    """What each loss costs, from the lines of `benchmarks.distillation_losses`."""
-    rows = [line for line in lines if 'loss' in line]
-    shapes = list(dict.fromkeys(row['shape'] for row in rows))
+def pairs_table(runs: Runs) -> str:
+    """Differences of two runs, seed by seed."""
     body = []
-    for loss in dict.fromkeys(row['loss'] for row in rows):
-        found = {row['shape']: row for row in rows if row['loss'] == loss}
-        body.append([f'`{loss}`', *(_cost(found.get(shape)) for shape in shapes)])
-    return table(['loss', *shapes], body, right=True)
+    for first, second in PAIRS:
+        found = [gains(runs, first, column, against=second) for column in GAINS]
+        if found[0]:
+            cells = [signed(values) for values in found]
+            body.append([f'`{first}` minus `{second}`', str(len(found[0])), *cells])
+    return table(['runs', 'seeds', *(COLUMNS[column] for column in GAINS)], body, right=True)
 
 
-def _cost(row: Mapping[str, Any] | None) -> str:
-    if row is None or row.get('ms') is None:
-        return '-'
-    return f'{row["ms"]:.1f} ms ({row["times_cross_entropy"]:.1f}), {row["peak_mib"]:.0f} MiB'
+def depth_section(students: Runs) -> str:
+    """Depth students with and without channel-wise distillation; empty until all are there."""
+    if not all(name in students for rows in DEPTH for name in rows.names):
+        return ''
+    return '\n\n'.join(depth_table(as_branches(students), rows) for rows in DEPTH)
 
 
-def page(text: str, runs: Runs, tuning: Path, cost: Path) -> str:
-    """The page with the tables that there are records for."""
-    sections = {}
-    if runs:
-        sections = {
-            'table': main_table(runs),
-            'rows': rows_table(runs, ROWS),
-            'classes': classes_table(runs, ROWS, _ROLE),
-            'sizes': sizes_table(runs, ROWS),
-            'others': rows_table(runs, (ALONE, 'cwd_logits', 'cwd_features', *OTHERS)),
-            'long': rows_table(runs, LONG, against=LONG[0]),
-        }
-    if tuning.is_dir():
-        sections['tuning'] = tuning_table(tuning)
-    if cost.is_file():
-        lines = cost.read_text(encoding='utf-8').splitlines()
-        sections['cost'] = cost_table([json.loads(line) for line in lines])
+def student_sections(runs: Runs) -> dict[str, str]:
+    """Tables of segmentation by the name of their section."""
+    sizes = (
+        f'Things of the test split: {things_of(runs, ROWS)}.',
+        sizes_section(runs, ROWS, against=ALONE),
+    )
+    return {
+        'table': main_table(runs),
+        'rows': rows_table(runs, ROWS),
+        'classes': classes_table(runs, ROWS, _ROLE),
+        'class_gains': class_gains_table(runs, ROWS),
+        'teachers': '\n\n'.join(
+            (
+                rows_table(runs, TEACHERS, against=TEACHERS[0], role='teacher', validated=True),
+                classes_table(runs, TEACHERS, 'teacher'),
+            )
+        ),
+        'sizes': '\n\n'.join(sizes),
+        'class_sizes': class_sizes_section(runs, ROWS, CLASSES),
+        'others': rows_table(runs, (ALONE, 'cwd_logits', 'cwd_features', *OTHERS), validated=True),
+        'pairs': pairs_table(runs),
+    }
+
+
+def page(
+    text: str, runs: Runs, tuned: Tuned, students: Runs, cost: Sequence[Mapping[str, Any]]
+) -> str:
+    """The page with the tables that there are records for.
+
+    Args:
+        text: of the page.
+        runs: records of segmentation by name and seed.
+        tuned: records of tuning by name.
+        students: records of depth by name and seed.
+        cost: lines of `benchmarks.distillation_losses`.
+
+    Raises:
+        ConfigError: a run has other weights than it was tuned to.
+    """
+    check_tuned(runs, tuned)
+    sections = student_sections(runs) if runs else {}
+    sections |= {
+        'tuning': tuning_section(runs, tuned),
+        'depth': depth_section(students),
+        'cost': cost_table(cost) if cost else '',
+    }
     for name, section in sections.items():
-        text = replace_section(text, f'channel_wise {name}', section)
+        if section:
+            text = replace_section(text, f'channel_wise {name}', section)
     return text
 
 
@@ -197,13 +219,20 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Write the tables."""
     parser = argparse.ArgumentParser(description='Write the tables of channel-wise distillation.')
     parser.add_argument('--results', type=Path, default=Path('results/channel_wise'))
+    parser.add_argument('--students', type=Path, default=Path('results/compress_depth'))
     parser.add_argument(
         '--cost', type=Path, default=Path('results/latency/distillation_losses.jsonl')
     )
     parser.add_argument('--page', type=Path, default=Path('docs/reproductions/channel_wise.md'))
     own = parser.parse_args(arguments)
-    text = own.page.read_text(encoding='utf-8')
-    text = page(text, read_runs(own.results), own.results / 'tuning', own.cost)
+    lines = own.cost.read_text(encoding='utf-8').splitlines() if own.cost.is_file() else []
+    text = page(
+        own.page.read_text(encoding='utf-8'),
+        read_runs(own.results),
+        read_tuned(own.results / 'tuning'),
+        read_runs(own.students),
+        [json.loads(line) for line in lines],
+    )
     own.page.write_text(text, encoding='utf-8')
 
 

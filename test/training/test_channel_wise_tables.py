@@ -7,55 +7,33 @@ import json
 from pathlib import Path
 
 import pytest
+from channel_wise_records import write_results
 
+from kd_perception.errors import ConfigError
 from training.cekd_tables import read_runs
 from training.channel_wise_tables import (
-    LONG,
+    DEPTH,
     OTHERS,
+    PAIRS,
     ROWS,
-    cost_table,
-    gains,
+    TEACHERS,
+    class_gains_table,
+    depth_section,
     main,
     main_table,
     page,
+    pairs_table,
     rows_table,
-    signed,
-    sizes_table,
-    tuning_table,
 )
 from training.recipes import channel_wise
-from training.records import write_record
+from training.records import read_record, write_record
 
-SCORES = {
-    'alone': (0.20, 0.22, 0.21),
-    'cwd_logits': (0.25, 0.26),
-    'at_features': (0.19,),
-    'alone_long': (0.30,),
-    'cwd_logits_long': (0.31,),
-}
-
-
-def report(miou):
-    names = ('miou_nanmean', 'miou_frequent', 'macc_nanmean', 'boundary_f_3px')
-    group = {'recall': miou, 'things': 3}
-    sizes = {'1-8': group, '9-': {'recall': None, 'things': 0}}
-    test = {**dict.fromkeys(names, miou), 'miou_rare': None, 'iou': {'car': miou}}
-    return {'test': {**test, 'recall_by_size': sizes}}
+CONFIGS = Path(channel_wise.__file__).parents[1] / 'configs'
 
 
 @pytest.fixture
 def results(tmp_path):
-    folder = tmp_path / 'results'
-    for name, values in SCORES.items():
-        for seed, value in enumerate(values):
-            record = {'name': name, 'seed': seed, 'metrics': {'student': report(value)}}
-            write_record(folder / f'{name}_seed{seed}.json', record)
-    record = {'name': 'teacher', 'seed': 0, 'metrics': {'teacher': report(0.4)}}
-    write_record(folder / 'teacher_seed0.json', record)
-    tried = {'0.1': {'miou_nanmean': 0.2}, '0.5': {'miou_nanmean': None}}
-    tuned = {'name': 'cwd_logits', 'tried': tried, 'chosen': '0.1', 'weights': {'x': 12.5}}
-    write_record(folder / 'tuning' / 'cwd_logits.json', tuned)
-    return folder
+    return write_results(tmp_path / 'results')
 
 
 def test_the_papers_table(results):
@@ -64,68 +42,95 @@ def test_the_papers_table(results):
     assert rows[3].startswith('| student alone |  |  | 21.0 ± 1.0 |')
     at, cwd = rows[4], rows[-1]
     assert at == '| AT | no | h w c^p | 19.0 | -1.0 | - |  |'
-    assert cwd == '| CWD | yes | h w c | - |  | 25.5 ± 0.7 | +4.5 ± 0.7 |'
-
-
-def test_gains_are_those_of_common_seeds(results):
-    runs = read_runs(results)
-    assert gains(runs, 'cwd_logits', 'miou_nanmean', against='alone') == pytest.approx([5.0, 4.0])
-    assert gains(runs, 'absent', 'miou_nanmean', against='alone') == []
-    assert (signed([]), signed([-1.0]), signed([0.5, 0.5])) == ('', '-1.0', '+0.5 ± 0.0')
+    assert cwd == ('| CWD | yes | h w c | 26.0 ± 2.8 | +5.0 ± 1.4 | 25.5 ± 0.7 | +4.5 ± 0.7 |')
 
 
 def test_rows_with_their_gains_and_what_is_not_known(results):
-    head, _, alone, at, cwd = rows_table(read_runs(results), ROWS).splitlines()
+    head, _, alone, at, _, cwd = rows_table(read_runs(results), ROWS).splitlines()
     assert head.endswith('| mIoU, minus alone | frequent, minus alone | rare, minus alone |')
     assert alone.startswith('| `alone` | 3 | 21.0 ± 1.0 | 21.0 ± 1.0 | - |')
     assert at.startswith('| `at_features` | 1 | 19.0 |')
     assert cwd.endswith('| +4.5 ± 0.7 | +4.5 ± 0.7 | - |')
-    longer = rows_table(read_runs(results), LONG, against='alone_long').splitlines()
-    assert longer[-1].endswith('| +1.0 | +1.0 | - |')
 
 
-def test_small_and_large_things_apart(results):
-    head, _, alone, at, cwd = sizes_table(read_runs(results), ROWS).splitlines()
-    assert head == '| run | 1-8 px |', 'a group without things is left out'
-    assert (alone, at) == ('| `alone` | 21.0 ± 1.0 |', '| `at_features` | 19.0 (-1.0) |')
-    assert cwd == '| `cwd_logits` | 25.5 ± 0.7 (+4.5 ± 0.7) |'
+def test_validation_stands_beside_the_test_split(results):
+    head, _, alone, cwd = rows_table(
+        read_runs(results), ('alone', 'cwd_logits'), validated=True
+    ).splitlines()
+    assert head.startswith('| run | seeds | mIoU, validation | mIoU |')
+    assert alone.startswith('| `alone` | 3 | 31.0 ± 1.0 | 21.0 ± 1.0 |')
+    assert cwd.startswith('| `cwd_logits` | 2 | 35.5 ± 0.7 | 25.5 ± 0.7 |')
 
 
-def test_what_was_tried_and_chosen(results):
-    *_, row = tuning_table(results / 'tuning').splitlines()
-    assert row == '| `cwd_logits` | 20.0 | - | 0.1 | 12.5 |'
+def test_teachers_have_groups_and_classes(results):
+    *_, teacher = rows_table(
+        read_runs(results), TEACHERS, against='teacher', role='teacher'
+    ).splitlines()
+    assert teacher.startswith('| `teacher` | 1 | 40.0 | 40.0 | - |')
 
 
-def test_costs_by_shape():
-    row = {'loss': 'at', 'shape': '2x9x4x4', 'ms': 1.25, 'times_cross_entropy': 2.5}
-    lines = [
-        {'machine': 'this one'},
-        {**row, 'peak_mib': 3.4},
-        {**row, 'loss': 'pa', 'ms': None, 'peak_mib': None},
-        {**row, 'shape': '2x9x8x8', 'ms': 10.0, 'peak_mib': 12.6},
-    ]
-    head, _, at, pa = cost_table(lines).splitlines()
-    assert head == '| loss | 2x9x4x4 | 2x9x8x8 |'
-    assert at == '| `at` | 1.2 ms (2.5), 3 MiB | 10.0 ms (2.5), 13 MiB |'
-    assert pa == '| `pa` | - | - |'
+def test_gains_by_class(results):
+    head, _, at, *_, cwd = class_gains_table(read_runs(results), ROWS).splitlines()
+    assert head == '| minus alone | car | bump |'
+    assert at == '| `at_features` | -1.0 | - |'
+    assert cwd == '| `cwd_logits` | +4.5 ± 0.7 | - |'
+
+
+def test_pairs_by_their_common_seeds(results):
+    head, _, row = pairs_table(read_runs(results)).splitlines()
+    assert head == '| runs | seeds | mIoU | frequent | rare |'
+    assert row == '| `cwd_features` minus `cwd_logits` | 2 | +0.5 ± 2.1 | +0.5 ± 2.1 | - |'
+
+
+def test_depth_students_in_pairs(tmp_path):
+    scores = {'all': {'abs_rel': 0.2}, 'outside': {'abs_rel': 0.3}}
+    names = [name for rows in DEPTH for name in rows.names]
+    for name in names:
+        record = {'name': name, 'seed': 0, 'metrics': {'test': scores}}
+        write_record(tmp_path / f'{name}_seed0.json', record)
+    section = depth_section(read_runs(tmp_path))
+    assert section.count('abs rel minus `small_lidar`') == 1
+    assert section.count('| `small_labels_and_places` | student | 1 | 0.200 |') == 1
+    (tmp_path / 'small_labels_seed0.json').unlink()
+    assert depth_section(read_runs(tmp_path)) == ''
 
 
 def test_page_gets_what_there_is_and_stays_when_written_again(results, tmp_path):
     target, cost = tmp_path / 'page.md', tmp_path / 'cost.jsonl'
     target.write_text('# Title\n')
-    assert page('# Title\n', {}, tmp_path / 'none', cost) == '# Title\n'
+    assert page('# Title\n', {}, {}, {}, []) == '# Title\n'
     row = {'loss': 'at', 'shape': '2x9x4x4', 'ms': 1.0, 'times_cross_entropy': 2.0}
     cost.write_text(json.dumps({**row, 'peak_mib': 3.0}) + '\n')
+    options = ['--results', str(results), '--cost', str(cost), '--page', str(target)]
     for _ in range(2):
-        main(['--results', str(results), '--cost', str(cost), '--page', str(target)])
+        main([*options, '--students', str(tmp_path / 'none')])
     text = target.read_text()
-    for name in ('table', 'rows', 'classes', 'sizes', 'others', 'long', 'tuning', 'cost'):
+    for name in (
+        'table', 'rows', 'classes', 'class_gains', 'teachers', 'sizes', 'class_sizes', 'others',
+        'pairs', 'tuning', 'cost',
+    ):  # fmt: skip
         assert text.count(f'<!-- begin channel_wise {name} -->') == 1
-    assert text.count('| `cwd_logits` |') == 5
+    assert 'channel_wise depth' not in text
+    assert 'Not tuned, with the weights of their files: `at_features`, `cwd_features`.' in text
+
+
+def test_other_weights_than_the_tuned_ones_are_refused(results, tmp_path):
+    path = results / 'cwd_logits_seed1.json'
+    record = read_record(path)
+    record['config']['terms'][0]['weight'] = 3.0
+    write_record(path, record)
+    target = tmp_path / 'page.md'
+    target.write_text('# Title\n')
+    with pytest.raises(ConfigError, match='cwd_logits, seed 1, must have the terms'):
+        main(['--results', str(results), '--page', str(target)])
+    assert target.read_text() == '# Title\n'
 
 
 def test_every_row_has_a_configuration():
-    folder = Path(channel_wise.__file__).parents[1] / 'configs' / 'channel_wise'
-    names = (*ROWS, *OTHERS, *LONG, 'teacher')
+    names = (*ROWS, *OTHERS, *TEACHERS)
     assert len(set(names)) == len(names)
-    assert not [name for name in names if not (folder / f'{name}.yaml').is_file()]
+    files = {path.stem for path in (CONFIGS / 'channel_wise').glob('*.yaml')}
+    assert files == {*names, 'smoke'}
+    assert {name for pair in PAIRS for name in pair} <= {*ROWS, *OTHERS}
+    depth = [CONFIGS / 'compress_depth' / f'{name}.yaml' for rows in DEPTH for name in rows.names]
+    assert all(path.is_file() for path in depth)

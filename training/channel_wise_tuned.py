@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Whether runs have the weights that they were tuned to, and what was tried."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from kd_perception.errors import ConfigError
+from kd_perception.markdown import percent, table
+from training.cekd_tables import Runs
+from training.records import read_record
+
+Tuned = Mapping[str, Mapping[str, Any]]
+
+TUNED_AS = {'thermal_teacher_cwd_logits': 'cwd_logits'}
+"""Rows that take over the weights of another one."""
+
+
+def read_tuned(folder: Path) -> dict[str, dict[str, Any]]:
+    """Records of tuning by the name of the configuration; none where there is no folder."""
+    records = (read_record(path) for path in sorted(folder.glob('*.json')))
+    return {record['name']: record for record in records}
+
+
+def check_tuned(runs: Runs, tuned: Tuned) -> None:
+    """Refuse runs whose terms are not those that were tuned.
+
+    Args:
+        runs: records by name and seed.
+        tuned: records of tuning; a row without one is not checked.
+
+    Raises:
+        ConfigError: weights or other settings of the terms differ, or the world does.
+    """
+    for name, records in runs.items():
+        tuning = tuned.get(TUNED_AS.get(name, name))
+        for seed, record in records.items() if tuning else ():
+            assert tuning is not None
+            found, chosen = _weights(record), dict(tuning['weights'])
+            if found != chosen or _unweighted(record) != _unweighted(tuning):
+                raise ConfigError(
+                    f'{name}, seed {seed}, must have the terms that it was tuned to, {chosen}, '
+                    f'got {found}: run it again with them, or tune it again'
+                )
+            if not tuning['frame_keys'].items() <= record['frame_keys'].items():
+                raise ConfigError(
+                    f'{name}, seed {seed}, must be of the world that it was tuned on, '
+                    f'{tuning["frame_keys"]}, got {record["frame_keys"]}: tune it again'
+                )
+
+
+def untuned(runs: Runs, tuned: Tuned) -> list[str]:
+    """Names of the runs with terms that were not tuned."""
+    return [
+        name
+        for name, records in runs.items()
+        if any(_terms(record) for record in records.values())
+        and TUNED_AS.get(name, name) not in tuned
+    ]
+
+
+def tuning_section(runs: Runs, tuned: Tuned) -> str:
+    """What each configuration was tuned to, and which runs were not tuned."""
+    parts = [_tuning_table(list(tuned.values()))] if tuned else []
+    if names := untuned(runs, tuned):
+        rows = ', '.join(f'`{name}`' for name in names)
+        parts.append(f'Not tuned, with the weights of their files: {rows}.')
+    return '\n\n'.join(parts)
+
+
+def _tuning_table(records: Sequence[Mapping[str, Any]]) -> str:
+    """Mean IoU on the validation split by ratio."""
+    ratios = sorted({ratio for record in records for ratio in record['tried']}, key=float)
+    body = []
+    for record in records:
+        tried: Mapping[str, Any] = record['tried']
+        cells = [
+            percent(tried[ratio]['miou_nanmean'] if ratio in tried else None) for ratio in ratios
+        ]
+        weights = ', '.join(f'{weight:g}' for weight in record['weights'].values())
+        budget = f'{len(record["seeds"])} x {record["steps"]}'
+        body.append([f'`{record["name"]}`', budget, *cells, record['chosen'], weights])
+    head = ['run', 'seeds x steps', *(f'ratio {ratio}' for ratio in ratios), 'chosen', 'weight']
+    return table(head, body, right=True)
+
+
+def _terms(record: Mapping[str, Any]) -> list[dict[str, Any]]:
+    terms: list[dict[str, Any]] = record['config']['terms']
+    return terms
+
+
+def _weights(record: Mapping[str, Any]) -> dict[str, float]:
+    return {f'{term["loss"]}_{term["at"]}': term['weight'] for term in _terms(record)}
+
+
+def _unweighted(record: Mapping[str, Any]) -> list[dict[str, Any]]:
+    return [{k: v for k, v in term.items() if k != 'weight'} for term in _terms(record)]

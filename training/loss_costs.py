@@ -1,0 +1,28 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The table of what each distillation loss costs, from the lines of its benchmark."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from kd_perception.markdown import table
+
+
+def cost_table(lines: Sequence[Mapping[str, Any]]) -> str:
+    """What each loss costs, from the lines of `benchmarks.distillation_losses`."""
+    rows = [line for line in lines if 'loss' in line]
+    shapes = list(dict.fromkeys(row['shape'] for row in rows))
+    body = []
+    for loss in dict.fromkeys(row['loss'] for row in rows):
+        found = {row['shape']: row for row in rows if row['loss'] == loss}
+        body.append([f'`{loss}`', *(_cost(found.get(shape)) for shape in shapes)])
+    return table(['loss', *shapes], body, right=True)
+
+
+def _cost(row: Mapping[str, Any] | None) -> str:
+    if row is None:
+        return '-'
+    if row.get('ms') is None:
+        return f'not run: needs {row["needs_gib"]} GiB'
+    return f'{row["ms"]:.1f} ms ({row["times_cross_entropy"]:.1f}), {row["peak_mib"]:.0f} MiB'

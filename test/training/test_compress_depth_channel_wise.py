@@ -13,7 +13,7 @@ from torch.nn import functional
 
 from kd_perception.errors import ConfigError
 from training.recipes.compress_depth import depth_losses
-from training.recipes.compress_depth_data import DepthLabels
+from training.recipes.compress_depth_data import DepthLabels, draw, training_frames
 from training.recipes.compress_depth_teacher import Taught
 
 SKY_M = 100.0
@@ -35,7 +35,7 @@ def batch():
     target_m = torch.full((2, 1, 64, 96), 5.0)
     target_m[:, :, :20] = SKY_M
     image = torch.zeros(2, 3, 64, 96)
-    return DepthLabels(image, image, target_m)
+    return DepthLabels(image, image, target_m, target_m == SKY_M)
 
 
 def _says(taught_m):
@@ -80,6 +80,43 @@ def test_the_sky_gets_no_gradient(config, maps, batch):
     (slope,) = torch.autograd.grad(value, maps)
     assert slope.isfinite().all() and not slope[:, 0, :4].any() and slope[:, 0, 6:].any()
     assert not slope[:, 1].any()
+
+
+def test_with_a_lidar_the_true_sky_does_not_matter_either(config, maps, batch):
+    """It returns nothing from the sky, nor from most of what is below."""
+    config = replace(config, labels='lidar', sky_depth_m=0.0)
+    hit = torch.rand(2, 1, 64, 96, generator=torch.Generator().manual_seed(1)) < 0.1
+    points_m = torch.where(hit & ~batch.sky, 5.0, 0.0)
+    batch = batch._replace(target_m=points_m)
+    taught_m = 7.0 * functional.interpolate(maps, (64, 96), mode='bilinear')[:, :1].exp()
+    taught_m[:, :, :20] = 1.0
+    (value,) = depth_losses(lambda seen: maps, _says(taught_m), batch, config).values()
+    assert abs(float(value)) < 1e-4
+    (value,) = depth_losses(
+        lambda seen: maps, _says(taught_m), batch._replace(sky=torch.zeros_like(batch.sky)), config
+    ).values()
+    assert float(value) > 0.01
+
+
+@pytest.mark.parametrize('labels', ['depth', 'lidar'])
+def test_samples_tell_the_true_sky_whatever_the_labels_are(config, labels):
+    config = replace(config, labels=labels, label_weight=1.0)
+    frames, rng = training_frames(config), np.random.default_rng(0)
+    samples = [draw(frames[k], rng, config) for k in range(len(frames))]
+    sky = torch.stack([sample.sky for sample in samples])
+    assert sky.dtype == torch.bool and sky.shape[1:] == (1, 64, 96)
+    assert 0.05 < sky.float().mean() < 0.9
+    target_m = torch.stack([sample.target_m for sample in samples])
+    assert torch.equal(sky, target_m == config.sky_depth_m)
+    silent = replace(config, sky_depth_m=0.0)
+    samples = [draw(frames[k], np.random.default_rng(0), silent) for k in range(len(frames))]
+    for sample in samples:
+        assert not sample.target_m[sample.sky].any() and sample.sky.any()
+
+
+def test_a_recording_tells_no_sky(config):
+    frame = replace(training_frames(config)[0], sky=None)
+    assert not draw(frame, np.random.default_rng(0), config).sky.any()
 
 
 @pytest.mark.parametrize(

@@ -120,8 +120,8 @@ def depth_losses(
             )
         if config.channel_wise_weight:
             terms['channel_wise'] = config.channel_wise_weight * channel_wise_loss(
-                _nearness(depth_m, below_sky),
-                _nearness(taught.depth_m, below_sky),
+                _nearness(depth_m, ~own.sky),  # which a lidar does not tell
+                _nearness(taught.depth_m, ~own.sky),
                 temperature=config.temperature,
             )
     return terms

@@ -23,18 +23,21 @@ F32 = np.float32
 
 
 class DepthLabels(NamedTuple):
-    """A batch, or without the first axis a sample; float32.
+    """A batch, or without the first axis a sample; float32 but for the sky.
 
     Attributes:
         seen: what the student sees, 0 to 1, [batch, 3, height, width].
         image: the same view, clean, for the teacher.
         target_m: depth as a camera of `focal_px` would have it to see this image, up to
             `max_depth_m`, or `sky_depth_m`; 0 where it is not known, [batch, 1, height, width].
+        sky: bool, the true sky of the world, whatever the labels are; nowhere on a recording,
+            which does not tell it; of the same shape.
     """
 
     seen: Tensor
     image: Tensor
     target_m: Tensor
+    sky: Tensor
 
 
 class LabeledDepthFrames(Sequence[Sample]):
@@ -113,7 +116,11 @@ def draw(frame: Sample, rng: np.random.Generator, config: CompressDepthConfig) -
     seen = augment_rgb(image, rng, config.colors)
     target_m = _target_m(sample, config)
     parts = (_channels_first(seen), _channels_first(image), target_m[None])
-    return DepthLabels(*(torch.from_numpy(np.ascontiguousarray(part, F32)) for part in parts))
+    sky = np.zeros((height, width), bool) if sample.sky is None else np.asarray(sample.sky, bool)
+    return DepthLabels(
+        *(torch.from_numpy(np.ascontiguousarray(part, F32)) for part in parts),
+        torch.from_numpy(np.ascontiguousarray(sky[None])),
+    )
 
 
 def focal_length_px(camera_matrix: Array) -> float:

@@ -77,7 +77,7 @@ TABLES = {
 
 STUDENTS = Rows(
     ('small_lidar', 'small_lidar_and_teacher', 'small_lidar_and_places', 'small_taught',
-     'small_labels', 'small_labels_and_teacher'),
+     'small_labels', 'small_labels_and_teacher', 'small_labels_and_places'),
     'small_lidar',
 )  # fmt: skip
 """Fast students, with and without a branch that teaches them."""

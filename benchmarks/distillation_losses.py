@@ -3,10 +3,15 @@
 
     python -m benchmarks.distillation_losses --out results/latency/distillation_losses.jsonl
 
-Losses alone, forward and backward to the student's map, on random maps in float32, in turn,
-medians; the ratio is against cross-entropy on the same map in the same run. Memory is the most
-that torch holds at once for tensors made on the way, without both maps and the labels. A
-discriminator is there with its own loss and step, as the holistic term needs it.
+Losses alone, forward and backward to the student's map, on random maps in float32; medians. Each
+is measured in turn with cross-entropy on the same map, and the ratio is against that. Memory is
+the most that torch holds at once for tensors made on the way, without both maps and the labels. A
+discriminator is there with its own loss and step, as the holistic term needs it. Rows that are
+called aligned begin with the student's fewer channels, and have the alignment layer and its
+gradients in them.
+
+A row is written as soon as it is measured, to the end of the file: where the same is measured
+again, the last line counts. One that needs more memory than is free is left out, and says so.
 """
 
 from __future__ import annotations
@@ -14,7 +19,8 @@ from __future__ import annotations
 import argparse
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -26,6 +32,7 @@ from tqdm import tqdm
 
 from kd_perception.machine import describe
 from training.losses import (
+    ChannelAlignment,
     Discriminator,
     DiscriminatorConfig,
     attention_transfer_loss,
@@ -41,10 +48,27 @@ from training.losses import (
 )
 
 BASELINE = 'cross_entropy'
-SHAPES = ('2x9x120x160', '2x128x120x160', '2x19x65x65', '2x512x65x65')
+SHAPES = (
+    *('2x9x120x160', '2x128x120x160', '2x19x65x65', '2x512x65x65'),
+    *('4x9x24x32', '4x64x24x32'),
+)
+"""Those of a robot's images, of the paper and of the rows on the world."""
+
+ALIGNED = {512: 128, 64: 32}
+"""Channels of the student's features by those of the teacher's: of the paper, and of the world."""
+
 MIB = 2.0**20
 _MATRICES = 6
 """Of places by places, that the similarities of all pairs hold at once, rounded up."""
+
+_MAPS = 16
+"""As large as the teacher's, that any loss holds at once, rounded up."""
+
+_DISCRIMINATOR_GIB = 0.25
+"""What its weights, their gradients and its own maps take beside, rounded up."""
+
+_KEPT_FREE = 0.1
+"""Share of the free memory that is left to others."""
 
 
 class Maps(NamedTuple):
@@ -68,7 +92,7 @@ def losses_for(shape: Sequence[int]) -> dict[str, Callable[[Maps], Tensor]]:
     torch.manual_seed(0)
     levels = min(4, int(np.log2(min(shape[2:]) / 4)))  # 4 in the paper's code, where they fit
     discriminator = Discriminator(DiscriminatorConfig(shape[1], levels=levels))
-    return {
+    bare: dict[str, Callable[[Maps], Tensor]] = {
         BASELINE: lambda m: cross_entropy_loss(m.student, m.labels),
         'soft_cross_entropy': lambda m: soft_cross_entropy_loss(m.student, m.teacher),
         'pixel_wise': lambda m: pixel_wise_loss(m.student, m.teacher),
@@ -93,14 +117,46 @@ def losses_for(shape: Sequence[int]) -> dict[str, Callable[[Maps], Tensor]]:
             + discriminator_loss(discriminator, m.student, m.teacher)
         ),
     }
+    return bare | _aligned(bare, shape)
+
+
+def _aligned(
+    bare: dict[str, Callable[[Maps], Tensor]], shape: Sequence[int]
+) -> dict[str, Callable[[Maps], Tensor]]:
+    """Some losses of fewer channels that are brought to those of the teacher before."""
+    if shape[1] not in ALIGNED:
+        return {}
+    channels = ALIGNED[shape[1]]
+    layer = ChannelAlignment(channels, shape[1])
+
+    def aligned(loss: Callable[[Maps], Tensor], maps: Maps) -> Tensor:
+        layer.zero_grad()
+        return loss(maps._replace(student=layer(maps.student[:, :channels])))
+
+    return {
+        f'{name}, aligned': partial(aligned, bare[name])
+        for name in ('channel_wise', 'attention_transfer', 'pixel_wise')
+    }
 
 
 def needed_gib(loss: str, shape: Sequence[int]) -> float:
-    """What similarities of pairs need at most, in GiB; 0 for other losses."""
-    if not loss.startswith('pairwise_affinity') or loss.endswith('half'):
-        return 0.0
+    """What a loss needs at most, in GiB: some maps, similarities of pairs, a discriminator."""
+    maps = _MAPS * float(np.prod(shape))
+    pairs = loss.startswith('pairwise_affinity') and not loss.endswith('half')
     places = shape[2] * shape[3] / (4 if loss.endswith('2x2') else 1)
-    return float(_MATRICES * shape[0] * places**2 * 4 / 2**30)
+    matrices = _MATRICES * shape[0] * places**2 if pairs else 0.0
+    layers = _DISCRIMINATOR_GIB if loss == 'holistic' else 0.0
+    return layers + (maps + matrices) * 4 / 2**30
+
+
+def free_gib() -> float:
+    """Memory that is free, as Linux says it; infinite elsewhere."""
+    try:
+        lines = Path('/proc/meminfo').read_text().splitlines()
+    except OSError:
+        return float('inf')
+    values = dict(line.split(':') for line in lines)
+    return int(values['MemAvailable'].split()[0]) / 2**20
 
 
 def step(loss: Callable[[Maps], Tensor], maps: Maps) -> None:
@@ -120,34 +176,63 @@ def peak_bytes(run: Callable[[], None]) -> int:
     return int(held.max(initial=0))
 
 
-def measure(shape: Sequence[int], rounds: int, largest_gib: float) -> list[dict[str, Any]]:
-    """Rows of one shape; a loss that needs more memory has no figures but says so."""
-    maps, losses = random_maps(shape), losses_for(shape)
-    needs = {name: needed_gib(name, shape) for name in losses}
-    fitting = {name: loss for name, loss in losses.items() if needs[name] <= largest_gib}
-    peaks = {
-        name: peak_bytes(lambda loss=loss: step(loss, maps)) for name, loss in fitting.items()
-    }
-    times: dict[str, list[float]] = {name: [] for name in fitting}
-    for _ in tqdm(range(rounds), 'x'.join(map(str, shape))):
-        for name, loss in fitting.items():
-            start = time.perf_counter()
-            step(loss, maps)
-            times[name].append(1e3 * (time.perf_counter() - start))
-    median = {name: float(np.median(own)) for name, own in times.items()}
-    return [
-        {
-            'loss': name,
-            'shape': 'x'.join(map(str, shape)),
-            'ms': round(median[name], 3) if name in fitting else None,
-            'times_cross_entropy': round(median[name] / median[BASELINE], 2)
-            if name in fitting
-            else None,
-            'peak_mib': round(peaks[name] / MIB, 2) if name in fitting else None,
-            **({} if name in fitting else {'needs_gib': round(needs[name], 1)}),
-        }
-        for name in losses
+def timed_ms(loss: Callable[[Maps], Tensor], maps: Maps) -> float:
+    """Milliseconds of a forward and a backward pass."""
+    start = time.perf_counter()
+    step(loss, maps)
+    return 1e3 * (time.perf_counter() - start)
+
+
+def measure_one(
+    name: str, losses: Mapping[str, Callable[[Maps], Tensor]], maps: Maps, rounds: int
+) -> dict[str, Any]:
+    """Time and memory of a loss, in turn with the baseline."""
+    peak = peak_bytes(lambda: step(losses[name], maps))
+    pairs = [
+        (timed_ms(losses[BASELINE], maps), timed_ms(losses[name], maps)) for _ in range(rounds)
     ]
+    baseline, own = np.median(np.array(pairs), axis=0)
+    times = 1.0 if name == BASELINE else round(float(own / baseline), 2)
+    return {'ms': round(float(own), 3), 'times_cross_entropy': times,
+            'peak_mib': round(peak / MIB, 2)}  # fmt: skip
+
+
+def measure(
+    shape: Sequence[int], rounds: int, largest_gib: float = float('inf')
+) -> Iterator[dict[str, Any]]:
+    """Rows of one shape, one by one; a loss that needs too much memory has no figures.
+
+    Args:
+        shape: of the teacher's map.
+        rounds: of each loss.
+        largest_gib: what needs more is left out, and what needs more than is free.
+    """
+    maps, losses = random_maps(shape), losses_for(shape)
+    text = 'x'.join(map(str, shape))
+    for name in tqdm(losses, text):
+        row: dict[str, Any] = {'loss': name, 'shape': text}
+        needs, free = needed_gib(name, shape), free_gib()
+        if needs <= min(largest_gib, (1.0 - _KEPT_FREE) * free):
+            yield row | measure_one(name, losses, maps, rounds)
+        else:
+            nothing = dict.fromkeys(('ms', 'times_cross_entropy', 'peak_mib'))
+            yield row | nothing | {'needs_gib': round(needs, 1), 'free_gib': round(free, 1)}
+
+
+def line_of(row: Mapping[str, Any]) -> str:
+    """A row for people."""
+    shown = f'{row["loss"]:<28} {row["shape"]:>14} '
+    if row['ms'] is None:
+        return f'{shown} left out: needs {row["needs_gib"]} GiB, {row["free_gib"]} are free'
+    return shown + '{ms:9.2f} {times_cross_entropy:7.2f} {peak_mib:9.2f}'.format(**row)
+
+
+def append(path: Path | None, line: Mapping[str, Any]) -> None:
+    """Write a line of JSON to the end of a file, if there shall be one."""
+    if path is not None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open('a', encoding='utf-8') as file:
+            file.write(json.dumps(line) + '\n')
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -157,24 +242,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument('--rounds', type=int, default=15)
     parser.add_argument('--threads', type=int, default=1)
     parser.add_argument(
-        '--largest-gib', type=float, default=20.0, help='leave out what needs more'
+        '--largest-gib', type=float, default=float('inf'), help='leave out what needs more'
     )
-    parser.add_argument('--out', type=Path, help='write one JSON line per row')
+    parser.add_argument('--out', type=Path, help='append one JSON line per row')
     own = parser.parse_args(arguments)
     torch.set_num_threads(own.threads)
-    rows = []
-    print(f'{"loss":<24} {"shape":>14} {"ms":>9} {"times":>7} {"MiB":>9}')
+    append(own.out, {'machine': describe(), 'threads': own.threads, 'rounds': own.rounds})
+    print(f'{"loss":<28} {"shape":>14} {"ms":>10} {"times":>7} {"MiB":>9}')
     for text in own.shapes:
-        shape = [int(part) for part in text.split('x')]
-        for row in measure(shape, own.rounds, own.largest_gib):
-            rows.append(row)
-            values = (row[key] for key in ('ms', 'times_cross_entropy', 'peak_mib'))
-            shown = ('-' if v is None else f'{v:.2f}' for v in values)
-            print('{:<24} {:>14} {:>9} {:>7} {:>9}'.format(row['loss'], row['shape'], *shown))
-    if own.out:
-        machine = {'machine': describe(), 'threads': own.threads, 'rounds': own.rounds}
-        own.out.parent.mkdir(parents=True, exist_ok=True)
-        own.out.write_text('\n'.join(json.dumps(row) for row in (machine, *rows)) + '\n')
+        for row in measure([int(part) for part in text.split('x')], own.rounds, own.largest_gib):
+            append(own.out, row)
+            print(line_of(row))
 
 
 if __name__ == '__main__':

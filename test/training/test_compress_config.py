@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from channel_wise_runs import TERMS
 from compress_runs import tiny_run
 
 from kd_perception.errors import ConfigError
@@ -14,6 +15,8 @@ from training.recipes import compress
 from training.recipes.compress_config import CompressConfig, CompressTeacherConfig
 from training.settings import load_config
 
+IFVD = TERMS['intra_class_variation_logits']
+ALONE = {'soft_weight': 0.0, 'channel_wise_weight': 0.0}
 CONFIGS = sorted((Path(compress.__file__).parents[1] / 'configs' / 'compress').glob('*.yaml'))
 
 
@@ -30,6 +33,14 @@ def config(tmp_path, world_cache, cekd_teacher):
         ({'soft_weight': -1.0}, 'must be >= 0'),
         ({'bag': 'drive'}, 'label_weight must be 0'),
         ({'network': 'rep_unet_xxl'}, 'network must be one of'),
+        ({'terms': (TERMS['hint_features'],)}, 'terms must be on logits'),
+        ({'terms': (TERMS['holistic_logits'],)}, r"not holistic.*\['holistic_logits'\]"),
+        ({'terms': (TERMS['pixel_wise_logits'],) * 2}, 'each loss once'),
+        (
+            {'bag': 'drive', 'label_weight': 0.0, 'terms': (IFVD,)},
+            'no labels, which intra_class_variation needs',
+        ),
+        ({'teacher': CompressTeacherConfig(), 'terms': (IFVD,), **ALONE}, 'must come together'),
     ],
 )
 def test_contradictions_are_refused(config, changes, message):
@@ -45,6 +56,19 @@ def test_what_is_only_scored_changes_no_fingerprint(config):
     other = replace(config.teacher, role='teacher')
     for changes in ({'seed': 1}, {'soft_temperature': 3.0}, {'teacher': other}):
         assert replace(config, **changes).fingerprint() != config.fingerprint()
+
+
+def test_terms_make_another_run_and_none_leave_fingerprints_of_older_ones_alone(config):
+    path = next(path for path in CONFIGS if path.stem == 'small_labels_and_teacher')
+    recorded = load_config(CompressConfig, ['--config_path', str(path)])
+    assert recorded.fingerprint().startswith('94b207c7582925772aa04b29')
+    other = replace(config, terms=(IFVD,))
+    assert other.fingerprint() != config.fingerprint()
+    assert replace(config, terms=[]).fingerprint() == config.fingerprint()
+    weighted = replace(config, reweigh=True, label_weight=0.0, **ALONE, terms=(IFVD,))
+    assert not weighted.reweighed and not weighted.class_weighted
+    weighted = replace(weighted, terms=(TERMS['pixel_wise_logits'],))
+    assert weighted.reweighed and weighted.class_weighted
 
 
 @pytest.mark.parametrize('path', CONFIGS, ids=lambda path: path.stem)

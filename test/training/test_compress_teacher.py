@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from channel_wise_runs import TERMS
 from compress_runs import LOOP, batch_of, tiny_run
 from torch.nn import functional
 
@@ -21,6 +22,7 @@ from training.recipes.cekd_config import CekdConfig
 from training.recipes.cekd_data import Drawing, class_weight
 from training.recipes.cekd_networks import TeacherConfig
 from training.recipes.cekd_trained import fingerprint_of, steps_of, trained_network
+from training.recipes.channel_wise_terms import Given, loss_of
 from training.settings import load_config, plain
 
 
@@ -42,6 +44,23 @@ def test_terms_are_those_with_a_weight(config, fabric):
     unlabeled = (batch[0], torch.full_like(batch[1], 255))
     terms = compress.compression_losses(network, teacher, unlabeled, free, None)
     assert list(terms) == ['soft_cross_entropy']
+
+
+def test_any_loss_on_logits_may_be_learnt_beside(config, fabric):
+    names = [name for name in TERMS if name.endswith('logits') and 'holistic' not in name]
+    config = replace(config, terms=tuple(TERMS[name] for name in names))
+    network = RepUNet(RepUNetConfig.preset('rep_unet_s')).eval()
+    images, labels = batch_of(config)
+    taught = torch.randn(2, 9, 64, 64, generator=torch.Generator().manual_seed(0))
+    weight = torch.linspace(1.0, 4.0, 9)
+    teacher = compress.Teacher(lambda _: taught, weight)
+    terms = compress.compression_losses(network, teacher, (images, labels), config, weight)
+    assert list(terms) == ['label', 'soft_cross_entropy', 'channel_wise', *names]
+    coarse, logits = functional.avg_pool2d(taught, 4), network(images)
+    given = Given(labels, 9, weight)
+    for name in names:
+        expected = TERMS[name].weight * loss_of(TERMS[name], logits, coarse, given)
+        torch.testing.assert_close(terms[name], expected)
 
 
 def test_terms_compare_with_the_mean_of_the_teachers_logits(config, fabric):

@@ -8,8 +8,9 @@
 | label | `segmentation_loss`, class-weighted; none on a recording |
 | soft cross-entropy | `soft_cross_entropy_loss`, class-weighted with `reweigh` |
 | channel-wise | `channel_wise_loss` on the logits |
+| `terms` | any other loss of `channel_wise` on the logits |
 
-Both imitating terms compare logits at a quarter of the input, where those of `rep_unet` are; the
+All imitating terms compare logits at a quarter of the input, where those of `rep_unet` are; the
 teacher's are averaged down to it. Without a teacher this is supervised training. Half the
 logarithm of the class weights, where a term has any, is taken back from the logits afterwards
 (`prior_correction`).
@@ -56,6 +57,7 @@ from training.process_counts import counts_of_all
 from training.recipes.cekd_data import class_weight
 from training.recipes.cekd_losses import seen_by, unweighted
 from training.recipes.cekd_trained import steps_of, trained_network
+from training.recipes.channel_wise_terms import Given, loss_of
 from training.recipes.compress_config import CompressConfig
 from training.recipes.compress_data import Drawing, frame_keys, learnt_from, notes_of
 from training.recipes.recorded_pairs import check_pairs
@@ -70,7 +72,8 @@ class Teacher:
     Attributes:
         logits: from a batch [batch, channels, height, width] to class scores of that size; of a
             teacher whose answers are reweighed, those without its weights of the classes.
-        weight: of the classes, to be counted again in soft cross-entropy; None counts all alike.
+        weight: of the classes, to be counted again by terms that weigh by class; None counts all
+            alike.
     """
 
     logits: Callable[[Tensor], Tensor]
@@ -135,9 +138,8 @@ def load_teacher(config: CompressConfig, fabric: Fabric) -> Teacher | None:
         )
     network.requires_grad_(False).to(fabric.device)
     modality = getattr(network.config, 'modality', 'thermal')
-    reweighed = config.reweigh and config.soft_weight > 0  # all that looks at the weights
-    weight = class_weight(source) if reweighed else None
-    if weight is None and reweighed:
+    weight = class_weight(source) if config.reweighed else None
+    if weight is None and config.reweighed:
         raise ConfigError(
             'only answers of a teacher that learnt with class_weighted can be reweighed: set '
             f'reweigh to false, or class_weighted in {config.teacher.config}'
@@ -196,6 +198,9 @@ def compression_losses(
         terms['channel_wise'] = config.channel_wise_weight * channel_wise_loss(
             logits, taught, temperature=config.channel_wise_temperature
         )
+    given = Given(labels, MFNET.num_classes, teacher.weight, mean_count=mean_count)
+    for term in config.terms:
+        terms[term.name] = term.weight * loss_of(term, logits, taught, given)
     return terms
 
 

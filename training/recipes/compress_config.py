@@ -18,6 +18,7 @@ from training.first_weights import folder_of_seed
 from training.optimization import OptimizerConfig
 from training.recipes.cekd_config import CekdConfig
 from training.recipes.cekd_trained import ROLES, fingerprint_of
+from training.recipes.channel_wise_terms import WEIGHTED, TermConfig
 from training.recipes.recorded_pairs import changed_pairing, check_pairing, recorded_pairs
 from training.records import RunPaths
 from training.settings import load_config, plain, settings_digest
@@ -67,6 +68,9 @@ class CompressConfig(RunPaths):
             and let them count in soft cross-entropy, as they count against labels.
         channel_wise_weight: of the divergence of the places of each channel of logits.
         channel_wise_temperature: of that.
+        terms: what else is learnt from the teacher's scores, any of `channel_wise_terms.LOSSES` on
+            logits but `holistic`, as `{loss: pixel_wise, weight: 10.0}`. Those that weigh places
+            by class do so with `reweigh`.
         image_size: (height, width) of the network's input on the robot and where it is scored.
         prior_correction: share of the log class weights taken back from the logits, 0 to 1.
         loop: how long.
@@ -98,6 +102,7 @@ class CompressConfig(RunPaths):
     reweigh: bool = False
     channel_wise_weight: float = 3.0
     channel_wise_temperature: float = 4.0
+    terms: tuple[TermConfig, ...] = ()
     image_size: tuple[int, int] = (480, 640)
     prior_correction: float = 0.5
     loop: LoopConfig = field(default_factory=LoopConfig)
@@ -122,28 +127,41 @@ class CompressConfig(RunPaths):
         if self.teacher.seed is None:
             object.__setattr__(self, 'teacher', replace(self.teacher, seed=self.seed))
         object.__setattr__(self, 'start_folder', folder_of_seed(self.start_folder, self.seed))
-        taught = self.soft_weight > 0 or self.channel_wise_weight > 0
-        weights = (self.label_weight, self.soft_weight, self.channel_wise_weight)
-        if min(weights) < 0 or not any(weights):
-            raise ConfigError(f'weights must be >= 0 and some term must be left, got {weights}')
+        object.__setattr__(self, 'terms', tuple(self.terms))
+        self._check_terms()
         if not 0.0 <= self.prior_correction <= 1.0:
             raise ConfigError(f'prior_correction must be 0 to 1, got {self.prior_correction}')
-        if taught != bool(self.teacher.config):
-            raise ConfigError(
-                'a teacher and terms that imitate it must come together, got '
-                f'teacher.config {self.teacher.config!r}, soft_weight {self.soft_weight} and '
-                f'channel_wise_weight {self.channel_wise_weight}'
-            )
-        if self.bag and self.label_weight:
-            raise ConfigError(
-                f'a recording has no labels: label_weight must be 0, got {self.label_weight}'
-            )
         check_pairing(self.bag, self.bag_pairs)
         train = replace(self.train, fields=FIELDS[self.drawn_modality])
         object.__setattr__(self, 'train', train)
         for name in ('validation', 'test'):
             split = replace(getattr(self, name), fields=FIELDS['thermal'])
             object.__setattr__(self, name, split)
+
+    def _check_terms(self) -> None:
+        names = [term.name for term in self.terms]
+        taught = self.soft_weight > 0 or self.channel_wise_weight > 0 or bool(names)
+        weights = (self.label_weight, self.soft_weight, self.channel_wise_weight)
+        if min(weights) < 0 or not (any(weights) or names):
+            raise ConfigError(f'weights must be >= 0 and some term must be left, got {weights}')
+        if taught != bool(self.teacher.config):
+            raise ConfigError(
+                'a teacher and terms that imitate it must come together, got '
+                f'teacher.config {self.teacher.config!r}, soft_weight {self.soft_weight}, '
+                f'channel_wise_weight {self.channel_wise_weight} and terms {names}'
+            )
+        if self.bag and self.label_weight:
+            raise ConfigError(
+                f'a recording has no labels: label_weight must be 0, got {self.label_weight}'
+            )
+        for term in self.terms:
+            if term.at != 'logits' or term.loss == 'holistic' or names.count(term.name) > 1:
+                raise ConfigError(
+                    'terms must be on logits, where nothing learns beside the network, not '
+                    f'holistic, and each loss once, got {names}'
+                )
+            if self.bag and term.loss == 'intra_class_variation':
+                raise ConfigError(f'a recording has no labels, which {term.loss} needs')
 
     @property
     def modality(self) -> str:
@@ -165,7 +183,13 @@ class CompressConfig(RunPaths):
     @property
     def class_weighted(self) -> bool:
         """Whether any term weighs by class."""
-        return self.label_weight > 0 or (self.reweigh and self.soft_weight > 0)
+        return self.label_weight > 0 or self.reweighed
+
+    @property
+    def reweighed(self) -> bool:
+        """Whether any term counts the weights of the teacher's classes again."""
+        weighted = any(term.loss in WEIGHTED for term in self.terms)
+        return self.reweigh and (self.soft_weight > 0 or weighted)
 
     @property
     def steps(self) -> int:
@@ -191,6 +215,8 @@ class CompressConfig(RunPaths):
         values = {k: v for k, v in plain(self).items() if k not in _TEACHES_NOTHING}
         values['launch'] = self.launch.bfloat16
         del values['bag_pairs']  # younger than recorded runs, whose fingerprints must stay
+        if not self.terms:
+            del values['terms']  # too
         if pairing := changed_pairing(self.bag_pairs):
             values['bag_pairs'] = pairing
         if self.teacher.config:

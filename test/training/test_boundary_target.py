@@ -62,6 +62,47 @@ def test_what_is_not_known_stays_so_and_has_no_boundary():
     assert boundary_target(label).flatten().tolist() == expected
 
 
+def published(label, num_classes):
+    """The formula of `library/datasets/base_loader.py`, commit c372939 of the authors' repository.
+
+    Classes count from 1, and each mask gets a border of zeros before its distance transforms.
+    """
+    near = np.zeros(label.shape, bool)
+    for class_id in range(1, num_classes + 1):
+        mask = np.pad((label == class_id).astype(np.uint8), 1)
+        for side in (mask, 1 - mask):
+            distance = cv2.distanceTransform(side, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)[1:-1, 1:-1]
+            near |= (distance > 0) & (distance <= 2.0 + 1e-4)
+    return near.astype(np.uint8)
+
+
+@given(labels())
+def test_the_published_target_is_the_same_away_from_the_frame(label):
+    inside = (slice(2, -2), slice(2, -2))
+    found = boundary_target(torch.from_numpy(label)[None])[0].numpy()
+    np.testing.assert_array_equal(found[inside], published(label, 5)[inside])
+
+
+def test_the_published_target_has_the_frame_of_the_image_as_a_boundary():
+    label = np.full((8, 10), 3)
+    expected = np.ones((8, 10), np.uint8)
+    expected[2:-2, 2:-2] = 0
+    np.testing.assert_array_equal(published(label, 5), expected)
+    assert not boundary_target(torch.from_numpy(label)[None]).any()
+    assert not published(np.zeros((8, 10)), 5).any(), 'class 0 is left out'
+
+
+def test_the_published_target_outlines_the_unknown_unless_it_is_beside_class_0():
+    label = np.zeros((12, 20), np.int64)
+    label[:, 10:] = 255
+    middle = (6, slice(4, 16))
+    assert not published(label, 5)[middle].any()
+    label[:, :10] = 3
+    assert published(label, 5)[middle].tolist() == [0] * 4 + [1] * 4 + [0] * 4
+    ours = boundary_target(torch.from_numpy(label)[None])[0].numpy()
+    assert ours[middle].tolist() == [0] * 6 + [255] * 6
+
+
 def test_radius_is_checked():
     with pytest.raises(ConfigError, match='radius must be at least 1'):
         boundary_target(torch.zeros(1, 4, 4, dtype=torch.int64), radius=0.5)

@@ -54,6 +54,17 @@ def test_boundaries_have_the_size_of_the_tiling():
     assert boundary_map(label, 2.0, (32, 32), 16).shape == (32, 32)
 
 
+def test_labels_may_be_read_only(recwarn):
+    label = np.zeros((32, 32), np.uint8)
+    label.flags.writeable = False
+    torch.set_warn_always(True)  # else only the first such array of the process is told
+    try:
+        boundary_map(label, 2.0, None, 16)
+    finally:
+        torch.set_warn_always(False)
+    assert not recwarn.list
+
+
 @given(st.integers(0, 2**20), st.integers(0, 6))
 def test_corners_are_those_of_tiles_with_enough_boundary(seed, least):
     rng = np.random.default_rng(seed)

@@ -57,7 +57,8 @@ class TransformSampler:
 
 def boundary_map(label: Array, radius: float, size: tuple[int, int] | None, tile: int) -> Array:
     """Boundaries of a label at the size of the tiling, float32 [height, width], 0 to 1."""
-    edges = boundary_target(torch.from_numpy(np.ascontiguousarray(label))[None], radius=radius)
+    known = torch.from_numpy(np.array(label))  # a copy: torch warns of arrays that are read only
+    edges = boundary_target(known[None], radius=radius)
     found = (edges[0].numpy() == 1).astype(np.float32)
     height, width = tiling_size((label.shape[0], label.shape[1]), tile) if size is None else size
     scaled: Array = cv2.resize(found, (width, height), interpolation=cv2.INTER_LINEAR)

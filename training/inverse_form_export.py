@@ -14,6 +14,8 @@ from typing import Any
 
 from kd_perception.errors import ConfigError
 from kd_perception.label_sets import MFNET
+from training.first_weights import card_row
+from training.recipes.compress_config import CompressConfig
 from training.recipes.inverse_form import build, class_weight, deployable_network
 from training.recipes.inverse_form_config import InverseFormConfig
 from training.recipes.inverse_form_report import scored_splits
@@ -35,7 +37,7 @@ A thermal student that learnt beside a boundary head by the InverseForm recipe, 
 | Task | semantic segmentation of one thermal frame, nine MFNet classes |
 | Network | `{architecture}`, preset `{network}`, input 1x1x{height}x{width} |
 | Learnt from | {learnt_from} |
-| Terms | {terms} |
+{started}| Terms | {terms} |
 | Scored on | {scored_on} |
 
 mIoU of the test split {miou:.1f} %, boundary F at 3 px {boundary}. Confidence: temperature
@@ -95,6 +97,7 @@ def model_card(config: InverseFormConfig, report: dict[str, Any], step: int) -> 
         height=config.image_size[0],
         width=config.image_size[1],
         learnt_from=_learnt_from(config),
+        started=_started(config),
         terms=', '.join(f'{name} {weight:g}' for name, weight in _terms(config).items()),
         scored_on=scored_on(config),
         miou=100.0 * test['miou_nanmean'],
@@ -112,6 +115,11 @@ def _terms(config: InverseFormConfig) -> dict[str, float]:
         'edge attention': own.attention_weight,
         'InverseForm': own.inverse_form_weight,
     }
+
+
+def _started(config: InverseFormConfig) -> str:
+    run = config.host.run()
+    return card_row(run.start_folder) if isinstance(run, CompressConfig) else ''
 
 
 def _learnt_from(config: InverseFormConfig) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from compress_runs import tiny_run as compress_run
@@ -15,14 +16,18 @@ from inverse_form_runs import STUDENT, batch_of, module_of, tiny_run
 from kd_perception.errors import ConfigError
 from training.boundary_student import BoundaryStudent
 from training.data.augmentation import AugmentationConfig, JointConfig
+from training.distributed import launch
 from training.losses import boundary_target
 from training.recipes import cekd, compress, inverse_form
 from training.recipes.cekd_losses import student_losses
+from training.recipes.compress_data import Drawing as CompressDrawing
+from training.recipes.inverse_form_data import Drawing
+from training.recipes.inverse_form_host_settings import HostConfig
 from training.recipes.inverse_form_hosts import host_terms
 from training.recipes.inverse_form_losses import student_terms
-from training.recipes.inverse_form_settings import HostConfig
 from training.recipes.inverse_form_students import new_student
 
+EKNET = replace(STUDENT, architecture='eknet', network='tiny')
 VIEW = AugmentationConfig(JointConfig(64, 64, scale_low=0.9, scale_high=1.1))
 
 
@@ -34,7 +39,7 @@ def shared(tmp_path_factory):
 
 
 def cekd_hosted(shared, folder, **student):
-    student = replace(STUDENT, architecture='eknet', **{'outlines': 'teacher', **student})
+    student = replace(EKNET, **{'outlines': 'teacher', **student})
     host = HostConfig('cekd', str(shared[2]))
     return tiny_run(folder, shared[1], host=host, labeled=5, student=student)
 
@@ -89,9 +94,8 @@ def test_a_hosted_run_learns_and_differs_from_one_without_boundaries(shared, tmp
 
 
 def test_a_host_without_seed_is_of_the_same_seed(shared, tmp_path):
-    student = replace(STUDENT, architecture='eknet')
     host = HostConfig('cekd', str(shared[2]))
-    host = tiny_run(tmp_path, shared[1], seed=3, host=host, student=student).host
+    host = tiny_run(tmp_path, shared[1], seed=3, host=host, labeled=5, student=EKNET).host
     assert host.run().seed == 3
     assert host.run() is host.run(), 'read once, not in every step'
 
@@ -138,21 +142,56 @@ def test_a_host_needs_no_teacher(shared, tmp_path, fabric):
     assert list(terms) == ['label', 'boundary', 'edge_attention', 'inverse_form']
 
 
+def trained_compression(folder, cache, **changes):
+    """A compression without a teacher, after two steps."""
+    loop = replace(compress_run(folder, cache).loop, steps=2)
+    run = compress_run(folder, cache, augmentation=VIEW, loop=loop, **changes)
+    compress.train(run, launch(run.launch))
+    return run
+
+
+def test_a_run_goes_on_where_that_of_its_host_does(shared, tmp_path):
+    before = trained_compression(tmp_path, shared[1], name='before')
+    start = str(before.folder)
+    run = compress_run(tmp_path, shared[1], augmentation=VIEW, start_folder=start)
+    path = write_config(run, tmp_path, 'goes_on')
+    path.write_text(path.read_text().replace(before.folder.name, 'seed{seed}'))
+    hosted = {'host': HostConfig('compress', str(path)), 'view_size': (64, 64)}
+    config = tiny_run(tmp_path, shared[1], image_size=(64, 96), random_cameras=True, **hosted)
+    config = replace(config, augmentation=run.augmentation)
+    first, compressed = new_student(config).student.state_dict(), compress.build(run).network
+    assert config.host.run().start_folder == start
+    for key, value in compressed.state_dict().items():
+        assert torch.equal(first[key], value), key
+    alone = tiny_run(tmp_path, shared[1])
+    assert not torch.equal(new_student(alone).student.state_dict()[key], value)
+    for sample, expected in zip(Drawing(config)(3, 1), CompressDrawing(run)(3, 1), strict=True):
+        np.testing.assert_array_equal(sample, expected)
+    with pytest.raises(ConfigError, match='seed4'):
+        new_student(replace(config, seed=4, host=replace(config.host, seed=4)))
+
+
 def test_hosts_that_do_not_fit_are_refused(shared, tmp_path, fabric):
     host = HostConfig('cekd', str(shared[2]))
-    with pytest.raises(ConfigError, match='must have the architecture eknet'):
-        tiny_run(tmp_path, shared[1], host=host)
-    with pytest.raises(ConfigError, match='image_size must be that of the views of the host'):
-        tiny_run(
-            tmp_path, shared[1], host=host, image_size=(64, 96),
-            student=replace(STUDENT, architecture='eknet'),
-        )  # fmt: skip
+    for values, message in (
+        ({'student': STUDENT}, 'network of its host, eknet tiny'),
+        ({'student': replace(EKNET, network='small')}, 'got eknet small'),
+        ({'image_size': (64, 96)}, 'as large as those of the host, 64x64, got 64x96'),
+        ({'labeled': 4}, 'labeled must be that of the host, 5, got 4'),
+        ({'labeled': None}, 'labeled must be that of the host, 5, got None'),
+    ):
+        changes = {'labeled': 5, 'student': EKNET, **values}
+        with pytest.raises(ConfigError, match=message):
+            tiny_run(tmp_path, shared[1], host=host, **changes)
     alone = compress_run(tmp_path, shared[1], augmentation=VIEW)
     path = write_config(alone, tmp_path, 'alone')
     for values, message in (
         ({'student': replace(STUDENT, outlines='teacher')}, 'need a host that has one'),
         ({'class_weights': 'batch'}, "must be shares with this host, got 'batch'"),
         ({'class_weights': 'none'}, "must be shares with this host, got 'none'"),
+        ({'labeled': 5}, 'labeled must be that of the host, None, got 5'),
+        ({'student': replace(STUDENT, network='rep_unet')}, 'rep_unet rep_unet_s, and see'),
+        ({'modality': 'rgb'}, "thermal images, got rep_unet rep_unet_s and 'rgb'"),
     ):
         with pytest.raises(ConfigError, match=message):
             tiny_run(tmp_path, shared[1], host=HostConfig('compress', str(path)), **values)

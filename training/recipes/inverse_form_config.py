@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from kd_perception.errors import ConfigError
 from kd_perception.label_sets import CITYSCAPES, MFNET, NYU40, LabelSet
@@ -13,12 +14,8 @@ from training.data.modality import FIELDS, check_modality
 from training.data.world import WorldSplit, preset_splits
 from training.distributed import LaunchConfig
 from training.recipes.cekd_config import CekdConfig
-from training.recipes.compress_config import CompressConfig
-from training.recipes.inverse_form_settings import (
-    BoundaryStudentConfig,
-    HostConfig,
-    InverseConfig,
-)
+from training.recipes.inverse_form_host_settings import HostConfig, check_host
+from training.recipes.inverse_form_settings import BoundaryStudentConfig, InverseConfig
 from training.records import RunPaths
 from training.settings import plain, settings_digest
 
@@ -27,6 +24,7 @@ CLASS_WEIGHTS = ('shares', 'batch', 'none')
 
 _SETS = {'mfnet': MFNET, 'nyu': NYU40, 'cityscapes': CITYSCAPES}
 _WITHOUT_HEAT = ('nyu', 'cityscapes')
+_OF_ONE_SIZE = ('eknet', 'cenet')
 
 
 @dataclass(frozen=True)
@@ -39,7 +37,8 @@ class InverseFormConfig(RunPaths):
         stage: `student` trains both in order, `inverse` the inverse network only, whose record is
             `<name>_inverse`: that of a student that is there already stays.
         modality: what the student sees: `thermal`, `rgb` or `rgbt`.
-        image_size: (height, width) of training views and of the student's input.
+        image_size: (height, width) of the student's input on the robot and where it is scored.
+        view_size: (height, width) of training views; `image_size` if None.
         class_weights: of cross-entropy against labels: by the `shares` of the training frames, by
             those of the `batch` as in the authors' code (not with a host), or `none`.
         boundary_radius_px: how far boundaries reach to either side.
@@ -55,7 +54,7 @@ class InverseFormConfig(RunPaths):
         cityscapes: folder of Cityscapes; none if empty.
         random_cameras: training frames are changed as other cameras might show them; else only
             the view is random.
-        augmentation: of training frames; the view's size follows from `image_size`.
+        augmentation: of training frames; the view's size follows from `view_size`.
         prior_correction: share of the log class weights taken back from the exported logits, 0 to
             1; `rep_unet` with `shares` only.
         inverse: see `InverseConfig`.
@@ -71,6 +70,7 @@ class InverseFormConfig(RunPaths):
     stage: str = 'student'
     modality: str = 'thermal'
     image_size: tuple[int, int] = (480, 640)
+    view_size: tuple[int, int] | None = None
     class_weights: str = 'shares'
     boundary_radius_px: float = 2.0
     labeled: int | None = None
@@ -104,13 +104,12 @@ class InverseFormConfig(RunPaths):
         if self.labeled is not None and self.labeled < 1:
             raise ConfigError(f'labeled must be >= 1, or None for all frames, got {self.labeled}')
         self._check_data()
-        height, width = self.image_size
-        view: JointConfig = replace(self.augmentation.view, height=height, width=width)
-        object.__setattr__(self, 'image_size', (height, width))
-        object.__setattr__(self, 'augmentation', replace(self.augmentation, view=view))
+        self._set_sizes()
         if self.host.recipe != 'none' and self.host.seed is None:
             object.__setattr__(self, 'host', replace(self.host, seed=self.seed))
         self._check_host()
+        if self.stage == 'inverse' or self.student.needs_inverse:
+            self.inverse.check_maps(self.drawn_size)
         modalities = {'train': self.drawn_modality, **dict.fromkeys(_SCORED, self.modality)}
         for name, modality in modalities.items():
             split = replace(getattr(self, name), fields=FIELDS[modality])
@@ -129,31 +128,35 @@ class InverseFormConfig(RunPaths):
                 f'shares, got {self.prior_correction}'
             )
 
+    def _set_sizes(self) -> None:
+        """Make tuples of lists, and let the view have its size."""
+        height, width = self.image_size
+        object.__setattr__(self, 'image_size', (height, width))
+        if self.view_size is not None:
+            height, width = self.view_size
+            object.__setattr__(self, 'view_size', (height, width))
+        view: JointConfig = replace(self.augmentation.view, height=height, width=width)
+        object.__setattr__(self, 'augmentation', replace(self.augmentation, view=view))
+        if self.drawn_size != self.image_size and self.student.architecture in _OF_ONE_SIZE:
+            raise ConfigError(
+                f'view_size must be image_size with {self.student.architecture}, which is built '
+                f'for one size, got {self.view_size} and {self.image_size}'
+            )
+
     def _check_host(self) -> None:
-        run, own = self.host.run(), self.student
-        if own.outlines == 'teacher' and not self.host.has_teacher:
+        if self.student.outlines == 'teacher' and not self.host.has_teacher:
             raise ConfigError('outlines of the teacher need a host that has one')
-        if run is None:
-            return
-        weighed = isinstance(run, CompressConfig) and run.label_weight > 0.0
-        known = ('shares',) if weighed else ('shares', 'none')
-        if self.class_weights not in known:
-            raise ConfigError(
-                f'class_weights must be {" or ".join(known)} with this host, got '
-                f'{self.class_weights!r}'
-            )
-        wanted = 'eknet' if isinstance(run, CekdConfig) else 'rep_unet'
-        if (own.architecture, self.modality) != (wanted, 'thermal'):
-            raise ConfigError(
-                f'a run hosted by {self.host.recipe} must have the architecture {wanted} and see '
-                f'thermal images, got {own.architecture!r} and {self.modality!r}'
-            )
-        view = run.augmentation.view
-        if (view.height, view.width) != self.image_size:
-            raise ConfigError(
-                f'image_size must be that of the views of the host, {view.height}x{view.width}, '
-                f'got {self.image_size[0]}x{self.image_size[1]}'
-            )
+        if (run := self.host.run()) is not None:
+            check_host(
+                run, self.student, modality=self.modality, class_weights=self.class_weights,
+                labeled=self.labeled, view_size=self.drawn_size,
+            )  # fmt: skip
+
+    @property
+    def drawn_size(self) -> tuple[int, int]:
+        """(height, width) of training views."""
+        view = self.augmentation.view
+        return view.height, view.width
 
     @property
     def data_set(self) -> str:
@@ -195,23 +198,31 @@ class InverseFormConfig(RunPaths):
         values = plain(self)
         chosen = {name: values[name] for name in _TEACHES_INVERSE}
         chosen['train'] = {k: v for k, v in values['train'].items() if k != 'fields'}
+        chosen['inverse'] = self._taught_inverse()
         if self.inverse.sampler == 'stn':
             chosen |= {name: values[name] for name in _TEACHES_TRANSFORMER}
         else:
             chosen['view'] = values['augmentation']['view']
-            del chosen['inverse']['transformer']
-        del chosen['inverse']['min_explained']
         return settings_digest({**chosen, 'launch': self.launch.bfloat16})
 
     def fingerprint(self) -> str:
         """Of everything that changes the weights of the student."""
         values = {k: v for k, v in plain(self).items() if k not in _TEACHES_NOTHING}
-        del values['inverse']['min_explained']
+        values['inverse'] = self._taught_inverse()
         if not self.student.needs_inverse:
             del values['inverse']['loop'], values['inverse']['optimizer']
         if (run := self.host.run()) is not None:
             values['host'] = [self.host.recipe, run.fingerprint()]
         return settings_digest({**values, 'launch': self.launch.bfloat16})
+
+    def _taught_inverse(self) -> dict[str, Any]:
+        """The settings of stage 1 without those that only refuse its network."""
+        values: dict[str, Any] = plain(self.inverse)
+        del values['min_explained'], values['transformer']['min_spread']
+        del values['transformer']['max_mean']
+        if self.inverse.sampler != 'stn':
+            del values['transformer']
+        return values
 
     @property
     def record_name(self) -> str:
@@ -227,10 +238,7 @@ class InverseFormConfig(RunPaths):
 _SCORED = ('validation', 'test')
 _TEACHES_NOTHING = (
     *('cache', 'output', 'results', 'launch', 'stage', 'prior_correction'),
-    *('validation', 'test', 'presets', 'preset_count'),
+    *('validation', 'test', 'presets', 'preset_count', 'image_size', 'view_size'),
 )
-_TEACHES_INVERSE = (
-    *('seed', 'image_size', 'boundary_radius_px', 'labeled', 'mfnet', 'nyu', 'cityscapes'),
-    'inverse',
-)
+_TEACHES_INVERSE = (*('seed', 'boundary_radius_px', 'labeled', 'mfnet', 'nyu', 'cityscapes'),)
 _TEACHES_TRANSFORMER = ('modality', 'random_cameras', 'augmentation', 'class_weights', 'host')

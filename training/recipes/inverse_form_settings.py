@@ -4,25 +4,19 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
-from functools import cache
 
 from kd_perception.errors import ConfigError
 from kd_perception.models import RepUNetConfig
 from training.engine import LoopConfig
 from training.inverse_networks import InverseNetworkConfig
+from training.losses import tiling_size
 from training.optimization import OptimizerConfig
 from training.plane_transforms import TransformRanges
-from training.recipes.cekd_config import CekdConfig
-from training.recipes.compress_config import CompressConfig
-from training.settings import load_config
 
 SAMPLERS = ('random', 'stn')
 DISTANCES = ('parameters', 'euclidean', 'geodesic')
 OUTLINES = ('label', 'teacher')
 MODULES = ('trained', 'random')
-HOSTS = ('none', 'cekd', 'compress')
-
-HostRun = CekdConfig | CompressConfig
 
 
 @dataclass(frozen=True)
@@ -31,24 +25,33 @@ class TransformerConfig:
 
     Args:
         network: preset of the `rep_unet` that looks through it.
+        ranges: of its transforms, where shifts are in halves of the image; tiles are warped by
+            the same shares of their own ranges.
         frames: how many training frames are asked for their transforms, >= 2.
         jitter: deviation that is added to each, as a share of the ranges, >= 0.
+        min_spread: stage 2 refuses transforms of which some parameter deviates by less, as a
+            share of its range: a network that learnt from them has hardly seen it change.
+        max_mean: stage 2 refuses transforms of which some parameter has a larger mean, as a share
+            of its range: a network that learnt from them expects a transform where there is none.
         loop: how long both learn to segment.
         optimizer: how.
     """
 
     network: str = 'rep_unet_s'
+    ranges: TransformRanges = field(default_factory=TransformRanges)
     frames: int = 512
     jitter: float = 0.25
+    min_spread: float = 0.1
+    max_mean: float = 0.1
     loop: LoopConfig = field(default_factory=LoopConfig)
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
 
     def __post_init__(self) -> None:
         """Check ranges."""
         RepUNetConfig.preset(self.network)
-        if self.frames < 2 or self.jitter < 0.0:
+        if self.frames < 2 or min(self.jitter, self.min_spread, self.max_mean) < 0.0:
             raise ConfigError(
-                f'frames must be >= 2 and jitter >= 0, got {self.frames} and {self.jitter}'
+                f'frames must be >= 2, jitter, min_spread and max_mean >= 0, got {self}'
             )
 
 
@@ -74,7 +77,7 @@ class InverseConfig:
         held_out: share of the training frames, the last ones, that this stage is tested on.
         held_out_tiles: that are cut from these, >= 2.
         min_explained: stage 2 refuses a network that explains a smaller share of the variance of
-            held-out transforms.
+            held-out transforms, all parameters together; with `stn` of random ones, too.
         loop: how long; `batch_size` counts frames.
         optimizer: how.
     """
@@ -124,6 +127,26 @@ class InverseConfig:
         if self.min_explained > 1.0:
             raise ConfigError(f'min_explained must be at most 1, got {self.min_explained}')
 
+    def check_maps(self, view_size: tuple[int, int]) -> None:
+        """Refuse tiles that are as high or as wide as the maps that they are cut from.
+
+        A transform brings in what lies beyond a tile, and beyond such a tile there is nothing.
+
+        Args:
+            view_size: (height, width) of training views.
+
+        Raises:
+            ConfigError: maps are less than two tiles high or wide.
+        """
+        tile = self.network.tile
+        height, width = self.tiling_size or tiling_size(view_size, tile)
+        if min(height, width) < 2 * tile:
+            raise ConfigError(
+                f'boundary maps must be at least two tiles high and wide, got tiles of {tile} '
+                f'pixels in maps of {height}x{width}: lower inverse.network.tile, or set '
+                'inverse.tiling_size'
+            )
+
 
 @dataclass(frozen=True)
 class BoundaryStudentConfig:
@@ -140,7 +163,8 @@ class BoundaryStudentConfig:
         attention_weight: of cross-entropy where a boundary is predicted.
         attention_threshold: probability above which one is.
         inverse_form_weight: of InverseForm.
-        inverse: `trained` by stage 1, or `random`: first weights, to see what only looks alike.
+        inverse: `trained` by stage 1, or `random`: first weights, to see what only looks alike;
+            its gradient is made as large as that of the trained one.
         distance: `parameters` (the authors' code), or of the matrices: `euclidean`, `geodesic`.
         sum_over_tiles: as the paper has it; else their mean, as in the authors' code.
         outlines: boundaries are those of the `label` or of what the `teacher` of the host says.
@@ -191,52 +215,4 @@ class BoundaryStudentConfig:
     @property
     def needs_inverse(self) -> bool:
         """Whether stage 1 must have been before."""
-        return self.inverse_form_weight > 0.0 and self.inverse == 'trained'
-
-
-@dataclass(frozen=True)
-class HostConfig:
-    """A recipe whose terms the student learns from beside those of boundaries.
-
-    Args:
-        recipe: `none` for plain cross-entropy, `cekd` for the student of CEKD, `compress` for a
-            network that another one is compressed into.
-        config: file of a run of that recipe, whose teacher, terms and weights are taken; data and
-            augmentation are those of this run.
-        seed: of that run; that of this one if None.
-    """
-
-    recipe: str = 'none'
-    config: str = ''
-    seed: int | None = None
-
-    def __post_init__(self) -> None:
-        """Check the name."""
-        if self.recipe not in HOSTS:
-            raise ConfigError(f'recipe must be one of {list(HOSTS)}, got {self.recipe!r}')
-        if (self.recipe == 'none') == bool(self.config):
-            raise ConfigError(
-                'a host and its config must come together, got '
-                f'recipe {self.recipe!r} and config {self.config!r}'
-            )
-
-    def run(self) -> HostRun | None:
-        """The run of the host, None without one."""
-        return _host_run(self)
-
-    @property
-    def has_teacher(self) -> bool:
-        """Whether the host learns from a teacher."""
-        run = self.run()
-        if isinstance(run, CekdConfig):
-            return run.student.needs_teacher
-        return run is not None and bool(run.teacher.config)
-
-
-@cache
-def _host_run(host: HostConfig) -> HostRun | None:
-    """The file is read once: every step asks for what it says."""
-    arguments = ['--config_path', host.config, '--seed', str(host.seed or 0)]
-    if host.recipe == 'cekd':
-        return load_config(CekdConfig, arguments)
-    return load_config(CompressConfig, arguments) if host.recipe == 'compress' else None
+        return self.inverse_form_weight > 0.0

@@ -5,12 +5,13 @@
 |---|---|---|
 | `rep_unet` | `rep_unet`, `rep_unet_s` | anything |
 | `eknet` | `paper`, `small`, `tiny` | heat |
-| `cenet` | `paper`, `small`, `tiny` | anything |
+| `cenet` | `paper`, `small`, `tiny`; without its edge module | anything |
 | `hrnet` | `w18`, `w48`, `tiny` | anything |
 | `pspnet` | `paper`, `tiny`: the student, of depth 18 | anything |
 
 A network is added by a function from the configuration to it: `training.boundary_student` says
-what its output must have.
+what its output must have. These show no features, and cannot take the head: U-Net and MFNet of
+`training.baseline_networks`, and the networks of EPS.
 """
 
 from __future__ import annotations
@@ -39,13 +40,19 @@ from kd_perception.models import (
 from training.boundary_student import BoundaryStudent, feature_channels
 from training.data.modality import CHANNELS
 from training.deployment import deployable
+from training.first_weights import take_over
 from training.recipes.cekd_config import CekdConfig
 from training.recipes.cekd_networks import new_student as new_cekd_student
+from training.recipes.compress_config import CompressConfig
 from training.recipes.inverse_form_config import InverseFormConfig
 
 
 def _rep_unet(config: InverseFormConfig) -> nn.Module:
-    return RepUNet(RepUNetConfig.preset(config.student.network, **_channels(config)))
+    network = RepUNet(RepUNetConfig.preset(config.student.network, **_channels(config)))
+    run = config.host.run()
+    if isinstance(run, CompressConfig):
+        take_over(network, run.start_folder)
+    return network
 
 
 def _eknet(config: InverseFormConfig) -> nn.Module:
@@ -105,7 +112,8 @@ def new_student(config: InverseFormConfig) -> BoundaryStudent:
     """The student of a run with its boundary head and its first weights.
 
     Raises:
-        ConfigError: its architecture or preset is unknown, or does not see the modality.
+        ConfigError: its architecture or preset is unknown or does not see the modality, or the
+            weights that its host starts from are not there.
     """
     name = config.student.architecture
     if name not in NETWORKS:

@@ -4,10 +4,11 @@
     python -m training.inverse_form_shifts --file docs/images/inverse_form_shifts.svg \
         --config_path training/configs/inverse_form/shifts.yaml
 
-Boundary maps of held-out frames are shifted by whole pixels and compared with themselves. Writes a
-record, and a figure in which each loss is divided by its value at the largest shift. The record is
-that of the run `shifts`; with the settings of another run it is `<name>_shifts`, beside its own.
-The figure gets the seed into its name, `inverse_form_shifts_seed0.svg`: each seed has one.
+Boundary maps of held-out frames are shifted by whole pixels and compared with themselves. Writes
+a record with both losses, and a figure in which each is divided by its largest value. An inverse
+network that stage 2 would refuse is refused here, too. The record is that of the run `shifts`;
+with the settings of another run it is `<name>_shifts`, beside its own. The figure gets the seed
+into its name, `inverse_form_shifts_seed0.svg`: each seed has one.
 """
 
 from __future__ import annotations
@@ -28,9 +29,9 @@ from kd_perception.files import write_atomically
 from training.distributed import launch
 from training.inverse_networks import InverseNetwork
 from training.losses import balanced_edge_loss, inverse_form_loss
-from training.recipes.inverse_form import class_weight
+from training.recipes.inverse_form import check_inverse, class_weight
 from training.recipes.inverse_form_config import InverseFormConfig
-from training.recipes.inverse_form_losses import distance_of
+from training.recipes.inverse_form_modules import distance_of
 from training.recipes.inverse_form_pretraining import trained_inverse
 from training.recipes.inverse_form_tiles import boundary_map, stage_frames, tile_corners
 from training.records import versions, write_record
@@ -134,15 +135,13 @@ def measure(
 
 
 def drawn(curves: dict[str, Any]) -> str:
-    """Both losses against the shift, each as a share of its last value: a picture as SVG."""
+    """Both losses against the shift, each as a share of its largest value: a picture as SVG."""
     end = float(curves['shift_px'][-1])
-    axes = Axes(
-        'shift of the boundary [px]', f'loss, as a share of that at {end:.0f} px', end, 1.0
-    )
+    axes = Axes('shift of the boundary [px]', 'loss, as a share of its largest', end, 1.0)
     lines = []
     for name, title, color in _CURVES:
         values = curves[name]
-        shares = [value / values[-1] for value in values]
+        shares = [value / max(values) for value in values]
         lines.append(Line(title, list(zip(curves['shift_px'], shares, strict=True)), color))
     chart = str(line_chart(axes, lines))
     return chart.replace('<svg ', '<svg xmlns="http://www.w3.org/2000/svg" ', 1).replace(
@@ -172,6 +171,7 @@ def main(arguments: list[str] | None = None) -> None:
     config = load_config(InverseFormConfig, rest)
     fabric = launch(config.launch)
     module = trained_inverse(config, fabric, class_weight(config))
+    check_inverse(module, config, fabric)
     if not fabric.is_global_zero:
         return
     curves = measure(module.network.cpu(), config, SHIFTS_PX, own.tiles)

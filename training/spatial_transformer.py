@@ -2,7 +2,11 @@
 """A spatial transformer in front of a segmentation network, whose class scores are moved back.
 
 It chooses the view in which the network segments best. What it chooses on the images of a data set
-are transforms that occur there, and go together as they do there.
+would be transforms that occur there, and go together as they do there.
+
+Left to itself it chooses one transform for all images, at the ends of the ranges: zooming in helps
+everywhere. Here the mean over the images is taken away, so that only what differs between images
+is left to choose, and how far choices differ is a weight that is learnt.
 
 Reference:
     M. Jaderberg, K. Simonyan, A. Zisserman, K. Kavukcuoglu, "Spatial Transformer Networks",
@@ -45,15 +49,16 @@ class SpatialTransformer(nn.Module):
         self.layers = nn.Sequential(
             nn.Linear(16 * _WIDTHS[-1], 32), nn.ReLU(), nn.Linear(32, count)
         )
-        last = self.layers[-1]
-        assert isinstance(last, nn.Linear)
-        nn.init.zeros_(last.weight)
-        nn.init.zeros_(last.bias)
+        self.normalization = nn.BatchNorm1d(count, affine=False)
+        self.spread = nn.Parameter(torch.zeros(count))
 
     def forward(self, image: Tensor) -> Tensor:
-        """Shares of the ranges, [batch, count], -1 to 1, of images [batch, channels, h, w]."""
+        """Shares of the ranges, [batch, count], -1 to 1, of images [batch, channels, h, w].
+
+        In training at least two images in all processes together, whose mean is taken away.
+        """
         places = functional.adaptive_avg_pool2d(self.convolutions(image), 4)
-        return torch.tanh(self.layers(places.flatten(1)))
+        return torch.tanh(self.spread * self.normalization(self.layers(places.flatten(1))))
 
 
 class TransformedSegmenter(nn.Module):

@@ -33,7 +33,9 @@ def shareable(folder, cache, **changes):
     inverse = replace(
         config.inverse,
         sampler='stn',
-        transformer=TransformerConfig(frames=4, loop=loop, optimizer=optimizer),
+        transformer=TransformerConfig(
+            frames=4, min_spread=0.0, max_mean=1.0, loop=loop, optimizer=optimizer
+        ),
         loop=loop,
         optimizer=optimizer,
     )

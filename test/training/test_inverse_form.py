@@ -12,7 +12,9 @@ from config_files import write_config
 from inverse_form_runs import STUDENT, module_of, tiny_run
 
 from kd_perception.errors import ConfigError
+from training.plane_transforms import NAMES
 from training.recipes import inverse_form
+from training.records import read_record
 
 
 @pytest.fixture
@@ -74,14 +76,26 @@ def test_six_steps_resumed_after_three_are_six(config, fabric, monkeypatch):
 def test_stages_are_refused_trained_and_left_out(config, fabric, monkeypatch):
     without = replace(config, student=replace(STUDENT, inverse_form_weight=0.0))
     assert inverse_form.inverse_module(without, fabric, None) is None
-    random = replace(config, student=replace(STUDENT, inverse='random'))
-    strict = replace(random, inverse=replace(config.inverse, min_explained=0.99))
-    assert inverse_form.inverse_module(strict, fabric, None).report['explained_share'] < 0.5
+    strict = replace(config, inverse=replace(config.inverse, min_explained=0.99))
+    record = config.results / 'tiny_inverse_seed0.json'
+    with pytest.raises(ConfigError, match=rf'at least 0\.99 .*; {record} has the report'):
+        inverse_form.inverse_module(strict, fabric, None)
+    report = read_record(record)['metrics']['inverse']
+    assert set(report['rmse']) == set(report['explained']) == set(NAMES[:4])
+    alone = replace(strict, stage='inverse')
+    assert inverse_form.run_stages(alone, fabric) == {'inverse': report}
+    control = replace(strict, student=replace(STUDENT, inverse='random'))
     with pytest.raises(ConfigError, match=r'at least 0\.99'):
-        inverse_form.inverse_module(replace(strict, student=STUDENT), fabric, None)
-    alone = replace(strict, stage='inverse', student=STUDENT)
-    metrics = inverse_form.run_stages(alone, fabric)
-    assert list(metrics) == ['inverse']
+        inverse_form.inverse_module(control, fabric, None)
+
+
+def test_the_control_is_scaled_by_the_trained_network(config, fabric):
+    trained = inverse_form.inverse_module(config, fabric, None)
+    student = replace(STUDENT, inverse='random')
+    control = inverse_form.inverse_module(replace(config, student=student), fabric, None)
+    assert trained.scale == 1.0
+    assert control.report['gradient_norm_of_trained'] == trained.report['gradient_norm']
+    assert control.report['training_seconds'] == trained.report['training_seconds'] > 0.0
 
 
 def test_a_run_writes_its_record_and_its_row(config, tmp_path, capsys):
@@ -92,6 +106,7 @@ def test_a_run_writes_its_record_and_its_row(config, tmp_path, capsys):
     assert {'inverse', 'weights', 'validation', 'test', 'night'} <= set(metrics)
     assert {f'boundary_f_{k}px' for k in (1, 2, 3, 5)} <= set(metrics['test'])
     assert metrics['weights']['deployed'] < metrics['weights']['training']
+    assert metrics['inverse']['training_seconds'] > 0.0
     assert record['frame_keys'].keys() == {'train', 'validation', 'test', 'night'}
     shown = capsys.readouterr().out
     assert '| tiny |' in shown and 'explained share' in shown

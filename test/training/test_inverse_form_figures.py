@@ -107,7 +107,7 @@ def test_losses_are_told_by_shift(config):
 def test_the_figure_is_svg_with_a_curve_per_loss():
     curves = {
         'shift_px': [0, 8, 16],
-        'cross_entropy': [0, 1.0, 1.0],
+        'cross_entropy': [0, 1.0, 0.5],
         'inverse_form': [0, 1.0, 4.0],
     }
     root = ElementTree.fromstring(drawn(curves))
@@ -117,9 +117,10 @@ def test_the_figure_is_svg_with_a_curve_per_loss():
     heights = [
         [float(point.split()[1]) for point in d[1:].replace('h0', '').split('L')] for d in paths
     ]
-    assert heights[0][1] == heights[0][2], 'at its end value already'
     bottom, top = heights[1][0], heights[1][2]
     assert heights[1][1] == pytest.approx(bottom - (bottom - top) / 4, abs=0.2)
+    assert heights[0][1] == top, 'its largest value'
+    assert heights[0][2] == pytest.approx((bottom + top) / 2, abs=0.2), 'less than its largest'
 
 
 def test_shifts_write_figure_and_record(config, tmp_path):

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from inverse_form_runs import INVERSE, STUDENT, batch_of, module_of, tiny_run
+from inverse_form_runs import STUDENT, batch_of, module_of, tiny_run
 from torch.nn import functional
 
 from training.boundary_student import BoundaryOutput
@@ -18,8 +18,7 @@ from training.losses import (
     edge_attention_loss,
     inverse_form_loss,
 )
-from training.plane_transforms import matrices_from_parameters
-from training.recipes.inverse_form_losses import distance_of, student_terms
+from training.recipes.inverse_form_losses import student_terms
 
 
 @pytest.fixture
@@ -117,11 +116,10 @@ def test_the_sum_over_tiles_is_as_many_times_the_mean(config):
     torch.testing.assert_close(other['inverse_form'], 4.0 * one['inverse_form'])
 
 
-def test_distances_are_those_of_the_matrices():
-    parameters = torch.tensor([[0.5, -0.2, 0.3, 0.1, 0.4, -0.6]])
-    ranges = INVERSE.ranges
-    matrix = matrices_from_parameters(parameters, ranges)
-    assert distance_of('parameters', ranges)(parameters) == pytest.approx(parameters.norm().item())
-    expected = (matrix - torch.eye(3)).norm()
-    assert distance_of('euclidean', ranges)(parameters) == pytest.approx(expected.item())
-    assert distance_of('geodesic', ranges)(parameters).shape == (1,)
+def test_a_control_is_scaled(config):
+    said, batch, module = Said(), batch_of(config), module_of(config)
+    terms = [
+        student_terms(said, batch, config, inverse=each)['inverse_form']
+        for each in (module, module._replace(scale=2.5))
+    ]
+    torch.testing.assert_close(terms[1], 2.5 * terms[0])

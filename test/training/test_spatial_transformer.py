@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The spatial transformer: the identity at first, scores moved back, what it chooses."""
+"""The spatial transformer: the identity at first, no common choice, scores moved back."""
 
 from __future__ import annotations
 
@@ -13,8 +13,13 @@ from torch.nn import functional
 
 from kd_perception.errors import ConfigError
 from kd_perception.models import RepUNet, RepUNetConfig
-from training.plane_transforms import TransformRanges, looked_up, matrices_from_parameters
-from training.recipes.inverse_form_sampler import chosen_transforms
+from training.plane_transforms import (
+    NAMES,
+    TransformRanges,
+    looked_up,
+    matrices_from_parameters,
+)
+from training.recipes.inverse_form_sampler import chosen_transforms, told_choices
 from training.spatial_transformer import SpatialTransformer, TransformedSegmenter
 
 RANGES = TransformRanges()
@@ -23,6 +28,12 @@ RANGES = TransformRanges()
 def segmenter(count=4):
     torch.manual_seed(0)
     return TransformedSegmenter(RepUNet(RepUNetConfig.preset('rep_unet_s')), count, RANGES)
+
+
+@torch.no_grad()
+def choosing(network):
+    """Let what the layers say of an image be chosen."""
+    network.transformer.spread.fill_(3.0)
 
 
 @pytest.mark.parametrize('count', [4, 6, 8])
@@ -35,15 +46,14 @@ def test_it_begins_with_the_identity(count):
 
 def test_scores_are_moved_back_to_the_frame():
     network = segmenter().eval()
-    bias = network.transformer.layers[-1].bias
-    with torch.no_grad():
-        bias.copy_(torch.tensor([0.8, -0.4, 0.6, 0.2]))
+    choosing(network)
     image = torch.rand(1, 1, 64, 96)
-    matrices = matrices_from_parameters(torch.tanh(bias)[None].detach(), RANGES)
+    parameters = network.transformer(image)
+    assert (parameters.abs() > 0.05).any() and (parameters.abs() < 1.0).all()
+    matrices = matrices_from_parameters(parameters, RANGES)
     scores = network.network(looked_up(image, matrices))
     expected = looked_up(scores, torch.linalg.inv(matrices))
     torch.testing.assert_close(network(image), expected)
-    assert (network.transformer(image).abs() < 1.0).all()
 
 
 def test_what_comes_back_lies_where_it_was():
@@ -58,15 +68,38 @@ def test_what_comes_back_lies_where_it_was():
 
 def test_the_transformer_learns_from_the_scores():
     network = segmenter()
-    with torch.no_grad():
-        network.transformer.layers[-1].weight.normal_(0.0, 0.1)
+    choosing(network)
     loss = functional.cross_entropy(
         network(torch.rand(2, 1, 64, 64)), torch.zeros(2, 16, 16, dtype=torch.int64)
     )
     loss.backward()
     gradients = [parameter.grad for parameter in network.transformer.parameters()]
     assert all(g is not None and torch.isfinite(g).all() for g in gradients)
-    assert any((g != 0.0).any() for g in gradients)
+    assert all((g != 0.0).any() for g in gradients[:-1])
+
+
+def test_what_all_images_share_is_not_chosen():
+    transformer = segmenter().transformer.train()
+    image = torch.rand(4, 1, 64, 96)
+    with torch.no_grad():
+        transformer.spread.copy_(torch.tensor([0.1, 0.2, 0.3, 0.4]))
+        found = transformer(image)
+        transformer.layers[-1].bias += torch.tensor([9.0, -9.0, 5.0, 0.0])
+        torch.testing.assert_close(transformer(image), found, atol=1e-3, rtol=0)
+        chosen = torch.atanh(found)
+        torch.testing.assert_close(chosen.mean(dim=0), torch.zeros(4), atol=1e-5, rtol=0)
+        torch.testing.assert_close(
+            chosen.std(dim=0, unbiased=False), transformer.spread, atol=0.01, rtol=0.1
+        )
+        assert (transformer(torch.rand(1, 1, 64, 96).expand(4, -1, -1, -1)).abs() < 1e-3).all()
+
+
+def test_choices_are_told_by_mean_and_spread():
+    chosen = np.array([[0.5, 0.0, 0.1, 0.0], [0.5, 0.2, -0.1, 0.0]], np.float32)
+    told = told_choices(chosen)
+    assert list(told['mean'].values()) == pytest.approx([0.5, 0.1, 0.0, 0.0])
+    assert list(told['spread'].values()) == pytest.approx([0.0, 0.1, 0.1, 0.0])
+    assert told['frames'] == 2 and set(told['spread']) == set(NAMES[:4])
 
 
 def test_transforms_are_those_of_training_views(tmp_path, world_cache):
@@ -74,8 +107,8 @@ def test_transforms_are_those_of_training_views(tmp_path, world_cache):
     transformer = replace(config.inverse.transformer, frames=5)
     config = replace(config, inverse=replace(config.inverse, transformer=transformer))
     network = segmenter().eval()
+    choosing(network)
     with torch.no_grad():
-        network.transformer.layers[-1].weight.normal_(0.0, 0.5)
         found = chosen_transforms(network, config)
     assert found.shape == (5, 4) and np.abs(found).max() < 1.0
     assert len(np.unique(found[:, 0])) == 5

@@ -23,8 +23,11 @@ tiles with hardly any boundary are left out; AdamW with one cycle. From the pape
 distance (`parameters`, as their code has it) and in the mean over tiles (`sum_over_tiles`). Stage
 1 is ours: its script is not public.
 
-Several processes learn what one learns: pixels and tiles are counted over all of them. The terms
-of a host count as that recipe does, each process by itself.
+Several processes learn what one learns: pixels and tiles are counted over all of them, in the
+terms of a host, too.
+
+Where stage 2 refuses the inverse network, the record of stage 1 is written before:
+`<name>_inverse`.
 
     python -m training.recipes.inverse_form --config_path training/configs/inverse_form/smoke.yaml
 
@@ -36,11 +39,13 @@ Reference:
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from kd_perception.errors import ConfigError
 from training.boundary_student import BoundaryStudent
 from training.distributed import Fabric, launch
 from training.engine import fit, new_run, restore
@@ -50,12 +55,8 @@ from training.recipes.inverse_form_config import InverseFormConfig
 from training.recipes.inverse_form_data import Drawing, class_shares
 from training.recipes.inverse_form_hosts import host_terms
 from training.recipes.inverse_form_losses import student_terms
-from training.recipes.inverse_form_pretraining import (
-    InverseModule,
-    check_explained,
-    random_inverse,
-    trained_inverse,
-)
+from training.recipes.inverse_form_modules import InverseModule, check_module
+from training.recipes.inverse_form_pretraining import random_inverse, trained_inverse
 from training.recipes.inverse_form_report import evaluate, show, shown_frames, table_row
 from training.recipes.inverse_form_students import new_student, without_head
 from training.records import versions, write_record
@@ -76,16 +77,32 @@ def inverse_module(
     """The frozen inverse network of a run; None where no term needs it.
 
     Raises:
-        ConfigError: it is trained, and explains less of held-out transforms than it must.
+        ConfigError: it explains less of held-out transforms than it must; `check_module`.
     """
-    if config.stage == 'student' and not config.student.inverse_form_weight:
+    if config.stage == 'student' and not config.student.needs_inverse:
         return None
-    if config.stage == 'student' and config.student.inverse == 'random':
-        return random_inverse(config, fabric)
     module = trained_inverse(config, fabric, weight)
-    if config.stage == 'student':
-        check_explained(module.report, config)
+    if config.stage == 'inverse':
+        return module
+    check_inverse(module, config, fabric)
+    if config.student.inverse == 'random':
+        return random_inverse(config, fabric, module)
     return module
+
+
+def check_inverse(module: InverseModule, config: InverseFormConfig, fabric: Fabric) -> None:
+    """Check a module, and write the record of stage 1 where it is refused: it says by how much.
+
+    Raises:
+        ConfigError: of `check_module`.
+    """
+    try:
+        check_module(module.report, config)
+    except ConfigError as refusal:
+        first = replace(config, stage='inverse')
+        if fabric.is_global_zero:
+            write_record(first.record_path, record_of(first, {'inverse': module.report}))
+        raise ConfigError(f'{refusal}; {first.record_path} has the report') from refusal
 
 
 def build(config: InverseFormConfig) -> Run:
@@ -167,19 +184,14 @@ def run_stages(config: InverseFormConfig, fabric: Fabric) -> dict[str, Any]:
     if run is None:
         return metrics
     network = deployable_network(run, config, weight)
-    metrics |= evaluate(network, tested_student(run), config)
+    metrics |= evaluate(network, tested_student(run), config, inverse)
     return {**metrics, 'training_seconds': round(run.seconds, 1)}
 
 
-def main(arguments: list[str] | None = None) -> None:
-    """Train one seed and write the record of its stage."""
-    config = load_config(InverseFormConfig, arguments)
-    fabric = launch(config.launch)
-    metrics = run_stages(config, fabric)
-    if not fabric.is_global_zero:
-        return
+def record_of(config: InverseFormConfig, metrics: dict[str, Any]) -> dict[str, Any]:
+    """The record of a run."""
     splits = config.splits() if config.rendered else {}
-    record = {
+    return {
         'recipe': 'inverse_form',
         'name': config.record_name,
         'modality': config.modality,
@@ -190,7 +202,16 @@ def main(arguments: list[str] | None = None) -> None:
         'versions': versions(),
         'config': plain(config),
     }
-    write_record(config.record_path, record)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Train one seed and write the record of its stage."""
+    config = load_config(InverseFormConfig, arguments)
+    fabric = launch(config.launch)
+    metrics = run_stages(config, fabric)
+    if not fabric.is_global_zero:
+        return
+    write_record(config.record_path, record_of(config, metrics))
     if 'inverse' in metrics:
         print(f'explained share of held-out transforms: {metrics["inverse"]["explained_share"]}')
     if 'test' in metrics:

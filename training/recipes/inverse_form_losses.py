@@ -19,28 +19,15 @@ from training.losses import (
     boundary_target,
     cross_entropy_loss,
     edge_attention_loss,
-    euclidean_distance,
-    geodesic_distance,
     inverse_form_loss,
-    parameter_distance,
 )
-from training.plane_transforms import TransformRanges, matrices_from_parameters
 from training.recipes.cekd_losses import shown_to
 from training.recipes.inverse_form_config import InverseFormConfig
 from training.recipes.inverse_form_hosts import HostTerms
-from training.recipes.inverse_form_pretraining import InverseModule
+from training.recipes.inverse_form_modules import InverseModule, distance_of
 
 Batch = tuple[Tensor, ...]
 LossTerms = dict[str, Tensor]
-Distance = Callable[[Tensor], Tensor]
-
-
-def distance_of(name: str, ranges: TransformRanges) -> Distance:
-    """The distance from the identity of parameters, by its name."""
-    if name == 'parameters':
-        return parameter_distance
-    between = {'euclidean': euclidean_distance, 'geodesic': geodesic_distance}[name]
-    return lambda parameters: between(matrices_from_parameters(parameters, ranges))
 
 
 def student_terms(
@@ -90,7 +77,7 @@ def student_terms(
             assert inverse is not None
             loss = _inverse_form(config, inverse)
             found = loss(edge_logits, target, mean_count=mean_count)
-            terms['inverse_form'] = config.student.inverse_form_weight * found
+            terms['inverse_form'] = config.student.inverse_form_weight * inverse.scale * found
     return terms
 
 

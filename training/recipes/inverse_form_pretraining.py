@@ -5,36 +5,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from kd_perception.errors import ConfigError
 from training.data.locks import locked
 from training.distributed import Fabric
 from training.engine import fit, new_run, restore
-from training.inverse_networks import InverseNetwork, new_inverse_network, weight_count
-from training.plane_transforms import NAMES
+from training.inverse_networks import InverseNetwork, new_inverse_network
 from training.recipes.inverse_form_config import InverseFormConfig
-from training.recipes.inverse_form_sampler import new_sampler
-from training.recipes.inverse_form_tiles import TileDrawing, TransformSampler, held_out_tiles
+from training.recipes.inverse_form_modules import InverseModule, gradient_norm, held_out_report
+from training.recipes.inverse_form_sampler import Sampling, new_sampling
+from training.recipes.inverse_form_tiles import TileDrawing, TransformSampler
 from training.runs import Run
-
-_TESTED_AT_ONCE = 64
-
-
-class InverseModule(NamedTuple):
-    """A frozen inverse network.
-
-    Attributes:
-        network: in eval mode, without gradients, on the device of the run.
-        report: how well it estimates held-out transforms.
-    """
-
-    network: InverseNetwork
-    report: dict[str, Any]
 
 
 def inverse_losses(network: nn.Module, batch: tuple[Tensor, ...]) -> dict[str, Tensor]:
@@ -50,60 +35,6 @@ def inverse_losses(network: nn.Module, batch: tuple[Tensor, ...]) -> dict[str, T
     return {'parameters': functional.mse_loss(estimated.float(), parameters)}
 
 
-@torch.no_grad()
-def held_out_report(
-    network: InverseNetwork, config: InverseFormConfig, sampler: TransformSampler
-) -> dict[str, Any]:
-    """How well a network estimates transforms of frames that it has not learnt from.
-
-    Args:
-        network: in eval mode.
-        config: of the run.
-        sampler: of the transforms.
-
-    Returns:
-        `rmse` by parameter in its unit, `explained` share of the variance by parameter and
-        `explained_share` over all of them, `tiles`, `weights`.
-    """
-    device = next(network.parameters()).device
-    tiles, parameters = held_out_tiles(config, sampler)
-    parts = [
-        network(part[:, :1], part[:, 1:]).cpu() for part in tiles.to(device).split(_TESTED_AT_ONCE)
-    ]
-    error = (torch.cat(parts) - parameters).double()
-    spread = (parameters - parameters.mean(dim=0)).double()
-    squared, variance = error.square().mean(dim=0), spread.square().mean(dim=0)
-    ranges = config.inverse.ranges.values(parameters.shape[1])
-    names = NAMES[: parameters.shape[1]]
-    units = {
-        name: round(float(value) ** 0.5 * size, 5)
-        for name, value, size in zip(names, squared, ranges, strict=True)
-    }
-    shares = (1.0 - squared / variance.clamp(min=1e-12)).tolist()
-    return {
-        'rmse': units,
-        'explained': {name: round(share, 4) for name, share in zip(names, shares, strict=True)},
-        'explained_share': round(float(1.0 - squared.sum() / variance.sum()), 4),
-        'tiles': len(tiles),
-        'weights': weight_count(network),
-    }
-
-
-def check_explained(report: dict[str, Any], config: InverseFormConfig) -> None:
-    """Refuse a network that estimates transforms too badly to teach anything by them.
-
-    Raises:
-        ConfigError: it explains less than `min_explained` of their variance.
-    """
-    found, wanted = report['explained_share'], config.inverse.min_explained
-    if not found >= wanted:
-        raise ConfigError(
-            f'the inverse network must explain at least {wanted} of the variance of held-out '
-            f'transforms to be a loss, it explains {found} ({report["explained"]}): train it '
-            'longer, on larger tiles or smaller ranges, or lower inverse.min_explained'
-        )
-
-
 def trained_inverse(
     config: InverseFormConfig, fabric: Fabric, weight: Tensor | None
 ) -> InverseModule:
@@ -116,9 +47,8 @@ def trained_inverse(
     """
     own = config.inverse
     with _alone(config, fabric):
-        sampler = new_sampler(config, fabric, weight)
-        torch.manual_seed(config.seed)
-        run = new_run(new_inverse_network(own.network), own.loop, own.optimizer)
+        sampling = new_sampling(config, fabric, weight)
+        run = _first_run(config)
         folder, fingerprint = config.inverse_folder, config.inverse_fingerprint()
         restore(run, folder, fingerprint)
         if run.step < own.loop.steps:
@@ -127,7 +57,7 @@ def trained_inverse(
                 fabric=fabric,
                 loop=own.loop,
                 optimizer_config=own.optimizer,
-                draw=TileDrawing(config, sampler),
+                draw=TileDrawing(config, sampling.sampler),
                 losses=inverse_losses,
                 folder=folder,
                 fingerprint=fingerprint,
@@ -135,28 +65,59 @@ def trained_inverse(
                 workers=config.launch.workers,
                 title=f'inverse network, seed {config.seed}',
             )
-    return _frozen(run, config, fabric, sampler)
+    network = _frozen(run, fabric)
+    return InverseModule(network, _report(network, run, config, sampling))
 
 
-def random_inverse(config: InverseFormConfig, fabric: Fabric) -> InverseModule:
-    """An inverse network with its first weights, as a control."""
-    torch.manual_seed(config.seed)
-    loop = config.inverse.loop
-    run = new_run(new_inverse_network(config.inverse.network), loop, config.inverse.optimizer)
-    sampler = TransformSampler(config.inverse.network.parameters)
-    return _frozen(run, config, fabric, sampler)
-
-
-def _frozen(
-    run: Run, config: InverseFormConfig, fabric: Fabric, sampler: TransformSampler
+def random_inverse(
+    config: InverseFormConfig, fabric: Fabric, trained: InverseModule
 ) -> InverseModule:
+    """An inverse network with its first weights, as a control.
+
+    Its gradients are smaller than those of the trained one. The loss through it is scaled so that
+    they are as large on held-out tiles: what differs is where they point.
+
+    Args:
+        config: of the run.
+        fabric: from `launch`.
+        trained: the inverse network of the run after stage 1.
+    """
+    network = _frozen(_first_run(config), fabric)
+    norm, wanted = gradient_norm(network, config), trained.report['gradient_norm']
+    sampler = TransformSampler(config.inverse.network.parameters)
+    report = {
+        **held_out_report(network, config, sampler),
+        'gradient_norm': round(norm, 6),
+        'gradient_norm_of_trained': wanted,
+        'scale': round(wanted / norm, 4),
+        'training_seconds': trained.report['training_seconds'],
+    }
+    return InverseModule(network, report, report['scale'])
+
+
+def _first_run(config: InverseFormConfig) -> Run:
+    torch.manual_seed(config.seed)
+    own = config.inverse
+    return new_run(new_inverse_network(own.network), own.loop, own.optimizer)
+
+
+def _frozen(run: Run, fabric: Fabric) -> InverseNetwork:
     network: Any = run.network if run.average is None else run.average
-    network = network.to(fabric.device).eval().requires_grad_(False)
-    report = held_out_report(network, config, sampler)
-    if config.inverse.sampler == 'stn' and config.student.inverse == 'trained':
+    frozen: InverseNetwork = network.to(fabric.device).eval().requires_grad_(False)
+    return frozen
+
+
+def _report(
+    network: InverseNetwork, run: Run, config: InverseFormConfig, sampling: Sampling
+) -> dict[str, Any]:
+    report = held_out_report(network, config, sampling.sampler)
+    if sampling.choices:
         evenly = TransformSampler(config.inverse.network.parameters)
         report['on_random_transforms'] = held_out_report(network, config, evenly)
-    return InverseModule(network, report)
+        report['choices'] = sampling.choices
+    report['gradient_norm'] = round(gradient_norm(network, config), 6)
+    report['training_seconds'] = round(run.seconds + sampling.seconds, 1)
+    return report
 
 
 @contextmanager

@@ -22,6 +22,7 @@ from training.pictures import gray_picture
 from training.recipes.inverse_form_config import InverseFormConfig
 from training.recipes.inverse_form_data import split_frames
 from training.recipes.inverse_form_losses import edge_probability
+from training.recipes.inverse_form_modules import InverseModule
 
 Array = npt.NDArray[Any]
 
@@ -41,7 +42,10 @@ def scored_splits(config: InverseFormConfig, names: Sequence[str] = ()) -> Split
 
 
 def evaluate(
-    network: nn.Module, student: BoundaryStudent, config: InverseFormConfig
+    network: nn.Module,
+    student: BoundaryStudent,
+    config: InverseFormConfig,
+    inverse: InverseModule | None = None,
 ) -> dict[str, Any]:
     """Metrics of what is deployed on all splits, and what is left behind.
 
@@ -49,10 +53,12 @@ def evaluate(
         network: without its boundary head, in eval mode on the CPU.
         student: with it.
         config: of the run.
+        inverse: that it learnt through, if any.
     """
-    report: dict[str, Any] = {
-        'weights': {'training': weight_count(student), 'deployed': weight_count(network)}
-    }
+    learnt = student if config.student.looks_at_boundaries else student.student
+    frozen = 0 if inverse is None else weight_count(inverse.network)
+    weights = {'training': weight_count(learnt) + frozen, 'deployed': weight_count(network)}
+    report: dict[str, Any] = {'weights': weights}
     for name, frames in scored_splits(config).items():
         if not len(frames):
             continue

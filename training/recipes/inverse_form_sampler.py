@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +15,7 @@ from training.data.modality import CHANNELS
 from training.distributed import Fabric
 from training.engine import fit, new_run, restore
 from training.losses import MeanCount, segmentation_loss
+from training.plane_transforms import NAMES
 from training.process_counts import counts_of_all
 from training.recipes.inverse_form_config import InverseFormConfig
 from training.recipes.inverse_form_data import Drawing
@@ -27,9 +28,21 @@ _ASKED_STEP = 2**31
 """Of the samples that are asked for their transforms; no training step is as late."""
 
 
-def new_sampler(
-    config: InverseFormConfig, fabric: Fabric, weight: Tensor | None
-) -> TransformSampler:
+class Sampling(NamedTuple):
+    """What draws the transforms of a run.
+
+    Attributes:
+        sampler: of the transforms.
+        choices: of a transformer, see `told_choices`; empty where transforms are random.
+        seconds: that the transformer was trained.
+    """
+
+    sampler: TransformSampler
+    choices: dict[str, Any]
+    seconds: float
+
+
+def new_sampling(config: InverseFormConfig, fabric: Fabric, weight: Tensor | None) -> Sampling:
     """What draws the transforms of a run; trains a spatial transformer where that is wanted.
 
     Args:
@@ -39,16 +52,36 @@ def new_sampler(
     """
     count = config.inverse.network.parameters
     if config.inverse.sampler == 'random':
-        return TransformSampler(count)
-    network = trained_transformer(config, fabric, weight)
-    jitter = config.inverse.transformer.jitter
-    return TransformSampler(count, chosen_transforms(network, config), jitter)
+        return Sampling(TransformSampler(count), {}, 0.0)
+    network, seconds = trained_transformer(config, fabric, weight)
+    chosen = chosen_transforms(network, config)
+    sampler = TransformSampler(count, chosen, config.inverse.transformer.jitter)
+    return Sampling(sampler, told_choices(chosen), seconds)
+
+
+def told_choices(chosen: Array) -> dict[str, Any]:
+    """`mean` and `spread` (standard deviation) of each parameter, as shares of their ranges.
+
+    Args:
+        chosen: float [frames, parameters].
+    """
+    names = NAMES[: chosen.shape[1]]
+    parts = {'mean': chosen.mean(axis=0), 'spread': chosen.std(axis=0)}
+    told: dict[str, Any] = {
+        part: {name: round(float(value), 4) for name, value in zip(names, values, strict=True)}
+        for part, values in parts.items()
+    }
+    return {**told, 'frames': len(chosen)}
 
 
 def trained_transformer(
     config: InverseFormConfig, fabric: Fabric, weight: Tensor | None
-) -> TransformedSegmenter:
-    """A transformer and its network, trained to segment unless they are there already."""
+) -> tuple[TransformedSegmenter, float]:
+    """A transformer and its network, trained to segment unless they are there already.
+
+    Returns:
+        Both, in eval mode on the CPU, and the seconds that they were trained.
+    """
     own = config.inverse.transformer
     torch.manual_seed(config.seed)
     sizes = RepUNetConfig.preset(
@@ -56,8 +89,8 @@ def trained_transformer(
         in_channels=CHANNELS[config.drawn_modality],
         out_channels=config.label_set.num_classes,
     )
-    inverse = config.inverse
-    network = TransformedSegmenter(RepUNet(sizes), inverse.network.parameters, inverse.ranges)
+    count = config.inverse.network.parameters
+    network = TransformedSegmenter(RepUNet(sizes), count, own.ranges)
     run = new_run(network, own.loop, own.optimizer)
     folder, fingerprint = config.inverse_folder / 'transformer', config.inverse_fingerprint()
     restore(run, folder, fingerprint)
@@ -79,8 +112,7 @@ def trained_transformer(
             title=f'transformer, seed {config.seed}',
         )
     trained: Any = run.network if run.average is None else run.average
-    found: TransformedSegmenter = trained.cpu().eval().requires_grad_(False)
-    return found
+    return trained.cpu().eval().requires_grad_(False), run.seconds
 
 
 def _segmentation(

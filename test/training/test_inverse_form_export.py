@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,17 +15,23 @@ from inverse_form_runs import STUDENT, tiny_run
 from kd_perception.backends import create_backend
 from kd_perception.bundle import load_student
 from kd_perception.errors import ConfigError
-from kd_perception.models import RepUNet
+from kd_perception.models import LogitsOnly, RepUNet
+from training.data.modality import CHANNELS
+from training.deployment import deployable
 from training.distributed import launch
-from training.inverse_form_export import export_student
+from training.inverse_form_export import export_student, model_card
 from training.losses import class_weights
 from training.recipes import inverse_form
+from training.recipes.inverse_form_config import InverseFormConfig
 from training.recipes.inverse_form_data import class_shares
+from training.recipes.inverse_form_students import NETWORKS, new_student, without_head
+from training.settings import load_config
 from training.student_files import onnx_from_network
 
 onnx = pytest.importorskip('onnx')
 pytest.importorskip('onnxscript')
 
+SHIPPED = Path(inverse_form.__file__).parents[1] / 'configs/inverse_form/thermal_seg_s.yaml'
 PLAIN = {'boundary_weight': 0.0, 'attention_weight': 0.0, 'inverse_form_weight': 0.0}
 
 
@@ -97,6 +104,35 @@ def test_the_graph_is_that_of_the_network_alone(runs, graphs):
     assert onnx_from_network(folded, (64, 64)) == graphs['full']
 
 
+@pytest.mark.parametrize(
+    ('architecture', 'preset', 'modality'),
+    [
+        ('rep_unet', 'rep_unet_s', 'thermal'),
+        ('eknet', 'tiny', 'thermal'),
+        ('cenet', 'tiny', 'rgb'),
+        ('hrnet', 'tiny', 'rgb'),
+        ('pspnet', 'tiny', 'thermal'),
+    ],
+)
+def test_no_student_takes_its_head_along(tmp_path, architecture, preset, modality):
+    """Its graph is, byte by byte, that of the network built without a head."""
+    student = replace(STUDENT, architecture=architecture, network=preset)
+    config = tiny_run(tmp_path, tmp_path, modality=modality, student=student)
+    learnt = new_student(config)
+    alone = NETWORKS[architecture](config)
+    alone.load_state_dict(learnt.student.state_dict())
+    alone = (
+        deployable(alone.eval(), None, 0.0) if architecture == 'rep_unet' else LogitsOnly(alone)
+    )
+    one, other = (
+        onnx_from_network(network.eval(), (64, 64), channels=CHANNELS[modality])
+        for network in (without_head(learnt, None, 0.0), alone)
+    )
+    assert one == other
+    graph = onnx.load_model_from_string(one).graph
+    assert [each.name for each in graph.output] == ['logits']
+
+
 def test_the_bundle_runs_on_the_robot(runs, tmp_path):
     digest = export_student(runs['full'], tmp_path / 'student')
     student = load_student(tmp_path / 'student', sha256=digest)
@@ -115,6 +151,19 @@ def test_the_bundle_runs_on_the_robot(runs, tmp_path):
         'boundary 0.3, edge attention 0.1, InverseForm 0.3' in card
         and '2 steps' in card.replace('\n', ' ')
     )
+
+
+def test_the_card_says_where_the_student_started(runs):
+    report = {
+        'synthetic_test': {'boundary_f_3px': None, 'miou_nanmean': 0.5},
+        'calibration': {'temperature': 1.2},
+    }
+    card = model_card(runs['full'], report, 2)
+    assert '| Learnt from | 12 synthetic frames |\n| Terms | segmentation 1,' in card
+    shipped = load_config(InverseFormConfig, ['--config_path', str(SHIPPED), '--seed', '2'])
+    card = model_card(shipped, report, 3200)
+    start = 'averaged weights of the run in `runs/supervised/thermal_seg_s/seed2`'
+    assert f'| Started from | {start} |\n| Terms | compress terms 1,' in card
 
 
 def test_what_no_bundle_can_hold_is_refused(runs, tmp_path):

@@ -12,34 +12,48 @@ from pathlib import Path
 from typing import Any
 
 from kd_perception.markdown import replace_section, table
-from training.cekd_tables import Runs, metric, read_runs, spread
+from training.cekd_tables import Record, Runs, metric, read_runs, spread
+from training.inverse_form_module_tables import (
+    MODULES,
+    SHIFTS,
+    choices_table,
+    errors_table,
+    explained,
+    modules_table,
+    reports,
+    shifts_table,
+)
 from training.plane_transforms import NAMES
 
 TABLES = {
-    'arms': ('none', 'boundary', 'attention', 'full', 'random'),
-    'distances': ('attention', 'full', 'affine', 'homography', 'geodesic'),
-    'tiles': ('attention', 'tile16', 'full', 'tile48', 'tile96'),
+    'arms': ('none', 'attention', 'full', 'random'),
+    'distances': ('homography', 'geodesic'),
+    'tiles': ('attention', 'full', 'tile48'),
     'regressors': (
         *('attention', 'dense_small', 'cnn_flatten', 'cnn_gap', 'cnn_gap_coordinates'),
         'correlation',
     ),
-    'samplers': ('attention', 'full', 'stn'),
-    'eknet': ('cekd', 'cekd_inverse_form'),
-    'pspnet': ('pspnet', 'pspnet_inverse_form'),
+    'eknet': ('cekd_attention', 'cekd_inverse_form'),
+    'pspnet': ('pspnet_attention', 'pspnet_inverse_form'),
 }
 """Rows of each table by the name of its section."""
 
-AGAINST = {'arms': 'attention', 'eknet': 'cekd', 'pspnet': 'pspnet'}
+AGAINST = {
+    'distances': 'homography',
+    'eknet': 'cekd_attention',
+    'pspnet': 'pspnet_attention',
+}
 """What a table holds its rows against; `attention` where nothing else is said."""
 
-MODULES = (
-    *('full', 'affine', 'geodesic', 'homography', 'tile16', 'tile48', 'tile96', 'stn', 'shifts'),
-    *('dense_small', 'cnn_flatten', 'cnn_gap', 'cnn_gap_coordinates', 'correlation', 'random'),
-)
-"""Rows of the table of inverse networks."""
+LENIENT = ('distances', 'regressors')
+"""Tables of students whose inverse networks would be refused otherwise: what they explain stands
+beside the scores."""
 
-SHIFTS = 'shifts'
-"""Run whose record holds the losses against the shift."""
+STAGE_1 = ('shifts', 'stn')
+"""Configurations of stage 1 alone."""
+
+RETRAINED = 'thermal_seg_s'
+"""The shipped student, which learnt by compress, and by InverseForm under the same name."""
 
 COLUMNS = {
     'miou_nanmean': 'mIoU',
@@ -47,13 +61,28 @@ COLUMNS = {
     **{f'boundary_f_{k}px': f'F {k} px' for k in (1, 2, 3, 5)},
 }
 _GAINS = ('miou_nanmean', 'boundary_f_1px', 'boundary_f_3px')
+_DECIDING = ('miou_nanmean', 'boundary_f_3px')
 
 
-def means_table(runs: Runs, names: Sequence[str], *, against: str) -> str:
-    """One row per run on the test split, and its gains over another run, seed by seed."""
+def means_table(
+    runs: Runs, names: Sequence[str], *, against: str, parameters: Sequence[str] = ()
+) -> str:
+    """One row per run on the test split, and its gains over another run, seed by seed.
+
+    Args:
+        runs: records.
+        names: of the rows; those that no student was trained for are left out.
+        against: the other run.
+        parameters: whose explained shares stand beside the scores.
+    """
     gains = [f'{COLUMNS[column]}, minus `{against}`' for column in _GAINS]
-    body = [_row(runs, name, against) for name in names if 'test' in _first(runs, name)['metrics']]
-    return table(['run', 'seeds', *COLUMNS.values(), *gains], body, right=True)
+    shares = [f'explained of {parameter} [%]' for parameter in parameters]
+    body = [
+        [*_row(runs, name, against), *(explained(reports(runs, name), p) for p in parameters)]
+        for name in names
+        if 'test' in _first(runs, name)['metrics']
+    ]
+    return table(['run', 'seeds', *COLUMNS.values(), *gains, *shares], body, right=True)
 
 
 def _first(runs: Runs, name: str) -> Mapping[str, Any]:
@@ -74,76 +103,81 @@ def _row(runs: Runs, name: str, against: str) -> list[str]:
     return [f'`{name}`', str(len(records)), *means, *own]
 
 
-def modules_table(runs: Runs) -> str:
-    """How well each inverse network estimates held-out transforms."""
-    known = [name for name in MODULES if 'inverse' in _first(runs, name)['metrics']]
-    reports = {
-        name: [record['metrics']['inverse'] for record in runs[name].values()] for name in known
-    }
-    head = ['run', 'weights', 'explained [%]', *(f'RMSE of {name}' for name in NAMES)]
-    body = [
-        [
-            f'`{name}`',
-            f'{found[0]["weights"]:,}',
-            spread([100.0 * each['explained_share'] for each in found]),
-            *(_error(found, parameter) for parameter in NAMES),
-        ]
-        for name, found in reports.items()
-    ]
-    return table(head, body, right=True)
-
-
-def _error(reports: Sequence[Mapping[str, Any]], parameter: str) -> str:
-    values = [each['rmse'][parameter] for each in reports if parameter in each['rmse']]
-    return f'{sum(values) / len(values):.3g}' if values else ''
-
-
-def shifts_table(runs: Runs) -> str:
-    """Both losses against the shift of a boundary, each as a share of that at the largest."""
-    curves = [record['metrics']['shifts'] for record in runs[SHIFTS].values()]
-    head = ['shift [px]', 'balanced cross-entropy [%]', 'InverseForm [%]']
-    body = [
-        [
-            str(shift),
-            *(
-                spread([100.0 * each[name][k] / each[name][-1] for each in curves])
-                for name in ('cross_entropy', 'inverse_form')
-            ),
-        ]
-        for k, shift in enumerate(curves[0]['shift_px'])
-    ]
-    return table(head, body, right=True)
+def shown_parameters(runs: Runs, name: str) -> list[str]:
+    """Parameters whose explained shares stand in a table of students."""
+    if name not in LENIENT:
+        return []
+    known = [each for row in TABLES[name] for each in reports(runs, row)]
+    return [p for p in NAMES if any(p in each['explained'] for each in known)]
 
 
 def costs_table(runs: Runs) -> str:
-    """Weights while a student learns and when it is deployed, and the time that it learnt."""
-    head = ['run', 'weights in training', 'weights deployed', 'training [s]']
+    """Weights while a student learns and when it is deployed, and the time of both stages."""
+    head = ['run', 'weights in training', 'weights deployed', 'stage 1 [s]', 'student [s]']
     names = dict.fromkeys(name for names in TABLES.values() for name in names)
-    body = []
-    for name in names:
-        metrics = _first(runs, name)['metrics']
-        if 'weights' not in metrics:
-            continue
-        seconds = [r['metrics']['training_seconds'] for r in runs[name].values()]
-        counts = (f'{metrics["weights"][key]:,}' for key in ('training', 'deployed'))
-        body.append([f'`{name}`', *counts, f'{sum(seconds) / len(seconds):.0f}'])
+    body = [
+        _costs(name, list(runs[name].values()), reports(runs, name))
+        for name in names
+        if 'weights' in _first(runs, name)['metrics']
+    ]
     return table(head, body, right=True)
 
 
-def page(text: str, runs: Runs) -> str:
+def _costs(
+    name: str, records: Sequence[Record], modules: Sequence[Mapping[str, Any]]
+) -> list[str]:
+    weights = records[0]['metrics']['weights']
+    first = [each['training_seconds'] for each in modules]
+    seconds = [record['metrics']['training_seconds'] for record in records]
+    counts = [f'{weights[key]:,}' for key in ('training', 'deployed')]
+    return [
+        f'`{name}`',
+        *counts,
+        *(f'{sum(s) / len(s):.0f}' if s else '' for s in (first, seconds)),
+    ]
+
+
+def retrained_table(runs: Runs, compressed: Runs) -> str:
+    """The shipped student on the validation split, without InverseForm and with it, by seed."""
+    head = ['seed', *(f'{COLUMNS[c]}, {which}' for c in _DECIDING for which in _WHICH)]
+    ours, theirs = runs[RETRAINED], compressed[RETRAINED]
+    body, gains = [], []
+    for seed in sorted(ours.keys() & theirs.keys()):
+        pairs = [
+            (metric(theirs[seed], 'synthetic_validation', c), metric(ours[seed], 'validation', c))
+            for c in _DECIDING
+        ]
+        gains.append([after - before for before, after in pairs])
+        cells = [f'{v:.1f}' for before, after in pairs for v in (before, after, after - before)]
+        body.append([str(seed), *cells])
+    means = [spread(each) for each in zip(*gains, strict=True)]
+    body.append(['mean', *(cell for mean in means for cell in ('', '', mean))])
+    return table(head, body, right=True)
+
+
+_WHICH = ('without', 'with', 'gain')
+
+
+def page(text: str, runs: Runs, compressed: Runs | None = None) -> str:
     """The page with its tables; those without any record are left as they are."""
     for name, rows in TABLES.items():
         known = [row for row in rows if row in runs]
         if not known:
             continue
-        found = means_table(runs, known, against=AGAINST.get(name, 'attention'))
+        against, parameters = AGAINST.get(name, 'attention'), shown_parameters(runs, name)
+        found = means_table(runs, known, against=against, parameters=parameters)
         text = replace_section(text, f'inverse_form {name}', found)
-    if any('inverse' in _first(runs, name)['metrics'] for name in MODULES):
+    if any(reports(runs, name) for name in MODULES):
         text = replace_section(text, 'inverse_form modules', modules_table(runs))
+        text = replace_section(text, 'inverse_form errors', errors_table(runs))
+    if reports(runs, 'stn_inverse'):
+        text = replace_section(text, 'inverse_form choices', choices_table(runs))
     if 'shifts' in _first(runs, SHIFTS)['metrics']:
         text = replace_section(text, 'inverse_form shifts', shifts_table(runs))
     if any('weights' in _first(runs, name)['metrics'] for name in runs):
         text = replace_section(text, 'inverse_form costs', costs_table(runs))
+    if RETRAINED in runs and compressed and RETRAINED in compressed:
+        text = replace_section(text, 'inverse_form retrained', retrained_table(runs, compressed))
     return text
 
 
@@ -151,10 +185,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Write the tables."""
     parser = argparse.ArgumentParser(description='Write the tables of InverseForm.')
     parser.add_argument('--results', type=Path, default=Path('results/inverse_form'))
+    parser.add_argument('--compressed', type=Path, default=Path('results/compress'))
     parser.add_argument('--page', type=Path, default=Path('docs/reproductions/inverse_form.md'))
     own = parser.parse_args(arguments)
     text = own.page.read_text(encoding='utf-8')
-    own.page.write_text(page(text, read_runs(own.results)), encoding='utf-8')
+    runs, compressed = read_runs(own.results), read_runs(own.compressed)
+    own.page.write_text(page(text, runs, compressed), encoding='utf-8')
 
 
 if __name__ == '__main__':

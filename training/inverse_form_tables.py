@@ -28,7 +28,7 @@ from training.plane_transforms import NAMES
 TABLES = {
     'arms': ('none', 'attention', 'full', 'random'),
     'distances': ('homography', 'geodesic'),
-    'tiles': ('attention', 'full', 'tile48'),
+    'tiles': ('attention', 'full', 'tile48', 'tile64'),
     'regressors': (
         *('attention', 'dense_small', 'cnn_flatten', 'cnn_gap', 'cnn_gap_coordinates'),
         'correlation',

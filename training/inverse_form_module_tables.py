@@ -14,6 +14,7 @@ from training.plane_transforms import NAMES
 MODULES = (
     *('full', 'tile48', 'tile64', 'homography', 'cekd_inverse_form', 'shifts', 'stn_inverse'),
     *('dense_small', 'cnn_flatten', 'cnn_gap', 'cnn_gap_coordinates', 'correlation', 'random'),
+    'thermal_seg_s',
 )
 """Records with an inverse network of their own; other rows share one of these."""
 

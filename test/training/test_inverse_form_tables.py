@@ -117,7 +117,7 @@ def test_rows_configurations_and_commands_agree():
 def test_every_inverse_network_has_one_row_of_its_own():
     configs = {
         name: load_config(InverseFormConfig, ['--config_path', str(FILES[name])])
-        for name in ROWS | set(STAGE_1)
+        for name in ROWS | set(STAGE_1) | {RETRAINED}
     }
     folders = {
         name: config.inverse_folder

@@ -116,7 +116,7 @@ def _report(
         report['on_random_transforms'] = held_out_report(network, config, evenly)
         report['choices'] = sampling.choices
     report['gradient_norm'] = round(gradient_norm(network, config), 6)
-    report['training_seconds'] = round(run.seconds + sampling.seconds, 1)
+    report['training_seconds'] = round(run.seconds + sampling.seconds, 3)
     return report
 
 

@@ -37,8 +37,16 @@ _TABLE = tuple(f'{short}_{place}' for short in METHODS for place in PLACES)
 ROWS = (ALONE, *(name for name in _TABLE if name != 'ho_features'))
 """Of the paper's table, which has no discriminator on features."""
 
-OTHERS = ('cekd', 'thermal_teacher_cwd_logits')
+OTHERS = ('cekd',)
 """Questions beyond the paper's table; rows of their own."""
+
+THERMAL_ALONE = 'thermal_alone'
+THERMAL = (
+    THERMAL_ALONE,
+    *('thermal_pi_logits', 'thermal_cwd_features', 'thermal_cwd_logits', 'thermal_cekd'),
+    'thermal_teacher_cwd_logits',
+)
+"""Students of heat."""
 
 TEACHERS = ('teacher', 'thermal_teacher')
 
@@ -46,7 +54,10 @@ PAIRS = (
     *((f'{short}_features', f'{short}_logits') for short in METHODS if short != 'ho'),
     ('cwd_logits', 'pi_logits'),
     ('cwd_logits', 'cekd'),
-    ('cwd_logits', 'thermal_teacher_cwd_logits'),
+    ('thermal_cwd_features', 'thermal_cwd_logits'),
+    ('thermal_cwd_logits', 'thermal_pi_logits'),
+    ('thermal_cwd_logits', 'thermal_cekd'),
+    ('thermal_cwd_logits', 'thermal_teacher_cwd_logits'),
 )
 """Runs that are compared with each other, not with the student alone."""
 
@@ -163,6 +174,18 @@ def depth_section(students: Runs) -> str:
     return '\n\n'.join(depth_table(as_branches(students), rows) for rows in DEPTH)
 
 
+def thermal_section(runs: Runs) -> str:
+    """Students of heat: all means, by class, and things by size; empty without such runs."""
+    if THERMAL_ALONE not in runs:
+        return ''
+    parts = (
+        rows_table(runs, THERMAL, against=THERMAL_ALONE, validated=True),
+        classes_table(runs, THERMAL, _ROLE),
+        sizes_section(runs, THERMAL, against=THERMAL_ALONE),
+    )
+    return '\n\n'.join(parts)
+
+
 def student_sections(runs: Runs) -> dict[str, str]:
     """Tables of segmentation by the name of their section."""
     sizes = (
@@ -183,6 +206,7 @@ def student_sections(runs: Runs) -> dict[str, str]:
         'sizes': '\n\n'.join(sizes),
         'class_sizes': class_sizes_section(runs, ROWS, CLASSES),
         'others': rows_table(runs, (ALONE, 'cwd_logits', 'cwd_features', *OTHERS), validated=True),
+        'thermal': thermal_section(runs),
         'pairs': pairs_table(runs),
     }
 

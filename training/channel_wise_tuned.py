@@ -14,7 +14,10 @@ from training.records import read_record
 
 Tuned = Mapping[str, Mapping[str, Any]]
 
-TUNED_AS = {'thermal_teacher_cwd_logits': 'cwd_logits'}
+TUNED_AS = {
+    **{f'thermal_{own}': own for own in ('pi_logits', 'cwd_features', 'cwd_logits', 'cekd')},
+    'thermal_teacher_cwd_logits': 'cwd_logits',
+}
 """Rows that take over the weights of another one."""
 
 

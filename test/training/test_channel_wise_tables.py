@@ -17,6 +17,7 @@ from training.channel_wise_tables import (
     PAIRS,
     ROWS,
     TEACHERS,
+    THERMAL,
     class_gains_table,
     depth_section,
     main,
@@ -127,10 +128,10 @@ def test_other_weights_than_the_tuned_ones_are_refused(results, tmp_path):
 
 
 def test_every_row_has_a_configuration():
-    names = (*ROWS, *OTHERS, *TEACHERS)
+    names = (*ROWS, *OTHERS, *THERMAL, *TEACHERS)
     assert len(set(names)) == len(names)
     files = {path.stem for path in (CONFIGS / 'channel_wise').glob('*.yaml')}
     assert files == {*names, 'smoke'}
-    assert {name for pair in PAIRS for name in pair} <= {*ROWS, *OTHERS}
+    assert {name for pair in PAIRS for name in pair} <= {*ROWS, *OTHERS, *THERMAL}
     depth = [CONFIGS / 'compress_depth' / f'{name}.yaml' for rows in DEPTH for name in rows.names]
     assert all(path.is_file() for path in depth)

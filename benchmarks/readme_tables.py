@@ -15,6 +15,7 @@ from kd_perception.markdown import replace_section, table
 
 ROOT = Path(__file__).resolve().parent.parent
 FRAMES = ROOT / 'results' / 'latency' / 'students.jsonl'
+COLOR_FRAMES = ROOT / 'results' / 'latency' / 'color_students.jsonl'
 NODE = ROOT / 'results' / 'node_latency' / 'thermal_seg_s.jsonl'
 
 
@@ -51,8 +52,9 @@ def node_section(rows: list[dict[str, Any]]) -> str:
 
 
 def page(text: str) -> str:
-    """README.md with both sections."""
+    """README.md with all sections."""
     text = replace_section(text, 'frame latency', frame_section(rows_of(FRAMES)))
+    text = replace_section(text, 'color latency', frame_section(rows_of(COLOR_FRAMES)))
     return replace_section(text, 'node latency', node_section(rows_of(NODE)))
 
 

@@ -14,6 +14,9 @@ from kd_perception.bundle import Student
 
 BYTES_OF = {'fp32': 4, 'bf16': 2, 'int8': 1}
 
+_EMULATED = 0.1
+"""Share of the peak of fp32 below which a format is not one of the machine's."""
+
 
 class Layer(NamedTuple):
     """A convolution.
@@ -47,13 +50,21 @@ class Cost(NamedTuple):
 
 
 def student_cost(student: Student, peaks: Peaks) -> Cost:
-    """Read the cost from the graph; formats without a measured peak have no roofline."""
+    """Read the cost from the graph.
+
+    Formats without a measured peak have no roofline, nor have those that the machine does not
+    multiply in: torch then goes number by number, which limits no runtime.
+    """
     layers = list(_convolutions(student))
     return Cost(
         parameters=sum(layer.weights for layer in layers),
         gmac=sum(layer.products for layer in layers) * 1e-9,
         values=sum(layer.values + layer.weights for layer in layers),
-        roofline_ms={name: _roofline_ms(layers, name, peaks) for name in peaks.gops},
+        roofline_ms={
+            name: _roofline_ms(layers, name, peaks)
+            for name, gops in peaks.gops.items()
+            if gops > peaks.gops['fp32'] * _EMULATED
+        },
     )
 
 

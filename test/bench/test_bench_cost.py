@@ -48,6 +48,12 @@ def test_roofline_of_one_layer_by_hand(tiny_student_folder):
     assert cost.roofline_ms['fp32'] == pytest.approx(1e3 * max(arithmetic, memory))
 
 
+def test_formats_that_the_machine_does_not_multiply_in_have_no_roofline(tiny_student_folder):
+    peaks = Peaks({'fp32': 100.0, 'bf16': 9.0, 'int8': 11.0}, 20.0, 100.0)
+    cost = student_cost(load_student(tiny_student_folder), peaks)
+    assert cost.roofline_ms.keys() == {'fp32', 'int8'}
+
+
 def test_measured_peaks_are_of_a_computer():
     peaks = measure_peaks(1)
     assert 1.0 < peaks.gops['fp32'] < 1e5

@@ -39,8 +39,8 @@ TABLES = {
         'sup_unsup',
     ),
     'long': Rows(
-        ('place_prior', 'long_sup_nll', 'long_unsup_stereo', 'long_plain_sum', 'long_sup_sup',
-         'long_unsup_unsup', 'long_sup_unsup'),
+        ('place_prior', 'long_sup_l1', 'long_sup_nll', 'long_unsup_stereo', 'long_plain_sum',
+         'long_sup_sup', 'long_unsup_unsup', 'long_sup_unsup'),
         'long_sup_unsup',
     ),
     'start': Rows(('unsup_unsup', 'later_unsup_unsup', 'sup_unsup', 'later_sup_unsup'),

@@ -76,8 +76,8 @@ TABLES = {
 """Rows of each table by the name of its section."""
 
 STUDENTS = Rows(
-    ('small_lidar', 'small_lidar_and_teacher', 'small_lidar_and_places', 'small_taught',
-     'small_labels', 'small_labels_and_teacher', 'small_labels_and_places'),
+    ('small_lidar', 'small_lidar_and_teacher', 'small_taught', 'small_labels',
+     'small_labels_and_teacher'),
     'small_lidar',
 )  # fmt: skip
 """Fast students, with and without a branch that teaches them."""

@@ -47,10 +47,10 @@ TABLES = {
                   'sup_unsup'),
     'views': Rows(
         ('unsup_stereo', 'unsup_video', 'plain_sum', 'plain_sum_video', 'sup_unsup',
-         'sup_unsup_video', 'sup_unsup_video_learned', 'align_median'),
+         'sup_unsup_video', 'sup_unsup_video_learned'),
         'sup_unsup',
     ),
-    'filtering': Rows(('filter_none', 'filter_hinge', 'margin_2', 'sup_unsup', 'margin_10'),
+    'filtering': Rows(('filter_none', 'filter_hinge', 'sup_unsup', 'margin_10'),
                       'sup_unsup'),
     'weighting': Rows(('equal_weights', 'sup_unsup', 'ut', 'uwt', 'ct'), 'sup_unsup'),
     'components': Rows(

@@ -2,12 +2,13 @@
 """Tags of images as a table that a page, a spreadsheet and a program can write.
 
     frame,looked_at,car,person
-    1700000000000000000,1,1,0
-    1700000001000000000,1,0,0
-    1700000002000000000,,,
+    t1700000000000000000,1,1,0
+    t1700000001000000000,1,0,0
+    t1700000002000000000,,,
 
-1 or x is yes, 0 or nothing is no. A frame counts as tagged if somebody has looked at it, or if any
-class is there. One that nobody has looked at says nothing, unlike one in which nothing is.
+1 or x is yes, 0 or nothing is no. Semicolons or tabs may stand in place of the commas, as some
+spreadsheets write them. A frame counts as tagged if somebody has looked at it, or if any class is
+there. One that nobody has looked at says nothing, unlike one in which nothing is.
 """
 
 from __future__ import annotations
@@ -28,6 +29,8 @@ _MAX_BYTES = 2**26
 _MAX_CLASSES = 64
 _NAME = re.compile(r'[A-Za-z0-9][A-Za-z0-9 _-]{0,49}')
 _FRAME_NAME = re.compile(r'[A-Za-z0-9_-]{1,80}')
+_ROUNDED = re.compile(r'[0-9]+([.,][0-9]+)?[Ee][+]?[0-9]+')
+_DELIMITERS = ',;\t'
 _RESERVED = ('background', 'unlabeled', FRAME, LOOKED_AT)
 _WORDS = {'1': True, 'x': True, 'X': True, '0': False, '': False}
 
@@ -150,29 +153,63 @@ def read_tag_table(path: Path) -> TagTable:
     if path.stat().st_size > _MAX_BYTES:
         raise DatasetError(f'tags may have {_MAX_BYTES} bytes at most: {path}')
     try:
-        lines = list(csv.reader(io.StringIO(path.read_text(encoding='utf-8-sig')), strict=True))
-        return _table(lines)
+        text = path.read_text(encoding='utf-8-sig')
+        reader = csv.reader(io.StringIO(text), delimiter=_delimiter(text), strict=True)
+        return _table([[cell.strip() for cell in line] for line in reader])
     except (UnicodeDecodeError, csv.Error, ConfigError) as error:
         raise DatasetError(f'{path} must be a table of tags: {error}') from error
 
 
+def _delimiter(text: str) -> str:
+    """What separates the cells of the first line; a comma where nothing does."""
+    first = text.partition('\n')[0]
+    return max(_DELIMITERS, key=first.count)
+
+
 def _table(lines: list[list[str]]) -> TagTable:
-    head = [cell.strip() for cell in lines[0]] if lines else []
+    head = _trimmed(lines[0], 0) if lines else []
     if head[:2] != [FRAME, LOOKED_AT]:
         raise ConfigError(f'its first line must begin with {FRAME},{LOOKED_AT}, it is {head[:4]}')
     table = TagTable(tuple(head[2:]))
     for number, line in enumerate(lines[1:], start=2):
-        cells = [cell.strip() for cell in line]
-        if not any(cells):
-            continue
-        if len(cells) != len(head) or not set(cells[1:]) <= set(_WORDS):
-            raise ConfigError(
-                f'line {number} must have {len(head)} cells of 1, x, 0 or nothing after its name, '
-                f'it is {cells[:6]}'
-            )
-        name, looked_at, *tags = cells
-        if not _FRAME_NAME.fullmatch(name) or name in table.rows:
-            raise ConfigError(f'line {number} must name another frame, plainly; it is {name!r}')
-        there = tuple(_WORDS[cell] for cell in tags)
-        table.rows[name] = there if _WORDS[looked_at] or any(there) else None
+        if any(line):
+            name, *cells = _trimmed(line, len(head))
+            _check_name(name, number, table)
+            looked_at, *tags = _answers(cells, number, head[1:])
+            table.rows[name] = tuple(tags) if looked_at or any(tags) else None
     return table
+
+
+def _trimmed(line: list[str], least: int) -> list[str]:
+    """Cells without the empty ones that spreadsheets put after the last column."""
+    last = max((k for k, cell in enumerate(line, start=1) if cell), default=0)
+    return line[: max(last, least)]
+
+
+def _check_name(name: str, number: int, table: TagTable) -> None:
+    if _ROUNDED.fullmatch(name):
+        raise ConfigError(
+            f'line {number} names the frame {name}: a spreadsheet took its name for a number and '
+            'rounded it. Take the table from before, and import the column of frames as text'
+        )
+    if not _FRAME_NAME.fullmatch(name):
+        raise ConfigError(
+            f'line {number} must name a frame by letters, digits, - and _; it is {name!r}'
+        )
+    if name in table.rows:
+        raise ConfigError(f'line {number} must name another frame, {name} came before')
+
+
+def _answers(cells: list[str], number: int, columns: list[str]) -> list[bool]:
+    """Cells as yes and no."""
+    if len(cells) != len(columns):
+        raise ConfigError(
+            f'line {number} must have {len(columns)} cells of 1, x, 0 or nothing after its name, '
+            f'it has {len(cells)}'
+        )
+    for cell, column in zip(cells, columns, strict=True):
+        if cell not in _WORDS:
+            raise ConfigError(
+                f'line {number} must say 1, x, 0 or nothing of {column}, it says {cell!r}'
+            )
+    return [_WORDS[cell] for cell in cells]

@@ -31,7 +31,7 @@ from kd_perception.evaluation.image_folder import read_frame
 from kd_perception.frames import Frame
 from kd_perception.pipeline import Output, Pipeline
 from kd_perception.resources import student_folder
-from kd_perception.tagging.extraction import FRAMES
+from kd_perception.tagging.tag_files import FRAMES
 from kd_perception.uncertainty import IGNORE_INDEX
 from kd_perception.world_export.pictures import write_picture
 

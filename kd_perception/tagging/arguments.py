@@ -21,5 +21,7 @@ def declare_tag(parser: argparse.ArgumentParser) -> None:
         help='cut each image into rows and columns that are tagged apart (%(default)s)',
     )  # fmt: skip
     add('--label-topic', default='', metavar='TOPIC',
-        help='labels in the recording that fill in the tags, where there are any')  # fmt: skip
+        help='labels in the recording that fill in the tags and are kept for scoring')  # fmt: skip
+    add('--neighbors', action='store_true',
+        help='keep the images before and after each one too, for detectors of motion')  # fmt: skip
     add('--quiet', action='store_true', help='no progress bar')

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """The command `kd-perception tag`: frames of a recording, a table of tags, a page to fill it in.
 
-FOLDER/frames/<stamp in ns>.png        images with all their bits
-FOLDER/thumbnails/<stamp in ns>.jpg    pictures of them
-FOLDER/tags.csv                        see `kd_perception.tagging.tag_table`
-FOLDER/tags_before.csv                 what it was, where the classes have changed
-FOLDER/index.html                      the page
+FOLDER/frames, thumbnails, labels, neighbors    see `kd_perception.tagging.tag_files`
+FOLDER/tags.csv                                 see `kd_perception.tagging.tag_table`
+FOLDER/tags_before.csv                          what it was, where the classes have changed
+FOLDER/source.json                              which recordings the images come from
+FOLDER/index.html                               the page
 """
 
 from __future__ import annotations
@@ -17,15 +17,17 @@ from pathlib import Path
 from tqdm import tqdm
 
 from kd_perception.bags import BagReader
-from kd_perception.errors import BagError
+from kd_perception.errors import BagError, ConfigError
 from kd_perception.tagging.extraction import (
-    FRAMES,
     TagSetConfig,
+    images_of_bag,
     tiles_from_text,
-    tiles_of_bag,
-    write_tile,
+    tiles_of,
 )
+from kd_perception.tagging.frame_names import grid_size, in_time
+from kd_perception.tagging.origin import add_source
 from kd_perception.tagging.page import write_page
+from kd_perception.tagging.tag_files import FRAMES, limits_of, write_neighbors, write_tile
 from kd_perception.tagging.tag_table import (
     TagTable,
     changed_classes,
@@ -60,17 +62,23 @@ def make_tag_set(folder: Path, config: TagSetConfig, *, progress: bool = False) 
     """
     path = folder / TAGS_FILE
     older = read_tag_table(path) if path.is_file() else TagTable(config.classes)
+    _check_tiling(folder, older, config)
     table = TagTable(config.classes)
     with BagReader(config.bag) as bag:
         topic = config.image_topic or bag.image_topic()
-        tiles = tiles_of_bag(bag, topic, config)
-        for tile in tqdm(tiles, unit='image', disable=not progress, leave=False):
-            write_tile(folder, tile)
-            table.rows[tile.name] = tile.tags
+        images = images_of_bag(bag, topic, config)
+        for image in tqdm(images, unit='image', disable=not progress, leave=False):
+            limits = limits_of(image.pixels)
+            for tile in tiles_of(image, config):
+                write_tile(folder, tile, limits)
+                table.rows[tile.name] = tile.tags
+            write_neighbors(folder, image)
         if not table.rows:
             reason = bag.failures[0].reason if bag.failures else 'it has no stamped images'
             raise BagError(f'No image of {topic} in {config.bag} can be tagged: {reason}')
-    table = table.merged([*table.rows, *_kept(folder, table, older)], older)
+    add_source(folder, config.bag, topic)
+    names = sorted([*table.rows, *_kept(folder, table, older)], key=in_time)
+    table = table.merged(names, older)
     if changes := changed_classes(older, table):
         older.write(folder / EARLIER_FILE)
         changes.append(f'the earlier table is {folder / EARLIER_FILE}')
@@ -78,6 +86,16 @@ def make_tag_set(folder: Path, config: TagSetConfig, *, progress: bool = False) 
     table.write(path)
     write_page(folder / PAGE_FILE, table, title=f'Tags of {config.bag.name}, {topic}')
     return table
+
+
+def _check_tiling(folder: Path, older: TagTable, config: TagSetConfig) -> None:
+    """Refuse tiles beside whole images; other tilings show by their pixels."""
+    whole = grid_size(older.rows) == (1, 1)
+    if older.rows and whole != (config.tiles == (1, 1)):
+        raise ConfigError(
+            f'{folder} holds {"whole images" if whole else "tiles"}: choose another --out, or '
+            'remove that folder'
+        )
 
 
 def _kept(folder: Path, table: TagTable, older: TagTable) -> list[str]:
@@ -106,6 +124,7 @@ def run(arguments: argparse.Namespace) -> int:
         max_frames=arguments.max_frames,
         tiles=tiles_from_text(arguments.tiles),
         label_topic=arguments.label_topic,
+        neighbors=arguments.neighbors,
     )
     progress = not arguments.quiet and sys.stderr.isatty()
     table = make_tag_set(arguments.out, config, progress=progress)

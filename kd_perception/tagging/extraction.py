@@ -1,16 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Frames of a recording as image files, with all their bits, and small pictures of them."""
+"""Images of a recording that are to be tagged, and the tiles that they are cut into."""
 
 from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
@@ -18,21 +18,19 @@ from kd_perception.bags import BagReader
 from kd_perception.encodings import COLOR_ENCODINGS, frame_from_message
 from kd_perception.errors import BagError, ConfigError, ImageEncodingError
 from kd_perception.evaluation.labels import Labeled, labeled_by_topic, unlabeled
-from kd_perception.files import write_atomically
 from kd_perception.frames import Frame
 from kd_perception.label_sets import MFNET
-from kd_perception.preprocessing import AgcConfig, agc_limits, normalize
+from kd_perception.tagging.frame_names import frame_name
 from kd_perception.tagging.tag_table import Tags
 
 Array = npt.NDArray[Any]
 
-FRAMES, THUMBNAILS = 'frames', 'thumbnails'
-
-_RAW_ENCODINGS = ('mono8', '8UC1', 'mono16', '16UC1')
-_THUMBNAIL_WIDTH = 480
 TAG_SHARE = 0.003
 """A person tags what takes this share of an image; less of it is not seen."""
+
+_RAW_ENCODINGS = ('mono8', '8UC1', 'mono16', '16UC1')
 _BGR = ('bgr8', '8UC3', 'bgra8')
+_MIN_TILE_PX = 16
 
 
 @dataclass(frozen=True)
@@ -46,7 +44,9 @@ class TagSetConfig:
         stride: every how many-th image is taken, >= 1.
         max_frames: images at most, the first of the recording, >= 1.
         tiles: rows and columns that each image is cut into, >= 1.
-        label_topic: class ids of MFNet that fill in the tags; none if empty.
+        label_topic: class ids of MFNet that fill in the tags, and are kept for scoring; none if
+            empty.
+        neighbors: keep the images before and after each one too, for detectors of motion.
 
     Raises:
         ConfigError: a number is out of range, or labels know none of the classes.
@@ -59,6 +59,7 @@ class TagSetConfig:
     max_frames: int = 400
     tiles: tuple[int, int] = (1, 1)
     label_topic: str = ''
+    neighbors: bool = False
 
     def __post_init__(self) -> None:
         """Check the numbers."""
@@ -76,17 +77,38 @@ class TagSetConfig:
 
 
 @dataclass(frozen=True)
-class Tile:
-    """A part of an image that is tagged apart.
+class TagImage:
+    """An image of a recording.
 
     Attributes:
-        name: Stamp in nanoseconds; with row and column where there are several.
-        image: uint8 or uint16 [height, width], or uint8 [height, width, 3] in RGB order.
-        tags: Of labels, None without them.
+        stamp_ns: Of its header.
+        pixels: uint8 or uint16 [height, width], or uint8 [height, width, 3] in RGB order.
+        label: Class ids of MFNet, uint8 [height, width]; None where there are none.
+        before: Pixels of the image before it in the recording; None where they are not kept.
+        after: Of the one after it.
+    """
+
+    stamp_ns: int
+    pixels: Array
+    label: Array | None = None
+    before: Array | None = None
+    after: Array | None = None
+
+
+@dataclass(frozen=True)
+class Tile:
+    """A part of an image that is tagged apart; the whole image where it is not cut.
+
+    Attributes:
+        name: See `kd_perception.tagging.frame_names`.
+        pixels: As those of the image.
+        label: As that of the image.
+        tags: That follow from the label; None without one.
     """
 
     name: str
-    image: Array
+    pixels: Array
+    label: Array | None
     tags: Tags | None
 
 
@@ -102,8 +124,8 @@ def tiles_from_text(text: str) -> tuple[int, int]:
     return int(found[1]), int(found[2])
 
 
-def tiles_of_bag(bag: BagReader, topic: str, config: TagSetConfig) -> Iterator[Tile]:
-    """Tiles of the chosen images; images that cannot be read are left out and counted.
+def images_of_bag(bag: BagReader, topic: str, config: TagSetConfig) -> Iterator[TagImage]:
+    """The chosen images; those that cannot be read are left out and counted.
 
     Args:
         bag: Open recording.
@@ -113,17 +135,41 @@ def tiles_of_bag(bag: BagReader, topic: str, config: TagSetConfig) -> Iterator[T
     source = unlabeled(bag, topic)
     if config.label_topic:
         source = labeled_by_topic(bag, topic, config.label_topic)
-    for number, entry in enumerate(source):
-        if number >= config.stride * config.max_frames:
-            return
-        if number % config.stride:
-            continue
+    last = config.stride * config.max_frames
+    for before, entry, after in islice(_with_neighbors(source), 0, last, config.stride):
         try:
-            image = stored_image(frame_from_message(entry.message.deserialize()))
+            pixels = _pixels_of(entry)
         except (BagError, ImageEncodingError) as error:
             bag.count_failure(entry.message, str(error))
             continue
-        yield from _tiles(entry, image, config)
+        label = entry.label
+        if label is not None and label.shape != pixels.shape[:2]:
+            label = None
+        around = (before, after) if config.neighbors else (None, None)
+        yield TagImage(entry.stamp_ns, pixels, label, *map(_known_pixels, around))
+
+
+def _with_neighbors(
+    entries: Iterable[Labeled],
+) -> Iterator[tuple[Labeled | None, Labeled, Labeled | None]]:
+    """Each entry between the one before and the one after it, None where there is none."""
+    before, here = None, None
+    for after in chain(entries, [None]):
+        if here is not None:
+            yield before, here, after
+        before, here = here, after
+
+
+def _pixels_of(entry: Labeled) -> Array:
+    return stored_image(frame_from_message(entry.message.deserialize()))
+
+
+def _known_pixels(entry: Labeled | None) -> Array | None:
+    """Pixels of a neighbor; None for none, or where it cannot be read."""
+    try:
+        return None if entry is None else _pixels_of(entry)
+    except (BagError, ImageEncodingError):
+        return None
 
 
 def stored_image(frame: Frame) -> Array:
@@ -143,22 +189,30 @@ def stored_image(frame: Frame) -> Array:
     )
 
 
-def _tiles(entry: Labeled, image: Array, config: TagSetConfig) -> Iterator[Tile]:
+def tiles_of(image: TagImage, config: TagSetConfig) -> Iterator[Tile]:
+    """The tiles of an image, row by row; rows and columns that are left over are cut off.
+
+    Raises:
+        ConfigError: They would have fewer than 16 pixels on a side.
+    """
     rows, columns = config.tiles
-    high, wide = image.shape[0] // rows, image.shape[1] // columns
-    if min(high, wide) < 16:
+    height, width = image.pixels.shape[:2]
+    high, wide = height // rows, width // columns
+    if min(high, wide) < _MIN_TILE_PX:
         raise ConfigError(
-            f'tiles must have 16 pixels on each side at least; {rows}x{columns} of an image of '
-            f'{image.shape[0]}x{image.shape[1]} have {high}x{wide}'
+            f'tiles must have {_MIN_TILE_PX} pixels on each side at least; {rows}x{columns} of an '
+            f'image of {height}x{width} have {high}x{wide}'
         )
     for row in range(rows):
         for column in range(columns):
             part = np.s_[row * high : (row + 1) * high, column * wide : (column + 1) * wide]
-            name = f'{entry.stamp_ns}' + (f'_{row}_{column}' if rows * columns > 1 else '')
-            tags = None
-            if entry.label is not None and entry.label.shape == image.shape[:2]:
-                tags = tags_from_label(entry.label[part], config.classes)
-            yield Tile(name, np.ascontiguousarray(image[part]), tags)
+            label = None if image.label is None else np.ascontiguousarray(image.label[part])
+            yield Tile(
+                frame_name(image.stamp_ns, (row, column) if rows * columns > 1 else None),
+                np.ascontiguousarray(image.pixels[part]),
+                label,
+                None if label is None else tags_from_label(label, config.classes),
+            )
 
 
 def tags_from_label(label: Array, classes: Sequence[str]) -> Tags:
@@ -175,47 +229,3 @@ def tags_from_label(label: Array, classes: Sequence[str]) -> Tags:
 def least_pixels(pixels: int) -> int:
     """How many pixels a class must have in an image of so many to be tagged, at least 1."""
     return max(1, math.ceil(TAG_SHARE * pixels))
-
-
-def write_tile(folder: Path, tile: Tile) -> None:
-    """Write the image, and a small picture of it for the page, unless both are there.
-
-    Raises:
-        ConfigError: Another image has this name, to which tags in the folder may belong.
-        OSError: They cannot be written.
-    """
-    target, small = folder / FRAMES / f'{tile.name}.png', folder / THUMBNAILS / f'{tile.name}.jpg'
-    if target.exists() and not np.array_equal(_stored(target), tile.image):
-        raise ConfigError(
-            f'{target} is another image than the one that is to be tagged: of another topic, '
-            'recording or tiling, or damaged. Choose another --out, or remove that folder'
-        )
-    if target.exists() and small.exists():
-        return
-    _write(target, tile.image)
-    _write(small, thumbnail(tile.image))
-
-
-def _stored(path: Path) -> Array:
-    """An image as it was written; empty if it cannot be read."""
-    image = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
-    if image is None:
-        return np.zeros(0, np.uint8)
-    return np.asarray(image if image.ndim == 2 else image[..., ::-1])
-
-
-def thumbnail(image: Array) -> Array:
-    """A picture for people, uint8; heat goes through the robot's gain control."""
-    if image.ndim == 2:
-        gray = normalize(image, *agc_limits(image, AgcConfig()))
-        image = np.asarray(np.rint(gray * 255.0), np.uint8)
-    scale = min(1.0, _THUMBNAIL_WIDTH / image.shape[1])
-    size = (round(scale * image.shape[1]), max(1, round(scale * image.shape[0])))
-    return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA))
-
-
-def _write(path: Path, image: Array) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    stored = image[..., ::-1] if image.ndim == 3 else image
-    _, data = cv2.imencode(path.suffix, np.ascontiguousarray(stored))
-    write_atomically(path, lambda file: file.write(data.tobytes()))

@@ -5,8 +5,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
-import subprocess
 
 import cv2
 import numpy as np
@@ -14,9 +12,12 @@ import pytest
 
 from kd_perception.bags import BagWriter
 from kd_perception.cli import main
-from kd_perception.errors import ConfigError
+from kd_perception.errors import ConfigError, DatasetError
+from kd_perception.preprocessing import AgcConfig, agc_limits, normalize
 from kd_perception.tagging import read_tag_table
 from kd_perception.tagging.extraction import TagSetConfig, tiles_from_text
+from kd_perception.tagging.origin import origin_of
+from kd_perception.tagging.tag_files import neighbor_path
 
 HEAT, COLOR, LABEL = '/thermal/image_raw', '/camera/image_raw', '/thermal/label'
 START, STEP = 1_700_000_000_000_000_000, 100_000_000
@@ -57,7 +58,7 @@ def tag(drive, out, *more, classes=('car', 'person')):
 
 
 def name(index):
-    return str(START + index * STEP)
+    return f't{START + index * STEP}'
 
 
 def test_frames_keep_their_bits_and_nothing_is_tagged_yet(drive, tmp_path, capsys):
@@ -144,15 +145,23 @@ def test_tags_of_frames_that_are_not_chosen_again_are_kept(drive, tmp_path):
     tag(drive, out, *options, '--stride', '3')
     rows = read_tag_table(out / 'tags.csv').rows
     assert rows == {name(0): None, name(3): None, name(6): None, name(1): (False, True)}
+    assert list(rows) == [name(0), name(1), name(3), name(6)]
 
 
-@pytest.mark.parametrize('options', [['--image-topic', COLOR], ['--tiles', '3x3']])
-def test_tags_are_not_given_to_other_images_of_the_same_name(drive, tmp_path, capsys, options):
+@pytest.mark.parametrize(
+    ('options', 'text'),
+    [
+        (['--image-topic', COLOR], 'another image than the one'),
+        (['--tiles', '3x3'], 'another image than the one'),
+        (['--tiles', '1x1'], 'holds tiles: choose another --out'),
+    ],
+)
+def test_tags_are_not_given_to_other_images(drive, tmp_path, capsys, options, text):
     out, plain = tmp_path / 'out', ['--image-topic', HEAT, '--tiles', '2x2']
     tag(drive, out, *plain)
     before = {path: path.read_bytes() for path in out.rglob('*') if path.is_file()}
     assert tag(drive, out, *plain, *options) == 2
-    assert 'another image than the one' in capsys.readouterr().err
+    assert text in capsys.readouterr().err
     assert all(path.read_bytes() == data for path, data in before.items())
 
 
@@ -166,17 +175,67 @@ def test_the_page_holds_all_it_needs(drive, tmp_path):
     tag(drive, out, '--image-topic', HEAT, '--stride', '3', '--label-topic', LABEL)
     page = (out / 'index.html').read_text()
     data = json.loads(re.search(r'const data = (.*);', page)[1])
-    assert data['classes'] == ['car', 'person'] and list(data['rows']) == [
-        name(0), name(3), name(6),
-    ]  # fmt: skip
-    assert data['rows'][name(3)] == [True, True]
-    assert 'class Tagging' in page and 'http' not in page.split('<body>')[1]
-    scripts = re.findall(r'<script>(.*?)</script>', page, re.DOTALL)
-    assert len(scripts) == 2
-    if node := shutil.which('node'):
-        (tmp_path / 'page.js').write_text('\n'.join(scripts))
-        checked = subprocess.run([node, '--check', str(tmp_path / 'page.js')], timeout=60)
-        assert checked.returncode == 0
+    assert data['classes'] == ['car', 'person']
+    assert [frame['name'] for frame in data['frames']] == [name(0), name(3), name(6)]
+    assert data['frames'][1]['tags'] == [True, True]
+
+
+def test_pictures_of_tiles_have_the_gain_of_their_image(drive, tmp_path):
+    out = tmp_path / 'out'
+    tag(drive, out, '--image-topic', HEAT, '--tiles', '1x2', '--max-frames', '1')
+    gray = normalize(heat(0), *agc_limits(heat(0), AgcConfig()))
+    shown = np.hstack(
+        [cv2.imread(str(out / 'thumbnails' / f'{name(0)}_0_{x}.jpg'), 0) for x in (0, 1)]
+    )
+    assert np.abs(shown - 255.0 * gray).mean() < 8.0
+    tile = normalize(heat(0)[:, :32], *agc_limits(heat(0)[:, :32], AgcConfig()))
+    assert np.abs(tile - gray[:, :32]).max() > 0.001
+
+
+def test_labels_are_kept_for_scoring(drive, tmp_path):
+    out = tmp_path / 'out'
+    options = ('--image-topic', HEAT, '--stride', '4', '--tiles', '1x2')
+    tag(drive, out, *options, '--label-topic', LABEL)
+    tiles = [cv2.imread(str(out / 'labels' / f'{name(0)}_0_{x}.png'), -1) for x in (0, 1)]
+    np.testing.assert_array_equal(np.hstack(tiles), label(0))
+    assert len(list((out / 'labels').iterdir())) == 2, 'the other image has none'
+    tag(drive, tmp_path / 'plain', *options)
+    assert not (tmp_path / 'plain' / 'labels').exists()
+
+
+def test_neighbors_are_those_of_the_recording(drive, tmp_path):
+    out = tmp_path / 'out'
+    options = ('--image-topic', HEAT, '--stride', '3', '--tiles', '1x2')
+    tag(drive, out, *options, '--neighbors')
+
+    def neighbor(index, side):
+        return cv2.imread(str(neighbor_path(out, name(index), side)), -1)
+
+    for index in (0, 3, 6):
+        for side, other in (('before', index - 1), ('after', index + 1)):
+            if 0 <= other < 7:
+                np.testing.assert_array_equal(neighbor(index, side), heat(other))
+            else:
+                assert neighbor(index, side) is None
+    assert read_tag_table(out / 'tags.csv').tagged() == {}
+    tag(drive, tmp_path / 'plain', *options)
+    assert not (tmp_path / 'plain' / 'neighbors').exists()
+
+
+def test_where_images_come_from_is_said_where_it_is_known(drive, tmp_path):
+    out = tmp_path / 'out'
+    assert origin_of(out) == 'recording, origin not known'
+    (drive / 'world.json').write_text('{"synthetic": true}')
+    tag(drive, out, '--image-topic', HEAT, '--stride', '3')
+    assert origin_of(out) == 'synthetic'
+    real = drive.rename(tmp_path / 'real')
+    (real / 'world.json').unlink()
+    tag(real, out, '--image-topic', HEAT)
+    assert origin_of(out) == 'recording, origin not known', 'not all of it is rendered'
+    assert len(json.loads((out / 'source.json').read_text())['recordings']) == 2
+    (out / 'source.json').write_text('{}')
+    with pytest.raises(DatasetError, match='say where the images come from'):
+        origin_of(out)
 
 
 @pytest.mark.parametrize(

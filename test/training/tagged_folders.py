@@ -8,6 +8,7 @@ import numpy as np
 from kd_perception.bags import BagWriter
 from kd_perception.tagging.command import make_tag_set
 from kd_perception.tagging.extraction import TagSetConfig
+from kd_perception.tagging.frame_names import frame_name
 
 HEAT, COLOR, LABEL = '/thermal/image_raw', '/camera/image_raw', '/thermal/label'
 START, STEP = 1_700_000_000_000_000_000, 100_000_000
@@ -56,4 +57,4 @@ def tagged_folder(
 
 
 def name_of(index):
-    return str(START + index * STEP)
+    return frame_name(START + index * STEP)

@@ -17,7 +17,7 @@ from kd_perception.tagging import read_tag_table
 from kd_perception.world_export.export import export_world
 from kd_perception.world_export.plan import ExportPlan
 from training.data.saliency import barrier_distance, heat_contrast, motion
-from training.data.tagged_sources import TaggedFolder, TaggedVOC
+from training.data.tagged_sources import TaggedFolder, TaggedVOC, image_of
 from training.data.voc import VOC
 
 
@@ -92,8 +92,8 @@ def test_frames_of_simulated_time_are_in_order(tmp_path):
     start = 9_800_000_000
     folder = tagged_folder(tmp_path, count=5, start=start, tiles=(1, 2))
     data = TaggedFolder(folder, 'motion')
-    stamps = [int(name.partition('_')[0]) for name in data.names]
-    assert stamps == [start + k // 2 * STEP for k in range(10)]
+    stamps = [image_of(name) for name in data.names]
+    assert stamps == [f't{start + k // 2 * STEP}' for k in range(10)]
     around = [heat_of(index)[:, :48] for index in (0, 1, 2)]
     np.testing.assert_array_equal(data[2].saliency, motion(*around))
 

@@ -23,7 +23,7 @@ from kd_perception.errors import ConfigError, DatasetError
 from kd_perception.preprocessing import AgcConfig, agc_limits, normalize
 from kd_perception.tagging import read_tag_table
 from kd_perception.tagging.command import TAGS_FILE
-from kd_perception.tagging.extraction import FRAMES
+from kd_perception.tagging.tag_files import FRAMES
 from training.data.folders import Frames
 from training.data.images import check_sizes, read_pixels
 from training.data.saliency import barrier_distance, heat_contrast, motion, spectral_residual

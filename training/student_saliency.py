@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Saliency of tagged thermal frames out of a student: what is anything at all, whatever it is.
+"""Saliency of tagged frames out of a student: what is anything at all, whatever it is.
 
     python -m training.student_saliency tagged --student thermal_seg_s
     python -m training.recipes.eps --config_path training/configs/eps/bag.yaml --tagged tagged \
@@ -7,15 +7,16 @@
 
 A network that was trained on other images tells things from background without being asked which
 things they are, as the saliency networks of papers do. It has seen labels of pixels, though, and
-finds best what it was trained to find: say so where results are told. Tiles of an image are put
-together again before it looks, since it knows whole street scenes.
+finds best what it was trained to find: `saliency.json` beside the maps names it, and records and
+cards of what is learnt from them do. Tiles of an image are put together again before it looks,
+since it knows whole street scenes.
 """
 
 from __future__ import annotations
 
 import argparse
-import re
-from collections.abc import Iterator, Sequence
+import json
+from collections.abc import Sequence
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -25,24 +26,23 @@ import numpy.typing as npt
 from tqdm import tqdm
 
 from kd_perception.backends import create_backend
-from kd_perception.bundle import load_student
+from kd_perception.bundle import Student, load_student
 from kd_perception.errors import ConfigError, DatasetError
-from kd_perception.evaluation.image_folder import read_frame
+from kd_perception.evaluation.image_folder import read_color_frame, read_frame
+from kd_perception.files import write_atomically
 from kd_perception.frames import Frame
 from kd_perception.pipeline import Output, Pipeline
 from kd_perception.resources import student_folder
+from kd_perception.tagging.frame_names import Grid, grids_of, in_time
 from kd_perception.tagging.tag_files import FRAMES
 from kd_perception.uncertainty import IGNORE_INDEX
 from kd_perception.world_export.pictures import write_picture
+from training.data.folder_saliency import DESCRIPTION_FILE
+from training.data.tagged_folder import joined
 
 Array = npt.NDArray[Any]
 
 SALIENCY = 'saliency'
-
-Grid = list[list[Path]]
-"""Files of the tiles of an image, row by row; one file where it was not cut."""
-
-_TILE = re.compile(r'(?P<image>.+_)(?P<row>[0-9]{1,2})_(?P<column>[0-9]{1,2})')
 
 
 def saliency_from_prediction(mask: Array, confidence: Array) -> Array:
@@ -60,33 +60,6 @@ def saliency_from_prediction(mask: Array, confidence: Array) -> Array:
     return np.asarray(np.where(mask == IGNORE_INDEX, 0, found), np.uint8)
 
 
-def grids_of(paths: Sequence[Path]) -> Iterator[Grid]:
-    """Files by image, in the order of the files; tiles of an image that lacks some stay alone."""
-    images: dict[str, dict[tuple[int, int], Path]] = {}
-    for path in paths:
-        found = _TILE.fullmatch(path.stem)
-        place = (int(found['row']), int(found['column'])) if found else (0, 0)
-        images.setdefault(found['image'] if found else path.stem, {})[place] = path
-    for tiles in images.values():
-        rows, columns = (range(1 + max(place[axis] for place in tiles)) for axis in (0, 1))
-        if len(tiles) == len(rows) * len(columns):
-            yield [[tiles[row, column] for column in columns] for row in rows]
-        else:
-            yield from ([[path]] for path in tiles.values())
-
-
-def joined(frames: Sequence[Sequence[Frame]]) -> Frame:
-    """One frame of its tiles.
-
-    Raises:
-        DatasetError: they differ in size or type.
-    """
-    kinds = {(f.image.shape, f.encoding) for row in frames for f in row}
-    if len(kinds) > 1:
-        raise DatasetError(f'tiles of an image must be of one size and type, found {kinds}')
-    return Frame(np.block([[f.image for f in row] for row in frames]), frames[0][0].encoding, 0)
-
-
 def write_saliency(folder: Path, pipeline: Pipeline, target: Path) -> int:
     """Write a map for every frame of a folder of `kd-perception tag`.
 
@@ -101,7 +74,7 @@ def write_saliency(folder: Path, pipeline: Pipeline, target: Path) -> int:
     Raises:
         DatasetError: there is no frame, or the tiles of one do not fit together.
         ConfigError: class 0 of the student is a thing.
-        ImageEncodingError: a frame is in color or damaged.
+        ImageEncodingError: a frame is damaged, or in color where the student sees heat.
     """
     first = pipeline.student.spec.classes[0].name
     if first not in ('background', 'unlabeled'):
@@ -109,17 +82,40 @@ def write_saliency(folder: Path, pipeline: Pipeline, target: Path) -> int:
     paths = sorted((folder / FRAMES).glob('*.png'))
     if not paths:
         raise DatasetError(f'{folder / FRAMES} must hold frames: run `kd-perception tag` first')
-    for grid in tqdm(list(grids_of(paths)), desc='saliency', unit='image'):
-        frame = joined([[read_frame(path) for path in row] for row in grid])
-        pipeline.reset()
-        result = pipeline.step(frame, Output.MASK | Output.CONFIDENCE)
-        assert result.confidence is not None
-        found = saliency_from_prediction(result.mask, result.confidence)
+    names = sorted((path.stem for path in paths), key=in_time)
+    for grid in tqdm(list(grids_of(names)), desc='saliency', unit='image'):
+        found = _saliency_of(grid, folder / FRAMES, pipeline)
         high, wide = found.shape[0] // len(grid), found.shape[1] // len(grid[0])
         for y, x in product(range(len(grid)), range(len(grid[0]))):
             part = found[y * high : (y + 1) * high, x * wide : (x + 1) * wide]
-            write_picture(target / grid[y][x].name, np.ascontiguousarray(part))
+            write_picture(target / f'{grid[y][x]}.png', np.ascontiguousarray(part))
+    write_description(target, pipeline.student)
     return len(paths)
+
+
+def _saliency_of(grid: Grid, folder: Path, pipeline: Pipeline) -> Array:
+    """What the student takes for things in the image of some tiles."""
+    read = read_color_frame if pipeline.student.spec.input.modality == 'rgb' else read_frame
+    frames = [[read(folder / f'{name}.png') for name in row] for row in grid]
+    pixels = joined([[frame.image for frame in row] for row in frames])
+    pipeline.reset()
+    frame = Frame(pixels, frames[0][0].encoding, 0)
+    result = pipeline.step(frame, Output.MASK | Output.CONFIDENCE)
+    assert result.confidence is not None
+    return saliency_from_prediction(result.mask, result.confidence)
+
+
+def write_description(folder: Path, student: Student) -> None:
+    """Say beside the maps what made them, for records and cards."""
+    described = {
+        'source': 'student',
+        'student': student.spec.name,
+        'sha256': student.sha256,
+        'recipe': student.spec.provenance.get('recipe', 'not known'),
+        'trained_on': student.spec.provenance.get('trained_on', 'not known'),
+    }
+    text = json.dumps(described, indent=2) + '\n'
+    write_atomically(folder / DESCRIPTION_FILE, lambda file: file.write(text.encode()))
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

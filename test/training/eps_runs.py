@@ -56,6 +56,15 @@ def tiny_run(folder, cache, **changes):
     return EpsConfig(**{**values, **changes})
 
 
+def tagged_run(folder, tagged, **changes):
+    """The same on a folder of tags; its frames, or all tiles of one, have 64x96 pixels."""
+    segmentation = SegmentationConfig(
+        image_size=(64, 96), view=JointConfig(32, 32, 0.9, 1.1), loop=LOOP
+    )
+    values = {'tagged': str(tagged), 'segmentation': segmentation}
+    return tiny_run(folder, folder / 'world', **{**values, **changes})
+
+
 def changed(config, part, **changes):
     """The same run with other settings of a part."""
     return replace(config, **{part: replace(getattr(config, part), **changes)})

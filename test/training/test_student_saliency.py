@@ -6,14 +6,15 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from PIL import Image
-from tagged_folders import COLOR, SIZE, heat_of, name_of, tagged_folder
+from tagged_folders import COLOR, SIZE, color_of, heat_of, name_of, tagged_folder
 
 from kd_perception.backends import create_backend
 from kd_perception.bundle import load_student
 from kd_perception.errors import DatasetError, ImageEncodingError
 from kd_perception.frames import Frame
 from kd_perception.pipeline import Output, Pipeline
-from training.data.tagged_sources import TaggedFolder
+from training.data.folder_saliency import described
+from training.data.tagged_folder import TaggedFolder
 from training.student_saliency import main, saliency_from_prediction
 
 
@@ -40,6 +41,25 @@ def test_a_map_per_frame(tmp_path, tiny_student_folder):
             np.testing.assert_array_equal(data[index].saliency, expected)
     finally:
         backend.close()
+    assert described(folder / 'saliency') == {
+        'source': 'student', 'student': student.spec.name, 'sha256': student.sha256,
+        'recipe': 'test', 'trained_on': 'nothing: weights are set by hand',
+    }  # fmt: skip
+
+
+def test_color_for_a_student_of_color(tmp_path, tiny_color_folder):
+    folder = tagged_folder(tmp_path, topic=COLOR, count=2)
+    main([str(folder), '--student', str(tiny_color_folder)])
+    student = load_student(tiny_color_folder)
+    backend = create_backend(student, threads=1)
+    try:
+        frame = Frame(color_of(1), 'rgb8', 0)
+        result = Pipeline(student, backend).step(frame, Output.PREDICTION)
+    finally:
+        backend.close()
+    stored = np.array(Image.open(folder / 'saliency' / f'{name_of(1)}.png'))
+    expected = saliency_from_prediction(result.mask, result.confidence)
+    np.testing.assert_array_equal(stored, expected)
 
 
 def test_tiles_are_looked_at_as_one_image(tmp_path, tiny_student_folder):
@@ -56,7 +76,7 @@ def test_tiles_are_looked_at_as_one_image(tmp_path, tiny_student_folder):
     for index in range(2):
         tiles = [[stored(folder, f'{name_of(index)}_{y}_{x}') for x in (0, 1)] for y in (0, 1)]
         np.testing.assert_array_equal(np.block(tiles), stored(whole, name_of(index)))
-    assert len(list((folder / 'saliency').iterdir())) == 11
+    assert len(list((folder / 'saliency').glob('*.png'))) == 11
     assert stored(folder, f'{name_of(2)}_1_1').shape == (SIZE[0] // 2, SIZE[1] // 2)
 
 

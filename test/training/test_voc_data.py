@@ -11,7 +11,7 @@ from PIL import Image
 
 from kd_perception.errors import ConfigError, DatasetError
 from kd_perception.label_sets import VOC21
-from training.data.voc import VOC, read_saliency
+from training.data.voc import VOC, lacks_masks, read_saliency
 
 IDS = ('2007_000032', '2008_000008', '2008_000015')
 SIZE = (9, 14)
@@ -110,6 +110,14 @@ def test_masks_may_be_left_out_for_training_with_tags(root, saliency, tmp_path):
     assert [s.label for s in data] == [None, None]
     assert data[1].saliency.dtype == np.float32
     np.testing.assert_allclose(data[1].saliency, 0.6, atol=1e-6)
+
+
+def test_a_missing_mask_is_told(root):
+    assert not any(lacks_masks(root, split) for split in ('train', 'trainval', 'train_aug'))
+    (root / f'SegmentationClassAug/{IDS[2]}.png').unlink()
+    assert lacks_masks(root, 'train_aug') and not lacks_masks(root, 'trainval')
+    (root / f'SegmentationClass/{IDS[0]}.png').unlink()
+    assert lacks_masks(root, 'train')
 
 
 @pytest.mark.parametrize(

@@ -99,8 +99,8 @@ def plain_sample(
         modality: one of `CHANNELS`.
         rng: consumed.
         view: how far it may be from the frame.
-        shown: the thermal image, uint8, went through the robot's gain before, as part of a larger
-            one.
+        shown: the thermal image, uint8, went through the robot's gain before, perhaps as part of
+            a larger one.
     """
     gray = None if modality == 'rgb' else _gray_levels(np.asarray(frame.thermal), shown)
     rgb = None if modality == 'thermal' else frame.rgb
@@ -119,16 +119,22 @@ def _gray_levels(thermal: Array, shown: bool = False) -> Array:
 
 
 def network_image(
-    frame: LabeledFrame, modality: str, image_size: tuple[int, int]
+    frame: LabeledFrame, modality: str, image_size: tuple[int, int], *, shown: bool = False
 ) -> tuple[Array, Letterbox]:
     """A whole frame as the robot's preprocessing makes a network input of it.
+
+    Args:
+        frame: what to look at.
+        modality: one of `CHANNELS`.
+        image_size: (height, width) of the input.
+        shown: as of `plain_sample`.
 
     Returns:
         float32 [1, channels, *image_size] in 0 to 1, and where the frame lies in it.
     """
     planes: list[Array] = []
     if modality != 'rgb':
-        planes.append(_gray_levels(np.asarray(frame.thermal)))
+        planes.append(_gray_levels(np.asarray(frame.thermal), shown))
     if modality != 'thermal':
         planes += list(np.moveaxis(frame.rgb.astype(np.float32) / np.float32(255.0), -1, 0))
     inputs = [network_input(plane, image_size) for plane in planes]

@@ -37,7 +37,8 @@ class TaggedFrame(NamedTuple):
         name: of the image, unique within its set.
         tags: bool [classes]: what is there; the background is no class.
         rgb: uint8 [height, width, 3]; None where there is no color.
-        thermal: uint16 or uint8 [height, width]; None where there is no heat.
+        thermal: uint16 [height, width], or uint8 where it went through the robot's gain control
+            already; None where there is no heat.
         saliency: uint8 [height, width], 0 to 255; None where there is none.
         label: uint8 [height, width]: 0 is background, k + 1 stands for tag k, 255 is not known;
             None where there is none.
@@ -95,10 +96,15 @@ class TagViewConfig:
             raise ConfigError(f'flip_share must be 0 to 1, got {self.flip_share}')
 
 
+def is_shown(frame: TaggedFrame) -> bool:
+    """Whether the heat of a frame went through the robot's gain control already."""
+    return frame.thermal is not None and frame.thermal.dtype == np.uint8
+
+
 def shown_image(frame: TaggedFrame, modality: str) -> Array:
     """What a classifier looks at before normalization, float32 [height, width, channels], 0 to 1.
 
-    Heat of 16 bits goes through the robot's gain control.
+    Heat of 16 bits goes through the robot's gain control; that of 8 bits has.
 
     Raises:
         ConfigError: the modality is unknown, or the frame lacks it.
@@ -111,7 +117,7 @@ def shown_image(frame: TaggedFrame, modality: str) -> Array:
         )
     if modality == 'rgb':
         return np.asarray(image, np.float32) / np.float32(255.0)
-    limits = (0.0, 255.0) if image.dtype == np.uint8 else agc_limits(image, AgcConfig())
+    limits = (0.0, 255.0) if is_shown(frame) else agc_limits(image, AgcConfig())
     return np.asarray(normalize(image, *limits), np.float32)[..., None]
 
 

@@ -185,6 +185,19 @@ class VOC(Frames[VOCSample]):
         )
 
 
+def lacks_masks(root: Path, split: str) -> bool:
+    """Whether a mask of the images of a split is missing.
+
+    Raises:
+        DatasetError: the list of the split is not there.
+    """
+    check_root(root, SOURCE)
+    folders = ('SegmentationClass', 'SegmentationClassAug')[: 1 + (split in _AUGMENTED)]
+    there = {name for folder in folders for name in file_names(root / folder, '.png')}
+    names = read_list(root / 'ImageSets' / 'Segmentation' / f'{split}.txt', SOURCE)
+    return any(f'{name}.png' not in there for name in names)
+
+
 def read_saliency(path: Path) -> Array:
     """Saliency map as float32 [h, w], 0 to 1: the mean of its channels, as EPS takes it.
 

@@ -2,8 +2,12 @@
 """From class maps to masks: several scales and flips, each map by its own peak, a threshold.
 
 The background map that EPS learns is not looked at here; it competes in the softmax alone. What is
-sure to hold of every mask: classes without a tag never appear, and as long as the threshold is
-below 1 a class that is alone keeps its peak.
+sure to hold of every mask of EPS: classes without a tag never appear, and as long as the threshold
+is below 1 a class that is alone keeps its peak.
+
+`background: saliency` is no part of EPS, which looks at saliency while it learns alone: what is
+not salient is background, and elsewhere the class with the largest share stands. `salient_tags` is
+its control, for which nothing is learnt: what is salient gets the tag of the image.
 
 Reference:
     S. Lee, M. Lee, J. Lee, H. Shim, "Railroad is not a Train: Saliency as Pseudo-pixel
@@ -29,6 +33,10 @@ from training.dense_crf import DenseCrfConfig, refine
 Array = npt.NDArray[Any]
 
 CRFS = ('none', 'dense')
+BACKGROUNDS = ('threshold', 'saliency')
+
+SALIENT = 127
+"""Levels of a saliency map above this one are salient."""
 
 _SMALL = 1.0e-5
 
@@ -40,6 +48,8 @@ class MaskConfig:
     Args:
         scales: of the image, each above 0.
         flip: look at the mirrored image too.
+        background: `threshold` (EPS), or `saliency`: what is not salient is background, whatever
+            the shares are.
         background_threshold: share of its peak that a class needs, 0 to 1; 0.2 in EPS.
         thresholds: that are tried beside it, for scoring alone; none is chosen by them.
         crf: `none` (EPS), or `dense`: the background gets (1 - largest share) ** power, and a
@@ -50,6 +60,7 @@ class MaskConfig:
 
     scales: tuple[float, ...] = (0.5, 1.0, 1.5, 2.0)
     flip: bool = True
+    background: str = 'threshold'
     background_threshold: float = 0.2
     thresholds: tuple[float, ...] = tuple(round(0.05 * k, 2) for k in range(1, 17))
     crf: str = 'none'
@@ -60,8 +71,13 @@ class MaskConfig:
         """Check names and ranges; lists become tuples."""
         for name in ('scales', 'thresholds'):
             object.__setattr__(self, name, tuple(getattr(self, name)))
-        if self.crf not in CRFS:
-            raise ConfigError(f'crf must be one of {", ".join(CRFS)}, got {self.crf!r}')
+        for name, known in (('crf', CRFS), ('background', BACKGROUNDS)):
+            if getattr(self, name) not in known:
+                raise ConfigError(
+                    f'{name} must be one of {", ".join(known)}, got {getattr(self, name)!r}'
+                )
+        if self.crf == 'dense' and self.background == 'saliency':
+            raise ConfigError('a random field has a background of its own: set it to threshold')
         if not self.scales or not all(scale > 0.0 for scale in self.scales):
             raise ConfigError(f'scales must be at least one, above 0, got {self.scales}')
         shares = (self.background_threshold, *self.thresholds)
@@ -150,7 +166,36 @@ def mask_from_shares(shares: Array, threshold: float) -> Array:
     return np.asarray(np.concatenate([background, shares]).argmax(axis=0), np.uint8)
 
 
-def make_mask(shares: Array, image: Array, config: MaskConfig) -> Array:
+def mask_where_salient(shares: Array, saliency: Array) -> Array:
+    """The class with the largest share where the eye is drawn, the background elsewhere.
+
+    Args:
+        shares: of `shares_of_peak`, [classes, height, width].
+        saliency: uint8 [height, width].
+
+    Returns:
+        uint8 [height, width], as of `mask_from_shares`.
+    """
+    return np.where(saliency > SALIENT, mask_from_shares(shares, 0.0), 0).astype(np.uint8)
+
+
+def salient_tags(saliency: Array, tags: Array) -> Array:
+    """What is salient, as the first class that the image is tagged with: nothing is learnt.
+
+    Args:
+        saliency: uint8 [height, width].
+        tags: bool [classes].
+
+    Returns:
+        uint8 [height, width], as of `mask_from_shares`; all background without a tag.
+    """
+    first = int(np.argmax(tags)) + 1 if np.any(tags) else 0
+    return np.where(saliency > SALIENT, first, 0).astype(np.uint8)
+
+
+def make_mask(
+    shares: Array, image: Array, config: MaskConfig, saliency: Array | None = None
+) -> Array:
     """The mask of an image.
 
     Args:
@@ -158,10 +203,18 @@ def make_mask(shares: Array, image: Array, config: MaskConfig) -> Array:
         image: as it is shown, uint8 [height, width, 3] or [height, width]; only a random field
             looks at it.
         config: threshold, or field.
+        saliency: uint8 [height, width]; only `background: saliency` looks at it.
 
     Returns:
         uint8 [height, width], as of `mask_from_shares`.
+
+    Raises:
+        ConfigError: saliency is needed, and there is none.
     """
+    if config.background == 'saliency':
+        if saliency is None:
+            raise ConfigError('background saliency needs images with saliency: take threshold')
+        return mask_where_salient(shares, saliency)
     if config.crf == 'none':
         return mask_from_shares(shares, config.background_threshold)
     background = (1.0 - shares.max(axis=0, keepdims=True)) ** config.background_power

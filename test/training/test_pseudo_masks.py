@@ -17,6 +17,8 @@ from training.pseudo_masks import (
     MaskConfig,
     make_mask,
     mask_from_shares,
+    mask_where_salient,
+    salient_tags,
     shares_of_peak,
     summed_maps,
 )
@@ -63,6 +65,24 @@ def test_masks_by_hand():
     np.testing.assert_allclose(
         shares_of_peak(4.0 * shares), [[[0.1, 0.3, 1.0]], [[0.3, 1.0, 0.8]]], atol=1e-4
     )
+
+
+def test_what_is_not_salient_is_background():
+    shares = np.array([[[0.01, 0.3, 1.0, 0.4]], [[0.0, 0.5, 0.4, 0.2]]], np.float32)
+    saliency = np.array([[128, 255, 127, 200]], np.uint8)
+    assert mask_where_salient(shares, saliency).tolist() == [[1, 2, 0, 1]]
+    assert not mask_where_salient(0 * shares, saliency).any(), 'without a tag nothing is there'
+    config = MaskConfig(background='saliency', background_threshold=0.9)
+    made = make_mask(shares, IMAGE, config, saliency)
+    np.testing.assert_array_equal(made, mask_where_salient(shares, saliency))
+    with pytest.raises(ConfigError, match='needs images with saliency'):
+        make_mask(shares, IMAGE, config)
+
+
+def test_what_is_salient_gets_the_first_tag():
+    saliency = np.array([[0, 127, 128, 255]], np.uint8)
+    assert salient_tags(saliency, np.array([False, True, True])).tolist() == [[0, 0, 2, 2]]
+    assert not salient_tags(saliency, np.zeros(3, bool)).any()
 
 
 class Painter:
@@ -147,6 +167,8 @@ def test_a_random_field_lets_masks_follow_the_image():
         {'background_threshold': 1.5},
         {'thresholds': (0.5, -0.1)},
         {'crf': 'sparse'},
+        {'background': 'learnt'},
+        {'background': 'saliency', 'crf': 'dense'},
         {'background_power': 0.0},
     ],
 )

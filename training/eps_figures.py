@@ -20,7 +20,8 @@ import numpy.typing as npt
 from training.data.tagged_frames import TaggedFrame
 from training.pictures import below, beside, header, sized
 from training.recipes.eps_config import EpsConfig
-from training.recipes.eps_data import RunFrames, read_mask, read_shares
+from training.recipes.eps_data import RunFrames
+from training.recipes.eps_mask_files import read_mask, read_shares
 from training.recipes.eps_report import heat_picture, picture_of, saliency_picture
 from training.settings import config_file, load_config
 

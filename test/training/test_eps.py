@@ -14,30 +14,22 @@ from eps_runs import LOOP, changed, tiny_run
 from torch.nn import functional
 
 from kd_perception.errors import ConfigError, DatasetError
-from kd_perception.models import ClassMapNet
+from training.data.augmentation import JointConfig
 from training.data.tagged_frames import normalized_image, shown_image
 from training.losses import saliency_loss
-from training.pseudo_masks import mask_from_shares, shares_of_peak, summed_maps
+from training.pseudo_masks import mask_from_shares, salient_tags, shares_of_peak, summed_maps
 from training.recipes import eps
-from training.recipes.eps_data import (
-    Drawing,
-    RunFrames,
+from training.recipes import eps_scores as scores
+from training.recipes.eps_data import Drawing, RunFrames
+from training.recipes.eps_mask_files import (
     mask_path,
     read_mask,
     read_shares,
     shares_path,
     write_shares,
 )
-from training.recipes.eps_masks import confusions, make_masks, score_masks
-from training.recipes.eps_networks import (
-    NormalizedDeepLab,
-    classifier_losses,
-    new_classifier,
-    new_segmentation,
-    parameter_groups,
-    segmentation_losses,
-)
-from training.recipes.eps_parts import ClassifierConfig, RatesConfig, SegmentationConfig
+from training.recipes.eps_masks import make_masks
+from training.recipes.eps_networks import classifier_losses, new_classifier
 
 
 @pytest.fixture(scope='module')
@@ -94,22 +86,6 @@ def test_settings_reach_the_loss(config, settings):
         settings['background_classes'] = (2, 0)
     expected = weight * saliency_loss(network(image).maps, saliency, tags, **settings)
     torch.testing.assert_close(classifier_losses(network, batch, config)['saliency'], expected)
-
-
-def test_groups_of_weights():
-    network = NormalizedDeepLab(
-        SegmentationConfig(network='deeplab', depth=18, base_width=2).sizes(3)
-    )
-    groups = parameter_groups(network, ('network.classifiers.',), RatesConfig(10.0, 2.0))
-    assert [group['rate_scale'] for group in groups] == [1.0, 10.0, 20.0]
-    assert [group.get('weight_decay') for group in groups] == [None, None, 0.0]
-    counted = sum(len(group['params']) for group in groups)
-    assert counted == sum(p.requires_grad for p in network.parameters())
-    assert len(groups[2]['params']) == 4  # the offsets of the classifiers
-    small = parameter_groups(
-        ClassMapNet(ClassifierConfig().sizes(4, 'rgb')), ('head.',), RatesConfig()
-    )
-    assert [group['rate_scale'] for group in small] == [1.0, 2.0, 10.0]
 
 
 def test_samples_are_a_function_of_step_and_index(config):
@@ -174,7 +150,7 @@ def test_masks_go_on_where_they_were(done, monkeypatch):
         asked.append(image)
         return summed_maps(network, image, tags, masks)
 
-    (config.masks_folder / 'shares' / f'{frames[0].name}.npz').unlink()
+    shares_path(config, frames[0].name).unlink()
     monkeypatch.setattr('training.recipes.eps_masks.summed_maps', watched)
     network = eps.tested(eps.build(config, 'classifier'))
     make_masks(network, frames, config, torch.device('cpu'))
@@ -211,42 +187,67 @@ def test_a_resumed_classifier_has_the_bits_of_one_that_was_never_stopped(
         assert torch.equal(value, resumed.average.state_dict()[key]), key
 
 
-def test_labels_need_no_classifier(config, fabric, monkeypatch):
-    config = changed(config, 'segmentation', target='label', modality='thermal')
+@pytest.mark.parametrize('target', ['label', 'salient_tags'])
+def test_controls_need_no_classifier(config, fabric, monkeypatch, target):
+    config = changed(config, 'segmentation', target=target, modality='thermal')
     monkeypatch.setattr('training.recipes.eps.new_classifier', None)
     metrics = eps.run_stages(config, fabric)
     assert set(metrics) == {'segmentation'} and not config.masks_folder.exists()
 
 
-def test_deeplab_learns_from_every_scale_and_is_scored_with_a_random_field(config, fabric):
-    config = changed(
-        config, 'segmentation', network='deeplab', depth=18, base_width=4, frozen=False,
-        target='label', crf=True, loop=replace(LOOP, steps=2, batch_size=2),
-    )  # fmt: skip
-    batch = batch_of(config, 'segmentation', 2)
-    network = new_segmentation(config).train()
-    terms = segmentation_losses(network, batch)
-    assert list(terms) == ['segmentation', 'scale_0', 'scale_1', 'scale_2']
-    largest = network(batch[0])[0]
-    rows = (torch.arange(4) * 8).tolist()
-    expected = functional.cross_entropy(largest, batch[1][:, rows][:, :, rows], ignore_index=255)
-    assert terms['segmentation'].item() == pytest.approx(expected.item(), rel=0.2)
-    metrics = eps.run_stages(config, fabric)['segmentation']
-    assert metrics['miou_nanmean'] is not None and metrics['crf']['miou'] is not None
+def test_what_segmentation_learns_lies_on_what_it_sees(done):
+    """A plain view of each frame: neither is moved, turned, or taken from another frame."""
+    config, _ = done
+    still = JointConfig(
+        32, 32, 1.0, 1.0, focus_share=0.0, stretch=0.0, angle_deg=0.0, flip_share=0.0
+    )
+    config = changed(config, 'segmentation', view=still)
+    frames = RunFrames(config)
+    targets = {
+        'masks': lambda frame: read_mask(config, frame.name),
+        'label': lambda frame: frame.label,
+        'salient_tags': lambda frame: salient_tags(frame.saliency, frame.tags),
+    }
+    for target, expected in targets.items():
+        draw = Drawing(RunFrames(changed(config, 'segmentation', target=target)), 'segmentation')
+        for index in range(6):
+            image, label = draw(0, index)
+            own = [
+                f for f in frames['train'] if np.allclose(image, f.rgb.transpose(2, 0, 1) / 255)
+            ]
+            assert len(own) == 1
+            np.testing.assert_array_equal(label, expected(own[0]))
 
 
-def test_confusions_by_hand():
-    taken = np.zeros((3, 9))
-    taken[1, 1], taken[1, 5] = 40, 10  # car: 40 right, 10 of car stops
-    taken[2, 0] = 7  # person: never right
-    found = confusions(taken, ('car', 'person'))
-    assert found['car']['car_stop'] == 0.25 and found['car']['bike'] == 0.0
-    assert 'car' not in found['car'] and set(found['person'].values()) == {None}
+def test_each_part_is_scored_on_what_it_has_not_learnt_from(done, monkeypatch):
+    """Masks are those of the training frames; networks are scored on others."""
+    config, _ = done
+    frames, seen = RunFrames(config), {}
+    for name in ('score_tags', 'score_overlaps', 'score_masks'):
+        monkeypatch.setattr(
+            eps, name, lambda *arguments, name=name: seen.update({name: arguments[-2]}) or {}
+        )
+    tally = scores.Tally.update
+    labels = []
+    monkeypatch.setattr(
+        scores.Tally, 'update', lambda self, *parts: (labels.append(parts[2]), tally(self, *parts))
+    )
+    classifier = eps.tested(eps.build(config, 'classifier'))
+    eps.scored(frames, classifier, eps.tested(eps.build(config, 'segmentation')))
+    train, test = ({frame.name for frame in frames[name]} for name in ('train', 'test'))
+    assert not train & test
+    assert {frame.name for frame in seen['score_tags']} == test
+    for name in ('score_overlaps', 'score_masks'):
+        assert {frame.name for frame in seen[name]} == train
+    assert [label.tobytes() for label in labels] == [f.label.tobytes() for f in frames['test']]
 
 
-def test_scores_without_labels_are_empty(config):
-    frame = RunFrames(config)['train'][0]._replace(label=None)
-    assert score_masks([frame], config) == {}
+def test_missing_weights_are_noticed_before_anything_is_trained(config, fabric, monkeypatch):
+    monkeypatch.setattr(eps, 'train', None)
+    for part, network in (('classifier', 'resnet38'), ('segmentation', 'deeplab')):
+        lacking = changed(config, part, network=network, weights_file='absent.pth')
+        with pytest.raises(ConfigError, match=f'{part}.weights_file must be there, got absent'):
+            eps.run_stages(lacking, fabric)
 
 
 def test_record(config, monkeypatch, capsys):
@@ -254,10 +255,13 @@ def test_record(config, monkeypatch, capsys):
     monkeypatch.setattr(eps, 'load_config', lambda kind, arguments: config)
     eps.main([])
     record = json.loads(config.record_path.read_text())
-    assert record['recipe'] == 'eps' and record['saliency'] == 'world'
+    assert record['recipe'] == 'eps' and record['saliency'] == {'source': 'world'}
+    assert record['trained_on'] == 'synthetic'
     assert set(record['metrics']) == {'classifier', 'masks'}
     assert set(record['frame_keys']) == {'train', 'validation', 'test'}
-    assert '| tiny | ' in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert '| tiny | ' in printed
+    assert 'painted with the first tag of the image, without learning: ' in printed
     assert not config.folder.exists(), 'no segmentation'
 
 

@@ -17,7 +17,8 @@ from training.distributed import launch
 from training.eps_figures import WIDTH_PX
 from training.pictures import GAP_PX
 from training.recipes import eps
-from training.recipes.eps_data import RunFrames, read_mask
+from training.recipes.eps_data import RunFrames
+from training.recipes.eps_mask_files import read_mask
 from training.settings import plain
 
 

@@ -10,7 +10,7 @@ import pytest
 from eps_runs import tiny_run
 
 from kd_perception.files import unfinished_files
-from training.recipes.eps_data import mask_path, read_mask, write_mask
+from training.recipes.eps_mask_files import mask_path, read_mask, write_mask
 
 MASK = np.random.default_rng(0).integers(0, 5, (9, 7)).astype(np.uint8)
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from kd_perception.tagging.extraction import TAG_SHARE, least_pixels, tags_from_label
 from training.data.tagged_frames import TaggedFrame
-from training.recipes.eps_report import tags_of_masks
+from training.recipes.eps_scores import tags_of_masks
 
 CLASSES = ('car', 'person')
 CONFIG = SimpleNamespace(

@@ -5,13 +5,13 @@ from __future__ import annotations
 
 import pytest
 from config_files import write_config
-from eps_runs import tiny_run
+from eps_runs import tagged_run, tiny_run
 from tagged_folders import name_of, tagged_folder
 
 from kd_perception.tagging import TagTable
 from training.recipes import eps
 from training.recipes.eps_data import RunFrames
-from training.recipes.eps_report import tags_line
+from training.recipes.eps_report import notes, tags_line
 from training.recipes.eps_tags import absent_classes, place_report
 
 
@@ -27,7 +27,7 @@ def folder(tmp_path):
 def test_a_class_that_no_frame_has_is_warned_of(folder, tmp_path, monkeypatch, capsys):
     classes = ('car', 'bus', 'person')
     write_tags(folder, classes, [(True, False, False), (False, False, False), None] * 4)
-    config = tiny_run(tmp_path, tmp_path, tagged=str(folder), modality='thermal')
+    config = tagged_run(tmp_path, folder, modality='thermal')
     assert absent_classes(config) == ['bus', 'person']
     monkeypatch.setattr(eps, 'run_stages', lambda config, fabric: {})
     eps.main(['--config_path', str(write_config(config, tmp_path))])
@@ -56,7 +56,7 @@ def test_the_place_of_a_tile_tells_what_it_tells(tmp_path):
         f'{name_of(k)}_{y}_{x}': tags for k in range(21) for (y, x), tags in tiles_of(k).items()
     }
     TagTable(('car', 'person'), rows).write(folder / 'tags.csv')
-    report = place_report(RunFrames(tiny_run(tmp_path, tmp_path, tagged=str(folder))))
+    report = place_report(RunFrames(tagged_run(tmp_path, folder)))
     # Of the eight tiles that measure: the car is twice elsewhere, the person missing once.
     assert report['class_place_accuracy'] == {'car': 6 / 8, 'person': 7 / 8}
     assert report['place_accuracy'] == 13 / 16
@@ -65,12 +65,12 @@ def test_the_place_of_a_tile_tells_what_it_tells(tmp_path):
 
 def test_whole_images_have_one_place(folder, tmp_path):
     write_tags(folder, ('car', 'person'), [(True, False)] * 9 + [(False, False)] * 3)
-    report = place_report(RunFrames(tiny_run(tmp_path, tmp_path, tagged=str(folder))))
+    report = place_report(RunFrames(tagged_run(tmp_path, folder)))
     assert report == {  # the tenth image measures, and has no car
         'place_accuracy': 0.5, 'class_place_accuracy': {'car': 0.0, 'person': 1.0}, 'places': 1,
     }  # fmt: skip
     write_tags(folder, ('car', 'person'), [(True, False)] * 9 + [None] * 3)
-    assert place_report(RunFrames(tiny_run(tmp_path, tmp_path, tagged=str(folder)))) == {}
+    assert place_report(RunFrames(tagged_run(tmp_path, folder))) == {}
 
 
 def test_the_world_has_what_it_has(tmp_path):
@@ -85,3 +85,11 @@ def test_answers_that_need_no_look_stand_beside_those_of_the_classifier():
         'frequent answer at the place of a tile: 86.6 %'
     )
     assert tags_line('classifier', {'accuracy': 0.85}) == ''
+    assert notes({'classifier': report, 'segmentation': {'tags': report}})[1].startswith(
+        'tags by the segmentation: 85.0 % right'
+    )
+    masks = {'miou': 0.3, 'salient_tags': {'miou': 0.42}}
+    assert notes({'masks': masks}) == [
+        'masks: mIoU 30.0 %; of what is salient, painted with the first tag of the image, without '
+        'learning: 42.0 %'
+    ]

@@ -17,7 +17,8 @@ where the eye is drawn. Stage `masks` makes a mask of each training image out of
 Where it differs from the paper or the authors' code: views are resized bilinearly; class maps are
 stored as float16; networks and steps are of a size that a processor can train, unless `voc.yaml`
 is taken, which has the paper's. There the optimizer has no momentum, as in the authors' runs, in
-which the decay took its place. docs/reproductions/eps.md has all of it.
+which the decay took its place. `masks.background: saliency` is ours. docs/reproductions/eps.md has
+all of it.
 
     python -m training.recipes.eps --config_path training/configs/eps/smoke.yaml
 
@@ -29,18 +30,20 @@ Reference:
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import Any, cast
 
 import torch
 from torch import nn
 
+from kd_perception.errors import ConfigError
 from kd_perception.models import ClassMapNet, RepUNet
-from training.data.tagged_sources import COLOR_DETECTORS, HEAT_DETECTORS
 from training.distributed import Fabric, launch
 from training.engine import Run, fit, restore
-from training.recipes.eps_config import STAGES, EpsConfig
+from training.recipes.eps_config import EpsConfig
 from training.recipes.eps_data import Chosen, Drawing, RunFrames
-from training.recipes.eps_masks import make_masks, score_masks
+from training.recipes.eps_mask_scores import score_masks
+from training.recipes.eps_masks import make_masks
 from training.recipes.eps_networks import (
     classifier_losses,
     grouped_run,
@@ -49,14 +52,8 @@ from training.recipes.eps_networks import (
     parameter_groups,
     segmentation_losses,
 )
-from training.recipes.eps_report import (
-    score_segmentation,
-    score_tags,
-    show_classifier,
-    table_row,
-    tags_line,
-    tags_of_masks,
-)
+from training.recipes.eps_report import notes, show_classifier, table_row
+from training.recipes.eps_scores import score_overlaps, score_segmentation, score_tags
 from training.recipes.eps_tags import absent_classes, place_report
 from training.records import versions, write_record
 from training.settings import load_config, plain
@@ -137,34 +134,64 @@ def tested(run: Run, device: torch.device | str = 'cpu') -> Any:
 
 
 def run_stages(config: EpsConfig, fabric: Fabric) -> dict[str, Any]:
-    """All stages up to that of the run, each scored; the metrics of the first process.
+    """All stages of a run; the metrics of the first process.
 
-    A segmentation network that sees labels needs neither classifier nor masks.
+    Everything is scored at the end, when the other processes have nothing to wait for.
+
+    Raises:
+        ConfigError: a file of weights is missing.
     """
-    frames, metrics = RunFrames(config), dict[str, Any]()
-    first, stages = fabric.is_global_zero, STAGES[: STAGES.index(config.stage) + 1]
-    if stages[-1] == 'segmentation' and config.segmentation.target == 'label':
-        stages = ('segmentation',)
-    place = place_report(frames) if first else {}
+    check_weights_files(config)
+    frames, stages = RunFrames(config), config.stages
+    classifier = network = None
     if 'classifier' in stages:
-        classifier: ClassMapNet = tested(
-            train(config, fabric, frames, 'classifier'), fabric.device
-        )
-        if 'masks' in stages:
-            rows = range(fabric.global_rank, len(frames['train']), fabric.world_size)
-            make_masks(classifier, Chosen(frames['train'], rows), config, fabric.device)
-            fabric.barrier()
-        if first:
-            found = score_tags(classifier.cpu(), frames['test'], config)
-            metrics['classifier'] = found | place
-            if 'masks' in stages:
-                metrics['masks'] = score_masks(frames['train'], config)
+        classifier = tested(train(config, fabric, frames, 'classifier'), fabric.device)
+    if 'masks' in stages:
+        rows = range(fabric.global_rank, len(frames['train']), fabric.world_size)
+        make_masks(classifier, Chosen(frames['train'], rows), config, fabric.device)
+        fabric.barrier()
     if 'segmentation' in stages:
-        network = tested(train(config, fabric, frames, 'segmentation'))
-        if first:
-            scored = tags_of_masks if config.tagged else score_segmentation
-            metrics['segmentation'] = scored(network, frames['test'], config) | place
+        network = tested(train(config, fabric, frames, 'segmentation'), fabric.device)
+    return scored(frames, classifier, network) if fabric.is_global_zero else {}
+
+
+def scored(
+    frames: RunFrames, classifier: ClassMapNet | None, network: nn.Module | None
+) -> dict[str, Any]:
+    """The metrics of a run, by stage.
+
+    Args:
+        frames: of the run.
+        classifier: that is tested; None where the run has none.
+        network: that is tested, of the last stage; None where the run has none.
+    """
+    config, metrics = frames.config, dict[str, Any]()
+    place = place_report(frames)
+    if classifier is not None:
+        metrics['classifier'] = score_tags(classifier, frames['test'], config) | place
+        metrics['classifier']['overlaps'] = score_overlaps(classifier, frames['train'], config)
+    if 'masks' in config.stages:
+        metrics['masks'] = score_masks(frames['train'], config)
+    if network is not None:
+        metrics['segmentation'] = score_segmentation(network, frames)
+        if config.tagged:
+            metrics['segmentation']['tags'] |= place
     return metrics
+
+
+def check_weights_files(config: EpsConfig) -> None:
+    """Check that files of weights are there before the first stage learns, not after it.
+
+    Raises:
+        ConfigError: one is not.
+    """
+    parts = {'classifier': config.classifier, 'segmentation': config.segmentation}
+    for stage, part in parts.items():
+        if stage in config.stages and part.weights_file and not Path(part.weights_file).is_file():
+            raise ConfigError(
+                f'{stage}.weights_file must be there, got {part.weights_file}: '
+                'docs/reproductions/eps.md says what it is'
+            )
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -181,13 +208,17 @@ def main(arguments: list[str] | None = None) -> None:
     metrics = run_stages(config, fabric)
     if not fabric.is_global_zero:
         return
+    if metrics.get('masks') == {}:
+        print(
+            'masks are not scored: no image, or not every one of VOC, has a label', file=sys.stderr
+        )
     record = {
         'recipe': 'eps',
         'name': config.name,
         'seed': config.seed,
         'stage': config.stage,
-        'trained_on': 'synthetic' if config.rendered else 'real',
-        'saliency': saliency_source(config),
+        'trained_on': config.trained_on,
+        'saliency': config.saliency_source(),
         'metrics': metrics,
         'frame_keys': {name: split.key() for name, split in config.splits().items()},
         'versions': versions(),
@@ -196,22 +227,9 @@ def main(arguments: list[str] | None = None) -> None:
     write_record(config.record_path, record)
     print('| run | tags | masks | masks, best threshold | segmentation |')
     print(table_row(config.name, metrics))
-    for part in ('classifier', 'segmentation'):
-        if line := tags_line(part, metrics.get(part, {})):
-            print(line)
+    for line in notes(metrics):
+        print(line)
     print(config.record_path)
-
-
-def saliency_source(config: EpsConfig) -> str:
-    """Where saliency comes from, in words for the record."""
-    if config.classifier.method == 'cam':
-        return 'none'
-    if config.voc.root:
-        return 'a folder of maps'
-    if config.tagged:
-        found = config.tagged_folder().saliency
-        return found if found in (*COLOR_DETECTORS, *HEAT_DETECTORS) else 'a folder of maps'
-    return config.views.saliency
 
 
 if __name__ == '__main__':

@@ -13,36 +13,18 @@ from kd_perception.label_sets import MFNET, VOC21, LabelSet, bit_rule_color
 from kd_perception.tagging import read_tag_table
 from kd_perception.tagging.command import TAGS_FILE
 from training.data.paired_world import with_pairs
+from training.data.tagged_folder import TaggedFolder
 from training.data.tagged_frames import MODALITIES
-from training.data.tagged_sources import TaggedFolder
 from training.data.world import WorldSplit
-from training.data.world_views import WorldViewConfig, class_ids
+from training.data.world_views import COLOR_DETECTORS, HEAT_DETECTORS, WorldViewConfig, class_ids
 from training.distributed import LaunchConfig
 from training.pseudo_masks import MaskConfig
-from training.recipes.eps_parts import ClassifierConfig, SegmentationConfig
+from training.recipes.eps_parts import SCORING, ClassifierConfig, SegmentationConfig
+from training.recipes.eps_sources import VocConfig, check_tiling, folder_source
 from training.records import RunPaths
 from training.settings import plain, settings_digest
 
 STAGES = ('classifier', 'masks', 'segmentation')
-
-
-@dataclass(frozen=True)
-class VocConfig:
-    """PASCAL VOC in place of the world.
-
-    Args:
-        root: folder VOC2012; the world is taken if empty.
-        split: of training images.
-        tags_file: of image tags; those of the masks if empty.
-        saliency: folder of saliency maps; needed for EPS.
-        test_split: that the segmentation network is scored on.
-    """
-
-    root: str = ''
-    split: str = 'train_aug'
-    tags_file: str = ''
-    saliency: str = ''
-    test_split: str = 'val'
 
 
 @dataclass(frozen=True)
@@ -66,7 +48,7 @@ class EpsConfig(RunPaths):
         saliency: of `tagged`: folder of maps or name of a detector.
         tagged_size: (height, width) that its frames are brought to, multiples of 32; as they are
             if empty. With frames cut into tiles it is that of a tile, while the student's
-            `segmentation.image_size` is that of a whole frame.
+            `segmentation.image_size` is that of all tiles together.
         classifier: see `ClassifierConfig`.
         masks: see `MaskConfig`.
         segmentation: see `SegmentationConfig`.
@@ -117,10 +99,7 @@ class EpsConfig(RunPaths):
                 f'tagged_size must be two multiples of 32, or empty, got {self.tagged_size}'
             )
         if self.tagged:
-            modality = self.tagged_folder().modality
-            object.__setattr__(self, 'modality', modality)
-            seen = replace(self.segmentation, modality=modality)
-            object.__setattr__(self, 'segmentation', seen)
+            self._take_from(self.tagged_folder())
         self._check_source()
         unknown = set(self.classifier.background_classes) - set(self.classes)
         if unknown:
@@ -136,23 +115,65 @@ class EpsConfig(RunPaths):
         class_ids(self.classes)
         return self.classes
 
+    def _take_from(self, folder: TaggedFolder) -> None:
+        """Take over the modality of a folder; its frames must fit the student."""
+        object.__setattr__(self, 'modality', folder.modality)
+        seen = replace(self.segmentation, modality=folder.modality)
+        object.__setattr__(self, 'segmentation', seen)
+        if self.stage == 'segmentation':
+            check_tiling(folder.frame_size, folder.grid, self.tagged_size, seen.image_size)
+
     def _check_source(self) -> None:
         """What a source lacks."""
         if self.voc.root and 'thermal' in (self.modality, self.segmentation.modality):
             raise ConfigError('VOC has color alone: modality must be rgb')
-        if self.voc.root and self.classifier.method == 'eps' and not self.voc.saliency:
-            raise ConfigError('EPS on VOC needs voc.saliency, a folder of saliency maps')
         if self.tagged and self.segmentation.target == 'label':
-            raise ConfigError('a folder of tags has no labels: segmentation.target must be masks')
+            raise ConfigError(
+                'labels of a folder of tags are for scoring alone: segmentation.target must be '
+                'masks or salient_tags'
+            )
+        if self.voc.root and not self.voc.saliency and self._looks_at_saliency():
+            raise ConfigError('saliency on VOC needs voc.saliency, a folder of saliency maps')
+
+    def _looks_at_saliency(self) -> bool:
+        if self.stages == ('segmentation',):
+            return self.segmentation.target == 'salient_tags'
+        return self.classifier.method == 'eps' or self.masks.background == 'saliency'
 
     def tagged_folder(self) -> TaggedFolder:
         """The folder of tagged frames, of a run that has one."""
         return TaggedFolder(self.tagged, self.saliency, self.tagged_size)
 
     @property
+    def stages(self) -> tuple[str, ...]:
+        """What the run does; a control that needs neither classifier nor masks goes without."""
+        if self.stage == 'segmentation' and self.segmentation.target != 'masks':
+            return ('segmentation',)
+        return STAGES[: STAGES.index(self.stage) + 1]
+
+    @property
     def rendered(self) -> bool:
         """Whether images are views of the world."""
         return not (self.voc.root or self.tagged)
+
+    @property
+    def trained_on(self) -> str:
+        """What the images are, for records: `synthetic`, `real`, or that it is not known."""
+        if self.tagged:
+            return self.tagged_folder().origin
+        return 'synthetic' if self.rendered else 'real'
+
+    def saliency_source(self) -> dict[str, Any]:
+        """Where saliency comes from, for records: `source`, and what is known of it."""
+        if not self._looks_at_saliency():
+            return {'source': 'none'}
+        if self.voc.root:
+            return {'source': 'folder of maps'}
+        if self.tagged:
+            return folder_source(self.tagged_folder().saliency)
+        if self.views.saliency in (*COLOR_DETECTORS, *HEAT_DETECTORS):
+            return {'source': 'detector', 'name': self.views.saliency}
+        return {'source': self.views.saliency}
 
     @property
     def label_set(self) -> LabelSet:
@@ -176,18 +197,24 @@ class EpsConfig(RunPaths):
             self._source_values | {'modality': self.modality, 'classifier': plain(self.classifier)}
         )
 
+    def shares_fingerprint(self) -> str:
+        """Of everything that changes the class maps."""
+        own = {'scales': self.masks.scales, 'flip': self.masks.flip}
+        return settings_digest({'classifier': self.classifier_fingerprint(), **own})
+
     def masks_fingerprint(self) -> str:
         """Of everything that changes the masks."""
         masks = plain(self.masks)
         del masks['thresholds']
-        return settings_digest({'classifier': self.classifier_fingerprint(), 'masks': masks})
+        return settings_digest({'shares': self.shares_fingerprint(), 'masks': masks})
 
     def fingerprint(self) -> str:
         """Of everything that changes the weights of the segmentation network."""
+        own = {k: v for k, v in plain(self.segmentation).items() if k not in SCORING}
         learnt_from: Any = self._source_values
         if self.segmentation.target == 'masks':
             learnt_from = self.masks_fingerprint()
-        return settings_digest({'from': learnt_from, 'segmentation': plain(self.segmentation)})
+        return settings_digest({'from': learnt_from, 'segmentation': own})
 
     @cached_property
     def _source_values(self) -> dict[str, Any]:
@@ -199,18 +226,33 @@ class EpsConfig(RunPaths):
             return values | {'voc': plain(self.voc)}
         if self.tagged:
             folder = self.tagged_folder()
-            content = [folder.digest(), folder.saliency, self.tagged_size]
-            return values | {'tagged': content}
+            detector = folder.saliency.source if folder.saliency.detected else ''
+            return values | {'tagged': [folder.digest(), detector, self.tagged_size]}
         split = self.splits()['train']
         return values | {'train': [split.key(), split.count], 'views': plain(self.views)}
 
-    @property
+    # Folders are named by what their content follows from: runs that need the same share it, and
+    # whoever tags more images, or changes a setting, gets new ones.
+
+    @cached_property
+    def folder(self) -> Path:
+        """Where the checkpoints of the segmentation network are."""
+        return self._folder(self.name, self.fingerprint())
+
+    @cached_property
     def classifier_folder(self) -> Path:
-        """Where the classifier's checkpoints are: runs that need the same one share it."""
-        name = f'{self.classifier_fingerprint()[:16]}_seed{self.seed}'
-        return self.output / 'classifiers' / name
+        """Where those of the classifier are."""
+        return self._folder('classifiers', self.classifier_fingerprint())
+
+    @cached_property
+    def shares_folder(self) -> Path:
+        """Where the class maps are."""
+        return self._folder('shares', self.shares_fingerprint())
 
     @cached_property
     def masks_folder(self) -> Path:
-        """Where the masks are: runs that need the same ones share them."""
-        return self.output / 'masks' / f'{self.masks_fingerprint()[:16]}_seed{self.seed}'
+        """Where the masks are."""
+        return self._folder('masks', self.masks_fingerprint())
+
+    def _folder(self, part: str, fingerprint: str) -> Path:
+        return self.output / part / f'{fingerprint[:16]}_seed{self.seed}'

@@ -3,27 +3,26 @@
 
 from __future__ import annotations
 
-import zipfile
-import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from kd_perception.errors import ConfigError, DatasetError
-from kd_perception.files import unfinished_files, write_atomically
+from kd_perception.errors import ConfigError
+from kd_perception.tagging.frame_names import image_of
 from kd_perception.tagging.tag_table import Tags
-from kd_perception.world_export.pictures import palette_png
-from training.data.images import read_label
 from training.data.modality import plain_sample
-from training.data.tagged_frames import TaggedFrame, TaggedFrames, tag_sample
-from training.data.tagged_sources import TaggedFolder, TaggedVOC, image_of
-from training.data.voc import VOC
+from training.data.tagged_folder import TaggedFolder
+from training.data.tagged_frames import TaggedFrame, TaggedFrames, is_shown, tag_sample
+from training.data.tagged_voc import TaggedVOC
+from training.data.voc import VOC, lacks_masks
 from training.data.world_views import load_views
+from training.pseudo_masks import salient_tags
 from training.recipes.eps_config import EpsConfig
+from training.recipes.eps_mask_files import read_mask
 
 Array = npt.NDArray[Any]
 
@@ -36,7 +35,7 @@ _CLASSIFIER, _SEGMENTATION = 0, 1
 
 
 class Chosen(Sequence[TaggedFrame]):
-    """Some frames of a set; the tags of a folder can be had without its images."""
+    """Some frames of a set; a folder also gives their tags alone, and the whole images."""
 
     def __init__(self, frames: TaggedFrames, rows: Sequence[int]) -> None:
         self._frames, self._rows = frames, rows
@@ -52,6 +51,31 @@ class Chosen(Sequence[TaggedFrame]):
         folder: Any = self._frames
         names = (folder.names[row] for row in self._rows)
         return {name: folder.tags[name] for name in names}
+
+    def images(self) -> WholeImages:
+        """The whole images that frames of a folder are tiles of, as far as they have labels."""
+        folder: Any = self._frames
+        return WholeImages(folder, [folder.names[row] for row in self._rows])
+
+
+class WholeImages(Sequence[TaggedFrame]):
+    """Images of a folder, put together of their tiles, as the robot sees them.
+
+    Args:
+        folder: of tagged frames.
+        names: of frames; each of their images comes once, if it has a label.
+    """
+
+    def __init__(self, folder: TaggedFolder, names: Sequence[str]) -> None:
+        self._folder = folder
+        images = {image_of(name): name for name in names}
+        self._names = [name for name in images.values() if folder.is_labeled(name)]
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+    def __getitem__(self, index: int) -> Any:
+        return self._folder.whole(self._names[index])
 
 
 class RunFrames:
@@ -76,6 +100,11 @@ class RunFrames:
         if name not in self._loaded:
             self._loaded[name] = load_frames(self.config, name)
         return self._loaded[name]
+
+    def labeled(self, name: str) -> TaggedFrames:
+        """Frames of a split that have labels, as the robot sees them: whole images of a folder."""
+        found: Any = self[name]
+        return found.images() if self.config.tagged else found
 
 
 def load_frames(config: EpsConfig, name: str) -> TaggedFrames:
@@ -113,74 +142,11 @@ def _voc(config: EpsConfig, name: str) -> VOC:
     if name != 'train':
         return VOC(own.root, own.test_split, views=('label', 'tags'))
     saliency = Path(own.saliency) if own.saliency else None
-    views = ('label', 'tags', 'saliency') if saliency else ('label', 'tags')
     tags = Path(own.tags_file) if own.tags_file else None
+    views = ['tags', 'saliency'] if saliency else ['tags']
+    if tags is None or not lacks_masks(Path(own.root), own.split):
+        views.append('label')
     return VOC(own.root, own.split, views=views, tags_file=tags, saliency_folder=saliency)
-
-
-def mask_path(config: EpsConfig, name: str) -> Path:
-    """File of the mask of a frame."""
-    return config.masks_folder / 'masks' / f'{name}.png'
-
-
-def shares_path(config: EpsConfig, name: str) -> Path:
-    """File of the class maps of a frame, each by its peak, float16 [classes, height, width]."""
-    return config.masks_folder / 'shares' / f'{name}.npz'
-
-
-def write_mask(config: EpsConfig, name: str, mask: Array) -> None:
-    """Write a mask; whole and on the disk, or not at all."""
-    data = palette_png(mask, config.label_set.palette)
-    _write_whole(mask_path(config, name), lambda file: file.write(data))
-
-
-def read_mask(config: EpsConfig, name: str) -> Array:
-    """The mask of a frame, uint8 [height, width].
-
-    Raises:
-        ConfigError: it was not made yet.
-    """
-    path = mask_path(config, name)
-    if not path.is_file():
-        raise ConfigError(f'{path} must be there: run stage masks first')
-    return read_label(path, config.label_set)
-
-
-def write_shares(config: EpsConfig, name: str, shares: Array) -> None:
-    """Write the class maps of a frame, without those that are 0; whole or not at all."""
-    present = np.flatnonzero(shares.reshape(len(shares), -1).max(axis=1) > 0.0)
-    arrays = {'present': present, 'shares': shares[present].astype(np.float16)}
-    size = {'size': np.array(shares.shape)}
-    _write_whole(shares_path(config, name), lambda file: np.savez(file, **arrays, **size))
-
-
-def _write_whole(path: Path, write: Callable[[BinaryIO], object]) -> None:
-    """Write a file into a folder that is made if needed; what a killed process left there goes."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    for left in unfinished_files(path):
-        left.unlink(missing_ok=True)
-    write_atomically(path, write)
-
-
-def read_shares(config: EpsConfig, name: str) -> Array:
-    """Class maps of a frame, float32 [classes, height, width].
-
-    Raises:
-        ConfigError: they were not made yet.
-        DatasetError: the file is damaged.
-    """
-    path = shares_path(config, name)
-    if not path.is_file():
-        raise ConfigError(f'{path} must be there: run stage masks first')
-    try:
-        with np.load(path, allow_pickle=False) as arrays:
-            shares = np.zeros(tuple(arrays['size'].tolist()), np.float32)
-            shares[arrays['present']] = arrays['shares']
-    except (
-        OSError, KeyError, ValueError, IndexError, EOFError, zlib.error, zipfile.BadZipFile,
-    ) as error:  # fmt: skip
-        raise DatasetError(f'{path} is damaged: {error}. Remove it, and run again') from error
-    return shares
 
 
 class Drawing:
@@ -188,7 +154,7 @@ class Drawing:
 
     Args:
         frames: of the run.
-        stage: `classifier`: image, saliency and tags; `segmentation`: image and label.
+        stage: `classifier`: image, saliency and tags; `segmentation`: image and what it learns.
     """
 
     def __init__(self, frames: RunFrames, stage: str) -> None:
@@ -203,16 +169,22 @@ class Drawing:
             return tag_sample(frame, config.modality, rng, config.classifier.view)
         rng = np.random.default_rng([config.seed, _SEGMENTATION, step, index])
         frame = frames[int(rng.integers(len(frames)))]
-        if config.segmentation.target == 'masks':
-            frame = frame._replace(label=read_mask(config, frame.name))
         own = config.segmentation
-        image, label = plain_sample(
-            frame, own.modality, rng, own.view, shown=_is_tile_of_heat(frame)
-        )
+        frame = frame._replace(label=target_of(frame, config))
+        image, label = plain_sample(frame, own.modality, rng, own.view, shown=is_shown(frame))
         return image.astype(np.float32), label.astype(np.int64)
 
 
-def _is_tile_of_heat(frame: TaggedFrame) -> bool:
-    """Whether it is shown by the limits of its whole image, see `TaggedFolder`."""
-    heat = frame.thermal
-    return heat is not None and heat.dtype == np.uint8 and image_of(frame.name) != frame.name
+def target_of(frame: TaggedFrame, config: EpsConfig) -> Array:
+    """What the segmentation network learns of a frame, uint8 [height, width].
+
+    Raises:
+        ConfigError: its mask was not made yet, or it has no saliency or no label.
+    """
+    target = config.segmentation.target
+    if target == 'masks':
+        return read_mask(config, frame.name)
+    found = frame.saliency if target == 'salient_tags' else frame.label
+    if found is None:
+        raise ConfigError(f'segmentation.target {target} needs more than {frame.name} has')
+    return found if target == 'label' else salient_tags(found, frame.tags)

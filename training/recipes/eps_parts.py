@@ -15,7 +15,7 @@ from training.losses.saliency import SELECTIONS
 from training.optimization import OptimizerConfig
 
 METHODS = ('eps', 'cam')
-TARGETS = ('masks', 'label')
+TARGETS = ('masks', 'salient_tags', 'label')
 REP_UNETS = ('rep_unet', 'rep_unet_s')
 NETWORKS = (*REP_UNETS, 'deeplab')
 
@@ -113,13 +113,18 @@ class ClassifierConfig:
         )
 
 
+SCORING = ('crf', 'crf_images', 'random_field', 'image_size')
+"""Settings of a segmentation network that change what it is scored on, but not its weights."""
+
+
 @dataclass(frozen=True)
 class SegmentationConfig:
     """The network that learns from masks.
 
     Args:
         network: `rep_unet_s` and `rep_unet`, which run on the robot, or `deeplab` (the paper).
-        target: `masks`, or `label` for the control that sees every pixel's class.
+        target: `masks`; or a control that needs no classifier: `salient_tags`, see
+            `training.pseudo_masks`, or `label`, which sees every pixel's class.
         modality: what it sees, `rgb` or `thermal`; the classifier may have seen the other.
         image_size: (height, width) of its input on the robot and where it is scored.
         depth: of `deeplab`'s ResNet.
@@ -127,6 +132,8 @@ class SegmentationConfig:
         frozen: its normalization keeps what it has.
         weights_file: ImageNet weights of it; none if empty.
         crf: score `deeplab`'s masks after a random field, too.
+        crf_images: images that are, spread over the set; 0 for all. One of VOC takes about half a
+            minute of a core.
         random_field: of that.
         view: of training images.
         rates: of `deeplab`'s classifiers and offsets.
@@ -143,6 +150,7 @@ class SegmentationConfig:
     frozen: bool = True
     weights_file: str = ''
     crf: bool = False
+    crf_images: int = 0
     random_field: DenseCrfConfig = field(default_factory=DenseCrfConfig)
     view: JointConfig = field(default_factory=JointConfig)
     rates: RatesConfig = field(default_factory=RatesConfig)
@@ -159,6 +167,8 @@ class SegmentationConfig:
                 raise ConfigError(
                     f'{name} must be one of {", ".join(known)}, got {getattr(self, name)!r}'
                 )
+        if self.crf_images < 0:
+            raise ConfigError(f'crf_images must be >= 0, got {self.crf_images}')
         if self.network != 'deeplab' and (self.weights_file or self.crf):
             raise ConfigError(
                 f'weights_file and crf go with network deeplab, got {self.network!r}'

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Scores and pictures of the networks of an EPS run."""
+"""Pictures of a classifier of an EPS run, and lines about what it reached."""
 
 from __future__ import annotations
 
@@ -10,129 +10,22 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import nn
-from torch.nn import functional
-from tqdm import tqdm
 
 from kd_perception.markdown import percent
-from kd_perception.metrics import PseudoLabelMatrix
 from kd_perception.models import ClassMapNet
-from kd_perception.preprocessing import network_input
-from kd_perception.tagging.extraction import least_pixels
-from training.data.modality import network_image
 from training.data.tagged_frames import (
     TaggedFrame,
     TaggedFrames,
     normalized_image,
     shown_image,
 )
-from training.dense_crf import refine
-from training.evaluation import score
 from training.pseudo_masks import MaskConfig, shares_of_peak, summed_maps
 from training.recipes.eps_config import EpsConfig
-from training.recipes.eps_masks import mask_metrics
-from training.tag_metrics import tag_metrics
 
 Array = npt.NDArray[Any]
 
-BOUNDS_PX = (1, 2, 3)
-
 _SHOWN = 4
 _HEAT = cv2.COLORMAP_VIRIDIS
-
-
-@torch.no_grad()
-def score_tags(network: ClassMapNet, frames: TaggedFrames, config: EpsConfig) -> dict[str, Any]:
-    """How well a classifier tells tags of whole images.
-
-    Args:
-        network: in eval mode, on the CPU.
-        frames: that it has not learnt from; none gives an empty report.
-        config: of the run.
-    """
-    if not len(frames):
-        return {}
-    scores, tags = [], []
-    for k in tqdm(range(len(frames)), desc='score tags', unit='image'):
-        frame = frames[k]
-        image = normalized_image(shown_image(frame, config.modality))
-        scores.append(network(torch.from_numpy(image)[None]).scores[0].numpy())
-        tags.append(frame.tags)
-    return tag_metrics(np.stack(scores), np.stack(tags), config.classes)
-
-
-@torch.no_grad()
-def tags_of_masks(network: nn.Module, frames: TaggedFrames, config: EpsConfig) -> dict[str, Any]:
-    """How well the masks of a network agree with tags: all that can be measured without labels.
-
-    A class is there from the share of the mask on that tags of labels ask for, `TAG_SHARE`; a
-    smaller speck of it says nothing.
-
-    Args:
-        network: from images of 0 to 1 to logits; in eval mode, on the CPU.
-        frames: that it has not learnt from; none gives an empty report.
-        config: of the run.
-    """
-    if not len(frames):
-        return {}
-    shares, tags = [], []
-    own = config.segmentation
-    for k in range(len(frames)):
-        frame = frames[k]
-        size = (config.tagged_size or own.image_size)[:2]
-        planes = np.moveaxis(shown_image(frame, own.modality), -1, 0)
-        image = np.concatenate([network_input(p, (size[0], size[1]))[0] for p in planes], axis=1)
-        mask = network(torch.from_numpy(image))[0].argmax(dim=0).numpy()
-        counts = np.bincount(mask.ravel(), minlength=len(config.classes) + 1)
-        shares.append((counts[1:] - least_pixels(mask.size) + 1) / mask.size)
-        tags.append(frame.tags)
-    return tag_metrics(np.stack(shares), np.stack(tags), config.classes)
-
-
-def score_segmentation(
-    network: nn.Module, frames: TaggedFrames, config: EpsConfig, *, name: str = 'test'
-) -> dict[str, Any]:
-    """Scores of a segmentation network on frames with labels.
-
-    Args:
-        network: from images of 0 to 1 to logits; in eval mode, on the CPU.
-        frames: with labels.
-        config: of the run.
-        name: of the frames.
-    """
-    own = config.segmentation
-    found = score(
-        lambda image: network(image), frames, own.modality, name=name,
-        image_size=own.image_size, bounds_px=BOUNDS_PX, label_set=config.label_set,
-    )  # fmt: skip
-    report = dict(found.metrics)
-    if own.crf:
-        report['crf'] = _score_refined(network, frames, config)
-    return report
-
-
-@torch.no_grad()
-def _score_refined(network: nn.Module, frames: TaggedFrames, config: EpsConfig) -> dict[str, Any]:
-    """Scores after a random field over each image."""
-    own, names = config.segmentation, config.label_set.names
-    matrix = PseudoLabelMatrix(len(names))
-    for k in tqdm(range(len(frames)), desc='random fields', unit='image'):
-        frame = frames[k]
-        image, box = network_image(frame, own.modality, own.image_size)
-        logits = network(torch.from_numpy(image))
-        full = functional.interpolate(logits, own.image_size, mode='bilinear', align_corners=False)
-        height, width = box.content_size
-        size = frame.label.shape  # type: ignore[union-attr]
-        seen = functional.interpolate(
-            full[:, :, :height, :width], size, mode='bilinear', align_corners=False
-        )
-        shown = np.asarray(np.rint(shown_image(frame, own.modality) * 255.0), np.uint8)
-        beliefs = refine(
-            seen.softmax(dim=1)[0].numpy(), np.squeeze(shown, axis=2)
-            if shown.shape[2] == 1 else shown, own.random_field,
-        )  # fmt: skip
-        matrix.update(beliefs.argmax(axis=0).astype(np.uint8), frame.label)
-    return mask_metrics(matrix, names)
 
 
 def show_classifier(
@@ -176,6 +69,26 @@ def heat_picture(share: Array) -> Array:
     """A map of 0 to 1 in colors, uint8 [height, width, 3] RGB."""
     levels = np.asarray(np.rint(np.clip(share, 0.0, 1.0) * 255.0), np.uint8)
     return np.ascontiguousarray(np.asarray(cv2.applyColorMap(levels, _HEAT))[..., ::-1])
+
+
+def notes(metrics: Mapping[str, Any]) -> list[str]:
+    """What stands beside the figures of a run, a line each: answers that need no look, controls.
+
+    Args:
+        metrics: of a record of a run.
+    """
+    parts = (
+        ('classifier', metrics.get('classifier', {})),
+        ('segmentation', metrics.get('segmentation', {}).get('tags', {})),
+    )
+    lines = [line for part, report in parts if (line := tags_line(part, report))]
+    masks = metrics.get('masks', {})
+    if 'salient_tags' in masks:
+        lines.append(
+            f'masks: mIoU {percent(masks["miou"])} %; of what is salient, painted with the first '
+            f'tag of the image, without learning: {percent(masks["salient_tags"]["miou"])} %'
+        )
+    return lines
 
 
 def tags_line(part: str, report: Mapping[str, Any]) -> str:

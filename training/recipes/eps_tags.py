@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from kd_perception.tagging.frame_names import Place, place_of
 from kd_perception.tagging.tag_table import Tags
 from training.recipes.eps_config import EpsConfig
 from training.recipes.eps_data import RunFrames
@@ -29,14 +30,9 @@ def absent_classes(config: EpsConfig) -> list[str]:
     return [name for k, name in enumerate(config.classes) if not any(tags[k] for tags in rows)]
 
 
-def place_of(name: str) -> str:
-    """Row and column of a tile in its image; empty for a whole image."""
-    return name.partition('_')[2]
-
-
-def answers_by_place(learnt: Mapping[str, Tags]) -> dict[str, Array]:
+def answers_by_place(learnt: Mapping[str, Tags]) -> dict[Place | None, Array]:
     """What most tiles of a place say of each class, bool [classes] by place; no where they tie."""
-    rows: dict[str, list[Tags]] = {}
+    rows: dict[Place | None, list[Tags]] = {}
     for name, tags in learnt.items():
         rows.setdefault(place_of(name), []).append(tags)
     return {place: np.mean(tags, axis=0) > 0.5 for place, tags in rows.items()}

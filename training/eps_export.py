@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The thermal student of an EPS run, which has seen tags alone, as a bundle for the live node.
+"""The student of an EPS run as a bundle for the live node.
 
     python -m training.eps_export --config_path training/configs/eps/bag.yaml --tagged tagged \
         --folder runs/students/tagged
@@ -17,12 +17,14 @@ from kd_perception.errors import ConfigError
 from kd_perception.markdown import percent
 from kd_perception.models import RepUNet
 from kd_perception.preprocessing import AgcConfig
-from training.evaluation import calibrate, score
+from training.data.tagged_frames import MODALITIES
+from training.evaluation import calibrate
 from training.recipes import eps
 from training.recipes.eps_config import EpsConfig
 from training.recipes.eps_data import RunFrames
 from training.recipes.eps_parts import REP_UNETS
-from training.recipes.eps_report import tags_of_masks
+from training.recipes.eps_scores import score_segmentation, scores_of
+from training.recipes.eps_sources import in_words
 from training.recipes.eps_tags import place_report
 from training.records import versions
 from training.settings import plain
@@ -32,12 +34,12 @@ from training.student_files import checked_onnx, weights_of
 _CARD = """\
 # {name}
 
-A thermal student trained on pseudo-masks by the EPS recipe, seed {seed}, {steps} steps. {labels}
+A student of {modality} images that the EPS recipe trained, seed {seed}, {steps} steps. {labels}
 
 | | |
 |---|---|
-| Task | semantic segmentation of one thermal frame: {classes} |
-| Network | `{network}`, input 1x1x{height}x{width} |
+| Task | semantic segmentation of one {modality} frame: {classes} |
+| Network | `{network}`, input 1x{channels}x{height}x{width} |
 | Learnt from | {learnt_from} |
 | Saliency | {saliency} |
 
@@ -45,8 +47,13 @@ A thermal student trained on pseudo-masks by the EPS recipe, seed {seed}, {steps
 use.
 """
 
-_TAGS_ALONE = 'No pixel was labeled; classes of images were.'
-_FULL_LABELS = 'It is the control that saw the class of every pixel.'
+_LABELS = {
+    'masks': 'Its images have tags: classes of images, not of pixels. Their masks were made from '
+    'these and from saliency.',
+    'salient_tags': 'Its images have tags: classes of images, not of pixels. It is the control '
+    'that learnt what is salient, painted with the first tag of the image.',
+    'label': 'It is the control that saw the class of every pixel.',
+}
 
 
 def export_student(config: EpsConfig, folder: Path) -> str:
@@ -60,41 +67,33 @@ def export_student(config: EpsConfig, folder: Path) -> str:
         ConfigError: the run is not trained to its end, its network is none that a bundle can be
             made of, or its graph does not compute what the network does.
     """
-    _check_exportable(config)
+    if config.segmentation.network not in REP_UNETS:
+        raise ConfigError(
+            f'a bundle must be of {" or ".join(REP_UNETS)}, which the robot runs; the run has '
+            f'{config.segmentation.network}'
+        )
     run = eps.build(config, 'segmentation')
     check_finished(run.step, config.segmentation.loop.steps, config.folder)
     network = eps.tested(run)
     assert isinstance(network, RepUNet)
-    onnx = checked_onnx(network, config.segmentation.image_size)
+    own = config.segmentation
+    onnx = checked_onnx(network, own.image_size, channels=MODALITIES[own.modality])
     report = evaluated(network, config)
     spec = student_spec(config, network, report)
     card = model_card(config, report)
     return save_student(folder, spec, onnx=onnx, weights=weights_of(network), model_card=card)
 
 
-def _check_exportable(config: EpsConfig) -> None:
-    own = config.segmentation
-    if own.network not in REP_UNETS or own.modality != 'thermal':
-        raise ConfigError(
-            f'a bundle must be of {" or ".join(REP_UNETS)} and of heat, which the robot runs; the '
-            f'run has {own.network} of {own.modality}'
-        )
-
-
 def evaluated(network: RepUNet, config: EpsConfig) -> dict[str, Any]:
-    """What can be measured: with labels scores and a temperature, without them tags alone."""
+    """What can be measured: with labels scores, of the world a temperature, of a folder tags."""
     frames = RunFrames(config)
     if config.tagged:
-        tags = tags_of_masks(network, frames['test'], config)
-        return {'tags': tags | place_report(frames)}
-    own = config.segmentation
+        found = score_segmentation(network, frames)
+        tags = found.pop('tags') | place_report(frames)
+        return {'tags': tags, **({'test': found} if found else {})}
     validation, test = (
-        score(
-            lambda image: network(image), frames[name], own.modality, name=name,
-            image_size=own.image_size, label_set=config.label_set,
-        )
-        for name in ('validation', 'test')
-    )  # fmt: skip
+        scores_of(network, frames[name], config, name=name) for name in ('validation', 'test')
+    )
     return {'test': test.metrics, 'calibration': calibrate(validation, test)}
 
 
@@ -114,7 +113,7 @@ def student_spec(config: EpsConfig, network: RepUNet, report: dict[str, Any]) ->
         name=config.name,
         architecture=network.config.architecture(),
         classes=tuple(ClassInfo(k, name, color) for k, (name, color) in enumerate(named)),
-        input=InputSpec(*own.image_size),
+        input=InputSpec(*own.image_size, MODALITIES[own.modality], own.modality),
         output_stride=4,
         agc=AgcConfig(),
         calibration=calibration,
@@ -123,7 +122,7 @@ def student_spec(config: EpsConfig, network: RepUNet, report: dict[str, Any]) ->
             'recipe': 'eps',
             'seed': config.seed,
             'steps': own.loop.steps,
-            'saliency': eps.saliency_source(config),
+            'saliency': config.saliency_source(),
             'metrics': {k: v for k, v in report.items() if k != 'calibration'},
             'config': plain(config),
             'versions': versions(),
@@ -134,35 +133,47 @@ def student_spec(config: EpsConfig, network: RepUNet, report: dict[str, Any]) ->
 def learnt_from(config: EpsConfig) -> str:
     """Where the images of a run come from."""
     if config.tagged:
-        return f'tagged frames of {Path(config.tagged).name}'
-    return f'synthetic thermal views of {config.train.count} frames'
+        return f'tagged frames of {Path(config.tagged).name} ({config.trained_on})'
+    return f'synthetic {config.segmentation.modality} views of {config.train.count} frames'
 
 
 def model_card(config: EpsConfig, report: dict[str, Any]) -> str:
     """What a user must know of the student."""
     own = config.segmentation
-    if config.tagged:
-        figures = (
-            'Without labels its masks cannot be scored. Tags that follow from its masks, on '
-            f'frames it has not learnt from: {tags_right(report["tags"])}. Confidence is not '
-            'calibrated.'
-        )
-    else:
-        miou = report['test']['miou_nanmean']
-        figures = f'mIoU of the synthetic test split {100.0 * miou:.1f} %.'
     return _CARD.format(
         name=config.name,
         seed=config.seed,
         steps=own.loop.steps,
-        labels=_TAGS_ALONE if own.target == 'masks' else _FULL_LABELS,
+        modality='color' if own.modality == 'rgb' else 'thermal',
+        labels=_LABELS[own.target],
         classes=', '.join(config.label_set.names),
         network=own.network,
+        channels=MODALITIES[own.modality],
         height=own.image_size[0],
         width=own.image_size[1],
         learnt_from=learnt_from(config),
-        saliency=eps.saliency_source(config),
-        figures=figures,
+        saliency=in_words(config.saliency_source()),
+        figures=figures(config, report),
     )
+
+
+def figures(config: EpsConfig, report: Mapping[str, Any]) -> str:
+    """What was measured, in sentences."""
+    if not config.tagged:
+        return f'mIoU of the synthetic test split {percent(report["test"]["miou_nanmean"])} %.'
+    sentences = [
+        'Confidence is not calibrated. Tags that follow from its masks, on frames that it has not '
+        f'learnt from: {tags_right(report["tags"])}.'
+    ]
+    if 'test' in report:
+        iou = report['test']['iou']
+        classes = ', '.join(f'{name} {percent(iou[name])} %' for name in config.label_set.names)
+        sentences.append(
+            f'IoU on other images of the same recording, whose labels it has not seen: {classes}.'
+        )
+    else:
+        sentences.append('Without labels its masks cannot be scored.')
+    return ' '.join(sentences)
 
 
 def tags_right(tags: Mapping[str, Any]) -> str:

@@ -2,9 +2,10 @@
 """Streets in which things always come together: each cone with a bump, each car with car stops.
 
 Image tags cannot tell such things apart: where a cone is, there is a bump before it, as there is a
-railroad below each train. The frames are those of the plain world with these things added, which
-are labeled and draw no eye. (`WorldConfig.paired` is another such switch: cones on hatched ground,
-bikes at racks, neither of which has a label.)
+railroad below each train. Stops stand at both ends of a car and along both of its sides, so that
+some are seen from wherever it is seen. The frames are those of the plain world with these things
+added, which are labeled and draw no eye. (`WorldConfig.paired` is another such switch: cones on
+hatched ground, bikes at racks, neither of which has a label.)
 """
 
 from __future__ import annotations
@@ -33,7 +34,8 @@ _STREAM: Final = 20
 _FIRST_INSTANCE: Final = 1_000_000_000  # far above those of all blocks
 _BUMP_HALF_WIDTH_M: Final = 0.8
 _BEFORE_CONE_M: Final = 0.7
-_BESIDE_CAR_M: Final = 2.6
+_BESIDE_CAR_M: Final = 0.15
+_BETWEEN_STOPS_M: Final = 1.9
 
 
 class PairedStill(Still):
@@ -56,7 +58,7 @@ class PairedStill(Still):
         for thing, placement in list(placed):
             if thing.label not in COMPANIONS:
                 continue
-            for place in _places(thing.label, placement):
+            for place in _places(thing, placement):
                 yield self._draw(thing.label, rng, instance).at(place)
                 instance += 1
 
@@ -66,15 +68,33 @@ class PairedStill(Still):
         return draw_car_stop(rng, self.climate, instance)
 
 
-def _places(label: int, placement: Placement) -> list[Placement]:
-    """Where company stands: before a cone as seen from the camera, at both ends of a car."""
-    if label == COLOR_CONE:
+def _places(thing: Thing, placement: Placement) -> list[Placement]:
+    """Where company stands: before a cone as seen from the camera, all around a car."""
+    if thing.label == COLOR_CONE:
         x, y, z = placement.position
         return [placement._replace(position=(x, y, z - _BEFORE_CONE_M), yaw=0.0)]
-    return [
-        placement._replace(position=placement.point((0.0, 0.0, distance)))
-        for distance in (-_BESIDE_CAR_M, _BESIDE_CAR_M)
+    wide, long = (half + _BESIDE_CAR_M for half in _half_sizes(thing))
+    ends = [placement._replace(position=placement.point((0.0, 0.0, z))) for z in (-long, long)]
+    count = max(1, round(2.0 * long / _BETWEEN_STOPS_M))
+    sides = [
+        placement._replace(
+            position=placement.point((x, 0.0, long * ((2 * k + 1) / count - 1.0))),
+            yaw=placement.yaw + np.pi / 2,
+        )
+        for x in (-wide, wide)
+        for k in range(count)
     ]
+    return ends + sides
+
+
+def _half_sizes(thing: Thing) -> tuple[float, float]:
+    """Half the width and half the length of a thing [m], as far as its parts reach."""
+    wide, long = 0.0, 0.0
+    for part in thing.parts:
+        for corner in part.shape.bounds():
+            wide = max(wide, abs(corner[0] + part.offset[0]))
+            long = max(long, abs(corner[2] + part.offset[2]))
+    return wide, long
 
 
 def render_paired_frame(

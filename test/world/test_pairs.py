@@ -34,13 +34,21 @@ def added(index):
 
 
 @pytest.mark.parametrize('index', range(4))
-def test_every_cone_has_a_bump_and_every_car_two_stops(index):
+def test_every_cone_has_a_bump_and_every_car_stops_on_all_sides(index):
     plain, _ = scenes(index)
     labels = [p.thing.label for p in plain.placed]
-    company = [p.thing.label for p in added(index)]
-    assert company.count(BUMP) == labels.count(COLOR_CONE)
-    assert company.count(CAR_STOP) == 2 * labels.count(CAR)
-    assert len(company) == labels.count(COLOR_CONE) + 2 * labels.count(CAR) > 0
+    company = added(index)
+    assert [p.thing.label for p in company].count(BUMP) == labels.count(COLOR_CONE)
+    stops = [p.placement for p in company if p.thing.label == CAR_STOP]
+    assert len(stops) + labels.count(COLOR_CONE) == len(company) > 0
+    for car in (p for p in plain.placed if p.thing.label == CAR):
+        rotation, center = car.placement.rotation(), np.array(car.placement.position)
+        places = np.array([rotation.T @ (np.array(s.position) - center) for s in stops])
+        beside = np.abs(places[:, 0]) < 0.01  # before it and behind it
+        assert (places[beside, 2] > 1.0).any() and (places[beside, 2] < -1.0).any()
+        for side in (-1, 1):
+            along = (side * places[:, 0] > 0.7) & (side * places[:, 0] < 2.2)
+            assert (along & (np.abs(places[:, 2]) < 3.0)).any()
 
 
 def test_company_stands_near_draws_no_eye_and_has_ids_of_its_own():
@@ -54,7 +62,7 @@ def test_company_stands_near_draws_no_eye_and_has_ids_of_its_own():
         distances = np.linalg.norm(
             np.array(hosts[p.thing.label]) - np.array(p.placement.position), axis=1
         )
-        assert 0.5 < distances.min() < 3.0
+        assert 0.5 < distances.min() < 8.0  # buses are long
     instances = [p.thing.instance for p in paired.placed if p.thing.instance >= 10**9]
     assert len(set(instances)) == len(instances) == len(added(1))
     assert max(instances) < 2**31

@@ -131,6 +131,18 @@ def test_saliency(cache, crops):
     assert agreement(crops) > agreement(worse) + 0.02
 
 
+def test_detectors_see_the_frame_that_tiles_are_cut_out_of(cache):
+    config = WorldViewConfig('tiles', (48, 64), tiles=(2, 2), tag_share=1e-4)
+    frames = load_world(replace(SPLIT, fields=FIELDS), cache)
+    for name, expected in (
+        ('heat_contrast', heat_contrast(np.asarray(frames[3].thermal))),
+        ('barrier_distance', barrier_distance(np.asarray(frames[3].rgb))),
+    ):
+        tiles = load_views(SPLIT, CLASSES, replace(config, saliency=name), cache)[12:16]
+        whole = np.block([[tile.saliency for tile in tiles[i : i + 2]] for i in (0, 2)])
+        np.testing.assert_array_equal(whole, expected)
+
+
 def test_pairs_come_together_and_are_no_tag(cache):
     views = load_views(SPLIT, CLASSES, replace(CROPS, pairs=True), cache)
     for host, company in ((CAR, CAR_STOP), (COLOR_CONE, BUMP)):

@@ -7,7 +7,7 @@ thing is like a photograph of VOC; a tile is a part of the frame that is tagged 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -37,8 +37,16 @@ Array = npt.NDArray[Any]
 KINDS = ('crops', 'tiles', 'frames')
 FIELDS = ('thermal', 'rgb', 'label', 'instance', 'saliency')
 
-COLOR_DETECTORS = {'spectral_residual': spectral_residual, 'barrier_distance': barrier_distance}
-HEAT_DETECTORS = {'heat_contrast': heat_contrast, 'heat_barrier': barrier_distance}
+Detector = Callable[[Array], Array]
+
+COLOR_DETECTORS: dict[str, Detector] = {
+    'spectral_residual': spectral_residual,
+    'barrier_distance': barrier_distance,
+}
+HEAT_DETECTORS: dict[str, Detector] = {
+    'heat_contrast': heat_contrast,
+    'heat_barrier': barrier_distance,
+}
 SALIENCIES = ('world', 'truth', 'degraded', *COLOR_DETECTORS, *HEAT_DETECTORS)
 
 
@@ -59,7 +67,8 @@ class WorldViewConfig:
         pairs: things come together, see `kd_perception.world.pairs`.
         saliency: `world`, as it is rendered: a tenth of the things is missed; `truth`: the labels
             of the tagged classes; `degraded`: `world` made worse; or a detector: of color
-            `spectral_residual`, `barrier_distance`, of heat `heat_contrast`, `heat_barrier`.
+            `spectral_residual`, `barrier_distance`, of heat `heat_contrast`, `heat_barrier`. Of
+            tiles detectors see the whole frame, otherwise the view.
         degradation: of `degraded`.
     """
 
@@ -131,12 +140,23 @@ def load_views(
         chosen = sorted(by_turns(chosen, ids, config.count))
     if not chosen:
         raise ConfigError('no thing of the classes is large enough: lower least_px, or take tiles')
-    views = []
+    views, seen = [], dict[int, Array]()
     for number, (k, window) in enumerate(chosen):
         rng = np.random.default_rng([split.world_seed(), k, number])
         name = f'{split.split}{split.seed}_{k:06d}_{window.top}_{window.left}_{window.height}'
-        views.append(_view(name, frames[k], window, ids, config, rng))
+        if k not in seen:
+            seen = {k: _seen(frames[k], config)}
+        views.append(_view(name, frames[k], seen[k], window, ids, config, rng))
     return views
+
+
+def _seen(frame: WorldSample, config: WorldViewConfig) -> Array:
+    """Saliency of a whole frame that its views are cut out of."""
+    if config.kind == 'tiles' and config.saliency in COLOR_DETECTORS:
+        return COLOR_DETECTORS[config.saliency](np.asarray(frame.rgb))
+    if config.kind == 'tiles' and config.saliency in HEAT_DETECTORS:
+        return HEAT_DETECTORS[config.saliency](np.asarray(frame.thermal))
+    return np.asarray(frame.saliency)
 
 
 def _windows(
@@ -154,6 +174,7 @@ def _windows(
 def _view(
     name: str,
     frame: WorldSample,
+    whole: Array,
     window: Window,
     ids: tuple[int, ...],
     config: WorldViewConfig,
@@ -162,7 +183,7 @@ def _view(
     rgb, thermal, things, seen = (
         _cut(np.asarray(array), window, config.image_size, smooth=smooth)
         for array, smooth in (
-            (frame.rgb, True), (frame.thermal, True), (frame.label, False), (frame.saliency, True),
+            (frame.rgb, True), (frame.thermal, True), (frame.label, False), (whole, True),
         )
     )  # fmt: skip
     table = np.zeros(256, np.uint8)
@@ -188,9 +209,11 @@ def _saliency(
         return np.asarray(there * np.uint8(255), np.uint8)
     if config.saliency == 'degraded':
         return degrade(seen, rng, config.degradation)
+    if config.saliency == 'world' or config.kind == 'tiles':
+        return seen
     if config.saliency in COLOR_DETECTORS:
         return COLOR_DETECTORS[config.saliency](rgb)
-    return seen if config.saliency == 'world' else HEAT_DETECTORS[config.saliency](thermal)
+    return HEAT_DETECTORS[config.saliency](thermal)
 
 
 def _cut(array: Array, window: Window, size: tuple[int, int], *, smooth: bool) -> Array:

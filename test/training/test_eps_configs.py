@@ -8,12 +8,16 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
-from tagged_folders import CLASSES, tagged_folder
+from tagged_folders import CLASSES, HEAT, LABEL, tagged_folder
 
+from kd_perception.bags import BagWriter
 from kd_perception.errors import ConfigError
 from kd_perception.models import ClassMapNet, DeepLab
+from kd_perception.tagging.command import make_tag_set
+from kd_perception.tagging.extraction import TagSetConfig
 from training.recipes import eps
 from training.recipes.eps_config import EpsConfig
 from training.recipes.eps_networks import new_classifier, new_segmentation
@@ -21,7 +25,7 @@ from training.settings import load_config
 
 ROOT = Path(eps.__file__).resolve().parents[2]
 CONFIGS = sorted((ROOT / 'training' / 'configs' / 'eps').glob('*.yaml'))
-OF_THE_WORLD = [path for path in CONFIGS if path.stem not in ('voc', 'bag')]
+OF_THE_WORLD = [path for path in CONFIGS if path.stem not in ('voc', 'voc_cam', 'bag')]
 
 
 def read(path, *changes):
@@ -39,12 +43,30 @@ def test_configurations_of_the_world(path):
 def test_rows_differ_in_what_they_say_they_do():
     prints = {path.stem: read(path).masks_fingerprint() for path in OF_THE_WORLD}
     shared = {
-        'seg_eps': 'eps', 'seg_full': 'eps', 'seg_cam': 'cam',
-        'thermal_from_color': 'street_tiles', 'thermal_full': 'thermal_eps',
+        'seg_eps': 'eps', 'seg_full': 'eps', 'seg_salient_tags': 'eps', 'seg_cam': 'cam',
+        'thermal_full': 'thermal_eps',
     }  # fmt: skip
     for name, other in shared.items():
         assert prints.pop(name) == prints[other]
     assert len(set(prints.values())) == len(prints)
+    networks = {path.stem: read(path).fingerprint() for path in OF_THE_WORLD}
+    assert len(set(networks.values())) == len(networks)
+
+
+def test_rows_without_training_take_the_maps_of_others():
+    folder = ROOT / 'training' / 'configs' / 'eps'
+    for name in ('cam', 'eps'):
+        first, then = (read(folder / f'{each}.yaml') for each in (name, f'{name}_salient'))
+        assert first.classifier_folder == then.classifier_folder
+        assert first.shares_folder == then.shares_folder
+        assert first.masks_folder != then.masks_folder
+
+
+def test_all_rows_see_the_same_frames_but_those_of_heat():
+    keys = {path.stem: read(path).splits()['train'].key() for path in OF_THE_WORLD}
+    heat = {keys.pop(name) for name in list(keys) if name.startswith('thermal_')}
+    del keys['smoke']
+    assert len(heat) == len(set(keys.values())) == 1
 
 
 def test_the_paper():
@@ -74,15 +96,33 @@ def test_the_paper():
         assert len(DeepLab(config.segmentation.sizes(21)).classifiers) == 4
 
 
+def test_the_baseline_of_the_paper():
+    folder = ROOT / 'training' / 'configs' / 'eps'
+    cam, eps_run = (read(folder / f'{name}.yaml') for name in ('voc_cam', 'voc'))
+    own, other = cam.classifier, eps_run.classifier
+    assert (own.method, own.dropout, other.dropout) == ('cam', 0.5, 0.0)
+    for part in ('network', 'weights_file', 'view', 'rates', 'loop', 'optimizer'):
+        assert getattr(own, part) == getattr(other, part)
+    assert cam.masks == eps_run.masks and cam.saliency_source() == {'source': 'none'}
+
+
 def test_a_recording(tmp_path):
     path = ROOT / 'training' / 'configs' / 'eps' / 'bag.yaml'
-    folder = tagged_folder(tmp_path)
+    with BagWriter(tmp_path / 'square') as bag:
+        bag.write_image(HEAT, np.zeros((96, 128), np.uint16), stamp_ns=1)
+        bag.write_image(LABEL, np.zeros((96, 128), np.uint8), stamp_ns=1)
+    folder = tmp_path / 'tiles'
+    make_tag_set(folder, TagSetConfig(tmp_path / 'square', CLASSES, HEAT, 1, 1, (3, 4), LABEL))
     config = read(path, '--tagged', str(folder))
     assert (config.name, config.classes, config.modality) == ('bag', CLASSES, 'thermal')
     height, width = config.tagged_size
     assert config.segmentation.image_size == (3 * height, 4 * width), 'of 3x4 tiles'
+    assert config.record_path == Path('runs/eps/records/bag_seed0.json'), 'not among the results'
     with pytest.raises(ConfigError, match='two multiples of 32'):
         read(path, '--tagged', str(folder), '--tagged_size', '[100, 128]')
+    whole = tagged_folder(tmp_path, name='whole')
+    with pytest.raises(ConfigError, match='frames are whole, 64x96'):
+        read(path, '--tagged', str(whole))
 
 
 @pytest.mark.slow

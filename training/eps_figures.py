@@ -23,12 +23,15 @@ from training.recipes.eps_config import EpsConfig
 from training.recipes.eps_data import RunFrames
 from training.recipes.eps_mask_files import read_mask, read_shares
 from training.recipes.eps_report import heat_picture, picture_of, saliency_picture
+from training.recipes.eps_scores import spread_over
 from training.settings import config_file, load_config
 
 Array = npt.NDArray[Any]
 
 CONFIGS = Path(__file__).parent / 'configs' / 'eps'
 WIDTH_PX = 144
+
+_SHOWN = 6
 
 
 def load_runs(names: Sequence[str], seed: int, changes: Sequence[str] = ()) -> list[EpsConfig]:
@@ -92,11 +95,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument('--file', type=Path, required=True)
     parser.add_argument('--runs', nargs='+', required=True)
     parser.add_argument('--seed', type=int, default=0)
-    parser.add_argument('--frames', type=int, nargs='+', default=[0, 60, 120, 180, 240, 300])
+    parser.add_argument('--frames', type=int, nargs='+', help='six, spread over all, if left out')
     own, rest = parser.parse_known_args(arguments)
     runs = load_runs(own.runs, own.seed, rest)
     train = RunFrames(runs[0])['train']
-    image = picture([train[k] for k in own.frames], runs)
+    image = picture([train[k] for k in own.frames or spread_over(len(train), _SHOWN)], runs)
     own.file.parent.mkdir(parents=True, exist_ok=True)
     cv2.imwrite(str(own.file), image[..., ::-1])
 

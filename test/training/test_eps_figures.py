@@ -57,6 +57,20 @@ def test_a_row_per_frame_columns_per_run(runs, tmp_path, monkeypatch):
         np.testing.assert_array_equal(tile(column), shown)
 
 
+def test_frames_are_spread_over_a_set_of_any_size(runs, tmp_path, monkeypatch):
+    folder, config = runs
+    monkeypatch.setattr(eps_figures, 'CONFIGS', folder)
+    seen = []
+    monkeypatch.setattr(
+        eps_figures, 'picture', lambda frames, runs: seen.extend(frames) or np.zeros((1, 1, 3))
+    )
+    eps_figures.main(['--file', str(tmp_path / 'out.png'), '--runs', 'tiny'])
+    train = RunFrames(config)['train']
+    assert len(train) < 301
+    names = [train[k * len(train) // 6].name for k in range(6)]
+    assert [frame.name for frame in seen] == names and len(set(names)) == 6
+
+
 def test_unknown_runs_are_refused():
     with pytest.raises(ConfigError, match="got 'absent'"):
         eps_figures.load_runs(['absent'], 0)

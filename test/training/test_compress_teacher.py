@@ -23,6 +23,7 @@ from training.recipes.cekd_data import Drawing, class_weight
 from training.recipes.cekd_networks import TeacherConfig
 from training.recipes.cekd_trained import fingerprint_of, steps_of, trained_network
 from training.recipes.channel_wise_terms import Given, loss_of
+from training.recipes.compress_teacher import Teacher, load_teacher
 from training.settings import load_config, plain
 
 
@@ -34,7 +35,7 @@ def config(tmp_path, world_cache, cekd_teacher):
 def test_terms_are_those_with_a_weight(config, fabric):
     network, teacher = (
         RepUNet(RepUNetConfig.preset('rep_unet_s')),
-        compress.load_teacher(config, fabric),
+        load_teacher(config, fabric),
     )
     weight = class_weights(np.full(9, 1 / 9))
     batch = batch_of(config)
@@ -53,7 +54,7 @@ def test_any_loss_on_logits_may_be_learnt_beside(config, fabric):
     images, labels = batch_of(config)
     taught = torch.randn(2, 9, 64, 64, generator=torch.Generator().manual_seed(0))
     weight = torch.linspace(1.0, 4.0, 9)
-    teacher = compress.Teacher(lambda _: taught, weight)
+    teacher = Teacher(lambda _: taught, weight)
     terms = compress.compression_losses(network, teacher, (images, labels), config, weight)
     assert list(terms) == ['label', 'soft_cross_entropy', 'channel_wise', *names]
     coarse, logits = functional.avg_pool2d(taught, 4), network(images)
@@ -69,7 +70,7 @@ def test_terms_compare_with_the_mean_of_the_teachers_logits(config, fabric):
     taught = torch.randn(2, 9, 64, 64, generator=torch.Generator().manual_seed(0))
     weight = class_weights(np.full(9, 1 / 9))
     terms = compress.compression_losses(
-        network, compress.Teacher(lambda _: taught), (images, labels), config, weight
+        network, Teacher(lambda _: taught), (images, labels), config, weight
     )
     coarse = taught.reshape(2, 9, 16, 4, 16, 4).mean(dim=(3, 5))
     logits = network(images)
@@ -90,11 +91,11 @@ def test_the_teacher_is_the_network_of_its_run(world_cache, cekd_teacher, tmp_pa
     assert step == LOOP.steps
     with torch.no_grad():
         logits = network(images).logits
-    as_taught = compress.load_teacher(config, fabric)
+    as_taught = load_teacher(config, fabric)
     assert as_taught.weight is None
     torch.testing.assert_close(as_taught.logits(images), logits)
     config = replace(config, reweigh=True)
-    taught = compress.load_teacher(config, fabric)
+    taught = load_teacher(config, fabric)
     expected = class_weight(config.teacher.run())
     torch.testing.assert_close(taught.weight, expected)
     found = taught.logits(images).softmax(dim=1) * expected[:, None, None]
@@ -109,9 +110,9 @@ def test_only_teachers_with_weights_are_reweighed(world_cache, cekd_teacher, tmp
     path.write_text(yaml.safe_dump(plain(source)), encoding='utf-8')
     config = tiny_run(tmp_path, world_cache, path, reweigh=True)
     with pytest.raises(ConfigError, match='reweigh to false'):
-        compress.load_teacher(config, fabric)
+        load_teacher(config, fabric)
     for changes in ({'reweigh': False}, {'soft_weight': 0.0}):
-        assert compress.load_teacher(replace(config, **changes), fabric).weight is None
+        assert load_teacher(replace(config, **changes), fabric).weight is None
 
 
 def test_a_teacher_without_seed_is_that_of_the_same_seed(config):
@@ -126,7 +127,7 @@ def test_a_teacher_of_other_settings_is_refused(world_cache, cekd_teacher, tmp_p
     path = tmp_path / 'longer.yaml'
     path.write_text(text)
     with pytest.raises(ConfigError, match='another'):
-        compress.load_teacher(tiny_run(tmp_path, world_cache, path), fabric)
+        load_teacher(tiny_run(tmp_path, world_cache, path), fabric)
 
 
 def test_an_unfinished_teacher_is_refused(
@@ -148,7 +149,7 @@ def test_an_unfinished_teacher_is_refused(
     with pytest.raises(KeyboardInterrupt):
         cekd.networks(source, fabric)
     with pytest.raises(ConfigError, match='trained to its end, it is at step 3 of 6'):
-        compress.load_teacher(tiny_run(tmp_path, world_cache, path), fabric)
+        load_teacher(tiny_run(tmp_path, world_cache, path), fabric)
 
 
 def test_both_networks_of_a_joint_run_are_of_its_one_checkpoint():
@@ -164,11 +165,11 @@ def test_a_teacher_for_another_size_is_refused(config, fabric):
     view = replace(config.augmentation.view, height=96)
     config = replace(config, augmentation=replace(config.augmentation, view=view))
     with pytest.raises(ConfigError, match=r'\[64, 64\], got \[96, 64\]'):
-        compress.load_teacher(config, fabric)
+        load_teacher(config, fabric)
 
 
 def test_a_teacher_of_other_classes_is_refused(world_cache, cekd_teacher, tmp_path, fabric):
     path = tmp_path / 'pst900.yaml'
     path.write_text(cekd_teacher.read_text().replace("pst900: ''", 'pst900: folder'))
     with pytest.raises(ConfigError, match='classes of MFNet, got PST900'):
-        compress.load_teacher(tiny_run(tmp_path, world_cache, path), fabric)
+        load_teacher(tiny_run(tmp_path, world_cache, path), fabric)

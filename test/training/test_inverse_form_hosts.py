@@ -21,6 +21,7 @@ from training.losses import boundary_target
 from training.recipes import cekd, compress, inverse_form
 from training.recipes.cekd_losses import student_losses
 from training.recipes.compress_data import Drawing as CompressDrawing
+from training.recipes.compress_teacher import load_teacher
 from training.recipes.inverse_form_data import Drawing
 from training.recipes.inverse_form_host_settings import HostConfig
 from training.recipes.inverse_form_hosts import host_terms
@@ -118,7 +119,7 @@ def test_compression_keeps_its_terms(shared, tmp_path, fabric):
     )  # fmt: skip
     run = config.host.run()
     expected = compress.compression_losses(
-        student.student, compress.load_teacher(run, fabric), (images, labels), run, weight
+        student.student, load_teacher(run, fabric), (images, labels), run, weight
     )
     assert list(terms)[:3] == list(expected) == ['label', 'soft_cross_entropy', 'channel_wise']
     for name, value in expected.items():

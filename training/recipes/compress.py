@@ -27,8 +27,7 @@ Reference:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -36,7 +35,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from kd_perception.errors import ConfigError
 from kd_perception.label_sets import MFNET
 from kd_perception.models import RepUNet, RepUNetConfig
 from training.data.real_tiles import load_real_tiles
@@ -54,31 +52,13 @@ from training.losses import (
     soft_cross_entropy_loss,
 )
 from training.process_counts import counts_of_all
-from training.recipes.cekd_data import class_weight
-from training.recipes.cekd_losses import seen_by, unweighted
-from training.recipes.cekd_trained import steps_of, trained_network
 from training.recipes.channel_wise_terms import Given, loss_of
 from training.recipes.compress_config import CompressConfig
 from training.recipes.compress_data import Drawing, frame_keys, learnt_from, notes_of
+from training.recipes.compress_teacher import Teacher, load_teacher
 from training.recipes.recorded_pairs import check_pairs
 from training.records import versions, write_record
 from training.settings import load_config, plain
-
-
-@dataclass(frozen=True)
-class Teacher:
-    """Who teaches.
-
-    Attributes:
-        logits: from a batch [batch, channels, height, width] to class scores of that size; of a
-            teacher whose answers are reweighed, those without its weights of the classes.
-        weight: of the classes, to be counted again by terms that weigh by class; None counts all
-            alike.
-    """
-
-    logits: Callable[[Tensor], Tensor]
-    weight: Tensor | None = None
-
 
 _STRIDE = 4
 
@@ -109,50 +89,6 @@ def frame_weights(run: Run, config: CompressConfig) -> Tensor | None:
         return class_weights(np.array(frames['class_shares'])) if frames else None
     taught = run.notes.get('teacher_weights')
     return torch.tensor(taught) if taught else None
-
-
-def load_teacher(config: CompressConfig, fabric: Fabric) -> Teacher | None:
-    """The teacher of a run, if there is one.
-
-    Raises:
-        ConfigError: it is not trained to its end, was built for images of another size or for the
-            classes of another label set, or has no weights of the classes to be reweighed.
-    """
-    if not config.teacher.config:
-        return None
-    source = config.teacher.run()
-    if source.label_set is not MFNET:
-        raise ConfigError(f'the teacher must know classes of MFNet, got {source.label_set.title}')
-    view = config.augmentation.view
-    if source.image_size != (view.height, view.width):
-        raise ConfigError(
-            f'training frames must have the size that the teacher was built for, '
-            f'{list(source.image_size)}, got {[view.height, view.width]}: set augmentation.view'
-        )
-    network, step = trained_network(source, config.teacher.role)
-    steps = steps_of(source, config.teacher.role)
-    if step < steps:
-        raise ConfigError(
-            f'the teacher must be trained to its end, it is at step {step} of {steps}: go on with '
-            f'{config.teacher.config}'
-        )
-    network.requires_grad_(False).to(fabric.device)
-    modality = getattr(network.config, 'modality', 'thermal')
-    weight = class_weight(source) if config.reweighed else None
-    if weight is None and config.reweighed:
-        raise ConfigError(
-            'only answers of a teacher that learnt with class_weighted can be reweighed: set '
-            f'reweigh to false, or class_weighted in {config.teacher.config}'
-        )
-    weight = None if weight is None else weight.to(fabric.device)
-
-    @torch.no_grad()
-    def taught(images: Tensor) -> Tensor:
-        with fabric.autocast():
-            logits = network(seen_by(images, modality)).logits.float()
-        return logits if weight is None else unweighted(logits, weight)
-
-    return Teacher(taught, weight)
 
 
 def compression_losses(

@@ -19,6 +19,7 @@ from training.recipes import cekd, compress
 from training.recipes.cekd_config import CekdConfig
 from training.recipes.cekd_losses import seen_by, student_losses
 from training.recipes.compress_config import CompressConfig
+from training.recipes.compress_teacher import load_teacher
 from training.recipes.inverse_form_config import InverseFormConfig
 
 LossTerms = dict[str, Tensor]
@@ -69,7 +70,7 @@ def _cekd_terms(run: CekdConfig, fabric: Fabric) -> HostTerms:
 
 
 def _compress_terms(run: CompressConfig, fabric: Fabric) -> HostTerms:
-    teacher = compress.load_teacher(run, fabric)
+    teacher = load_teacher(run, fabric)
     losses = partial(compress.compression_losses, mean_count=counts_of_all(fabric))
 
     def terms(

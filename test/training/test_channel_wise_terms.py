@@ -86,18 +86,27 @@ def test_losses_get_what_the_run_gives():
     )
 
 
-def test_places_and_classes_weigh_as_against_labels():
+def test_places_weigh_by_the_class_that_the_teacher_says():
     student, teacher = maps_of(9)
-    weight = GIVEN.weight
+    weight, classes = GIVEN.weight, teacher.argmax(dim=1)
+    softened = soft_cross_entropy_loss(student, teacher, weight=weight, classes=classes)
     expected = {
         'pixel_wise_logits': pixel_wise_loss(student, teacher, weight=weight),
-        'classes_logits': functional.cross_entropy(student, teacher.argmax(dim=1), weight),
-        'soft_cross_entropy_logits': soft_cross_entropy_loss(student, teacher, weight=weight),
+        'classes_logits': functional.cross_entropy(student, classes, weight),
+        'soft_cross_entropy_logits': softened,
     }
     for name, value in expected.items():
         torch.testing.assert_close(loss_of(TERMS[name], student, teacher, GIVEN), value)
         equal = loss_of(TERMS[name], student, teacher, GIVEN._replace(weight=None))
         assert float(equal) != pytest.approx(float(value), rel=1e-4)
+
+
+@pytest.mark.parametrize('name', ['pixel_wise_logits', 'soft_cross_entropy_logits'])
+def test_weights_of_places_do_not_move_what_is_learnt(name):
+    _, teacher = maps_of(9)
+    student = teacher.clone().requires_grad_()
+    loss_of(TERMS[name], student, teacher, GIVEN).backward()
+    assert float(student.grad.abs().max()) < 1e-7
 
 
 def test_features_weigh_by_the_class_that_the_teacher_says_there():

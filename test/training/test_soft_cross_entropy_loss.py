@@ -84,6 +84,20 @@ def test_weights_are_multiplied_to_what_the_teacher_says(pair, temperature):
     assert loss(shifted, teacher) <= loss(student, teacher) + 1e-12
 
 
+@given(feature_pairs())
+def test_a_place_may_weigh_as_a_whole(pair):
+    student, teacher = pair
+    weight = torch.linspace(0.5, 3.0, teacher.shape[1], dtype=teacher.dtype)
+    classes = teacher.argmax(dim=1)
+    found = soft_cross_entropy_loss(student, teacher, weight=weight, classes=classes)
+    p, log_q = (teacher / 6.0).softmax(1), (student / 6.0).log_softmax(1)
+    of_places = weight[classes]
+    expected = -(of_places * (p * log_q).sum(1)).sum() / of_places.sum()
+    assert found.item() == pytest.approx(expected.item(), rel=1e-12)
+    with pytest.raises(ShapeError, match='classes'):
+        soft_cross_entropy_loss(student, teacher, weight=weight, classes=classes[:, 1:])
+
+
 def test_equal_weights_change_nothing():
     student, teacher = normal(2, 2, 5, 3, 3)
     equal = soft_cross_entropy_loss(student, teacher, weight=torch.full((5,), 7.0))

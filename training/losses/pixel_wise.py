@@ -10,6 +10,7 @@ from torch.nn import functional
 
 from kd_perception.errors import ConfigError
 from training.losses.counts import MeanCount
+from training.losses.places import weighted_mean, weights_of_places
 from training.tensor_checks import at_least_float32, check_positive, check_shape
 
 Normalization = Literal['elements', 'pixels']
@@ -69,7 +70,8 @@ def pixel_wise_loss(
     if weight is None:
         mean = divergence.mean()
     else:
-        mean = _weighted_mean(divergence, _of_places(weight, classes, teacher_logits), mean_count)
+        of_places = weights_of_places(weight, classes, teacher_logits)
+        mean = weighted_mean(divergence, of_places, mean_count)
     channels = student_logits.shape[1]
     return temperature**2 * (mean / channels if normalization == 'elements' else mean)
 
@@ -79,20 +81,3 @@ def _divergence(student: Tensor, teacher: Tensor, temperature: float) -> Tensor:
     log_student = functional.log_softmax(at_least_float32(student) / temperature, dim=1)
     log_teacher = functional.log_softmax(at_least_float32(teacher) / temperature, dim=1)
     return (log_teacher.exp() * (log_teacher - log_student)).sum(dim=1)
-
-
-def _of_places(weight: Tensor, classes: Tensor | None, teacher_logits: Tensor) -> Tensor:
-    """What each place counts, [batch, height, width]."""
-    if classes is None:
-        check_shape('weight', weight, (teacher_logits.shape[1],))
-        return weight[teacher_logits.max(dim=1).indices]
-    check_shape('weight', weight, (None,))
-    batch, _, height, width = teacher_logits.shape
-    check_shape('classes', classes, (batch, height, width))
-    return weight[classes]
-
-
-def _weighted_mean(divergence: Tensor, of_place: Tensor, mean_count: MeanCount | None) -> Tensor:
-    of_place = of_place.to(divergence)
-    count = of_place.sum()
-    return (of_place * divergence).sum() / (count if mean_count is None else mean_count(count))

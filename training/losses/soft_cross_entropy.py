@@ -7,6 +7,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from training.losses.counts import MeanCount
+from training.losses.places import weighted_mean, weights_of_places
 from training.tensor_checks import at_least_float32, check_positive, check_shape
 
 
@@ -16,6 +17,7 @@ def soft_cross_entropy_loss(
     *,
     temperature: float = 6.0,
     weight: Tensor | None = None,
+    classes: Tensor | None = None,
     mean_count: MeanCount | None = None,
 ) -> Tensor:
     """Cross-entropy of softened class probabilities at every pixel, L_kdce of CEKD.
@@ -29,8 +31,10 @@ def soft_cross_entropy_loss(
         temperature: divides the logits of both, > 0; 6 in CEKD.
         weight: of the classes [classes], or None for equal ones. As in `cross_entropy_loss`, each
             class counts by its weight, and the sum is divided by the weights of what the teacher
-            says: it is then least where the student's probabilities are the teacher's times the
-            weights.
+            says: it is then least where the student's softened probabilities are the teacher's
+            times the weights, which its logits have `temperature` times over.
+        classes: of the places, int64 [batch, height, width]: all classes of a place then count by
+            the weight of this one, and it is least where the student agrees with the teacher.
         mean_count: over the processes that share a batch, see `training.losses.counts`.
 
     Returns:
@@ -53,6 +57,9 @@ def soft_cross_entropy_loss(
     if weight is None:
         return -(teacher * student).sum(dim=1).mean()
     check_shape('weight', weight, (student_logits.shape[1],))
+    if classes is not None:
+        of_places = weights_of_places(weight, classes, student_logits)
+        return weighted_mean(-(teacher * student).sum(dim=1), of_places, mean_count)
     weighted = teacher * weight[:, None, None]
     count = weighted.sum()
     if mean_count is not None:

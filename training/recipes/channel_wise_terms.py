@@ -71,7 +71,7 @@ OF_SCORES = ('classes', 'soft_cross_entropy')
 """What compares class scores, and nothing else."""
 
 WEIGHTED = (*OF_SCORES, 'pixel_wise')
-"""What weighs places by class, as cross-entropy against labels does."""
+"""What weighs each place by the class that the teacher finds most likely there."""
 
 _GIVEN = ('weight', 'classes', 'num_classes', 'ignore_index', 'mean_count')
 """Keywords that come from the run, not from the term."""
@@ -187,10 +187,11 @@ def loss_of(term: TermConfig, student: Tensor, teacher: Tensor, given: Given) ->
     if term.loss not in WEIGHTED or given.weight is None:
         return loss()
     weighted = partial(loss, weight=given.weight, mean_count=given.mean_count)
-    if term.at == 'logits':
+    if term.loss == 'classes':
         return weighted()
-    assert given.scores is not None
-    return weighted(classes=most_likely(given.scores, (teacher.shape[2], teacher.shape[3])))
+    scores = teacher if term.at == 'logits' else given.scores
+    assert scores is not None
+    return weighted(classes=most_likely(scores, (teacher.shape[2], teacher.shape[3])))
 
 
 def most_likely(scores: Tensor, size: tuple[int, int]) -> Tensor:

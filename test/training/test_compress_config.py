@@ -36,6 +36,11 @@ def config(tmp_path, world_cache, cekd_teacher):
         ({'terms': (TERMS['hint_features'],)}, 'terms must be on logits'),
         ({'terms': (TERMS['holistic_logits'],)}, r"not holistic.*\['holistic_logits'\]"),
         ({'terms': (TERMS['pixel_wise_logits'],) * 2}, 'each loss once'),
+        ({'terms': (TERMS['channel_wise_logits'],)}, 'channel_wise must be told once'),
+        (
+            {'terms': (TERMS['soft_cross_entropy_logits'],)},
+            'soft_cross_entropy must be told once',
+        ),
         (
             {'bag': 'drive', 'label_weight': 0.0, 'terms': (IFVD,)},
             'no labels, which intra_class_variation needs',

@@ -134,7 +134,7 @@ def compression_losses(
         terms['channel_wise'] = config.channel_wise_weight * channel_wise_loss(
             logits, taught, temperature=config.channel_wise_temperature
         )
-    given = Given(labels, MFNET.num_classes, teacher.weight, mean_count=mean_count)
+    given = Given(labels, MFNET.num_classes, weight, mean_count=mean_count)
     for term in config.terms:
         terms[term.name] = term.weight * loss_of(term, logits, taught, given)
     return terms

@@ -70,7 +70,7 @@ class CompressConfig(RunPaths):
         channel_wise_temperature: of that.
         terms: what else is learnt from the teacher's scores, any of `channel_wise_terms.LOSSES` on
             logits but `holistic`, as `{loss: pixel_wise, weight: 10.0}`. Those that weigh places
-            by class do so with `reweigh`.
+            by class do so as labels do, without labels with `reweigh`.
         image_size: (height, width) of the network's input on the robot and where it is scored.
         prior_correction: share of the log class weights taken back from the logits, 0 to 1.
         loop: how long.
@@ -154,6 +154,12 @@ class CompressConfig(RunPaths):
             raise ConfigError(
                 f'a recording has no labels: label_weight must be 0, got {self.label_weight}'
             )
+        for name, weight in zip(_WITH_A_WEIGHT, weights[1:], strict=True):
+            if weight and f'{name}_logits' in names:
+                raise ConfigError(
+                    f'{name} must be told once, by a weight of its own or among terms, got both: '
+                    f'set its weight, {weight}, to 0'
+                )
         for term in self.terms:
             if term.at != 'logits' or term.loss == 'holistic' or names.count(term.name) > 1:
                 raise ConfigError(
@@ -225,6 +231,7 @@ class CompressConfig(RunPaths):
         return settings_digest(values)
 
 
+_WITH_A_WEIGHT = ('soft_cross_entropy', 'channel_wise')
 _TEACHES_NOTHING = (
     *('cache', 'output', 'results', 'launch', 'prior_correction'),
     *('image_size', 'validation', 'test', 'presets', 'preset_count'),

@@ -8,13 +8,20 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from kd_perception.markdown import replace_section, table
 from training.cekd_tables import Runs, class_names, classes_table, metric, read_runs, spread
-from training.channel_wise_tuned import Tuned, check_tuned, read_tuned, tuning_section
+from training.channel_wise_alike import check_alike
+from training.channel_wise_tuned import (
+    Tuned,
+    check_budgets,
+    check_tuned,
+    read_tuned,
+    tuning_section,
+)
 from training.loss_costs import cost_table
 from training.mutual_tables import Rows, as_branches, depth_table
 from training.paired import gains, signed
@@ -66,6 +73,18 @@ DEPTH = (
     Rows(('small_labels', 'small_labels_and_places'), 'small_labels'),
 )
 """Rows of depth students without and with channel-wise distillation."""
+
+_HEAT, _STEPS = 'student.modality', 'student.loop.steps'
+MAY_DIFFER: Mapping[str, Collection[str]] = {
+    **dict.fromkeys(ROWS, ()),
+    **dict.fromkeys(OTHERS, (_STEPS,)),
+    **dict.fromkeys(THERMAL, (_HEAT,)),
+    'thermal_cekd': (_HEAT, _STEPS),
+    'thermal_teacher_cwd_logits': (_HEAT, 'teacher.modality'),
+    'teacher': (),
+    'thermal_teacher': ('teacher.modality',),
+}
+"""In which settings rows differ from the student alone, beside their terms."""
 
 CLASSES = ('car', 'person', 'color_cone')
 """Whose things are told by size."""
@@ -224,9 +243,12 @@ def page(
         cost: lines of `benchmarks.distillation_losses`.
 
     Raises:
-        ConfigError: a run has other weights than it was tuned to.
+        ConfigError: a run has other weights than it was tuned to, rows were tuned with unequal
+            effort, or rows differ in more than their terms.
     """
     check_tuned(runs, tuned)
+    check_budgets(tuned)
+    check_alike(runs, ALONE, MAY_DIFFER)
     sections = student_sections(runs) if runs else {}
     sections |= {
         'tuning': tuning_section(runs, tuned),

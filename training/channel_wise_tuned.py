@@ -8,17 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from kd_perception.errors import ConfigError
-from kd_perception.markdown import percent, table
-from training.cekd_tables import Runs
+from kd_perception.markdown import table
+from training.cekd_tables import Runs, spread
 from training.records import read_record
 
 Tuned = Mapping[str, Mapping[str, Any]]
-
-TUNED_AS = {
-    **{f'thermal_{own}': own for own in ('pi_logits', 'cwd_features', 'cwd_logits', 'cekd')},
-    'thermal_teacher_cwd_logits': 'cwd_logits',
-}
-"""Rows that take over the weights of another one."""
 
 
 def read_tuned(folder: Path) -> dict[str, dict[str, Any]]:
@@ -37,10 +31,8 @@ def check_tuned(runs: Runs, tuned: Tuned) -> None:
     Raises:
         ConfigError: weights or other settings of the terms differ, or the world does.
     """
-    for name, records in runs.items():
-        tuning = tuned.get(TUNED_AS.get(name, name))
-        for seed, record in records.items() if tuning else ():
-            assert tuning is not None
+    for name, tuning in tuned.items():
+        for seed, record in runs.get(name, {}).items():
             found, chosen = _weights(record), dict(tuning['weights'])
             if found != chosen or _unweighted(record) != _unweighted(tuning):
                 raise ConfigError(
@@ -54,13 +46,36 @@ def check_tuned(runs: Runs, tuned: Tuned) -> None:
                 )
 
 
+def check_budgets(tuned: Tuned) -> None:
+    """Refuse rows that were tuned with unequal effort.
+
+    Raises:
+        ConfigError: ratios, seeds or steps of two records differ.
+    """
+    budgets = {
+        name: {
+            'ratios': sorted(map(float, record['tried'])),
+            'seeds': record['seeds'],
+            'steps': record['steps'],
+        }
+        for name, record in tuned.items()
+        if _terms(record)
+    }
+    first = next(iter(budgets), '')
+    for name, budget in budgets.items():
+        if budget != budgets[first]:
+            raise ConfigError(
+                f'all rows must be tuned with the effort of {first}, {budgets[first]}, got '
+                f'{name} with {budget}: tune it again'
+            )
+
+
 def untuned(runs: Runs, tuned: Tuned) -> list[str]:
     """Names of the runs with terms that were not tuned."""
     return [
         name
         for name, records in runs.items()
-        if any(_terms(record) for record in records.values())
-        and TUNED_AS.get(name, name) not in tuned
+        if any(_terms(record) for record in records.values()) and name not in tuned
     ]
 
 
@@ -79,14 +94,20 @@ def _tuning_table(records: Sequence[Mapping[str, Any]]) -> str:
     body = []
     for record in records:
         tried: Mapping[str, Any] = record['tried']
-        cells = [
-            percent(tried[ratio]['miou_nanmean'] if ratio in tried else None) for ratio in ratios
-        ]
-        weights = ', '.join(f'{weight:g}' for weight in record['weights'].values())
+        cells = [_tried(tried.get(ratio)) for ratio in ratios]
+        weights = ', '.join(f'{weight:g}' for weight in record['weights'].values()) or '-'
         budget = f'{len(record["seeds"])} x {record["steps"]}'
         body.append([f'`{record["name"]}`', budget, *cells, record['chosen'], weights])
     head = ['run', 'seeds x steps', *(f'ratio {ratio}' for ratio in ratios), 'chosen', 'weight']
     return table(head, body, right=True)
+
+
+def _tried(found: Mapping[str, Any] | None) -> str:
+    """Mean and spread over the seeds; a dash where a run diverged, nothing where none was made."""
+    if found is None:
+        return ''
+    values = [own['miou_nanmean'] for own in found['by_seed'].values()]
+    return '-' if None in values else spread([100.0 * value for value in values])
 
 
 def _terms(record: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -14,7 +14,8 @@ seeds that no table has, from the teacher of the configuration's seed. The ratio
 mean IoU on the validation split, averaged over these seeds, is taken; the test split is not looked
 at.
 
-With `--write` the weights replace those in the configuration.
+A configuration without terms has nothing to choose: its record says what the same shorter runs
+score without any. With `--write` the weights replace those in the configuration.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from pathlib import Path
 from typing import Any
 
 from kd_perception.errors import ConfigError
-from training.channel_wise_unit import WARM_STEPS, equal_factor
+from training.channel_wise_unit import WARM_STEPS, check_one_process, equal_factor
 from training.distributed import Fabric, launch
 from training.engine import NotFiniteError
 from training.recipes.channel_wise import Teacher, network_of, train, trained_teacher
@@ -37,7 +38,7 @@ from training.recipes.channel_wise_report import score_split
 from training.records import versions, write_record
 from training.settings import load_config, plain
 
-RATIOS = (0.1, 0.5, 2.5)
+RATIOS = (0.1, 0.5, 2.5, 12.5)
 FIRST_SEED = 100
 """Seeds below are those of tables."""
 
@@ -54,11 +55,8 @@ def trial_config(config: ChannelWiseConfig, steps: int, seed: int) -> ChannelWis
     """The shorter run of a configuration: its teacher is that of the configuration's own seed.
 
     Raises:
-        ConfigError: there is nothing to tune, no validation split to tune by, or tables may have
-            the seed.
+        ConfigError: there is no validation split to tune by, or tables may have the seed.
     """
-    if not config.terms:
-        raise ConfigError(f'a configuration must have terms to tune, {config.name} has none')
     if 'validation' not in config.split_names:
         raise ConfigError(
             f'weights are chosen on a validation split, which {config.data_set} has not: set '
@@ -83,11 +81,11 @@ def with_weights(config: ChannelWiseConfig, factor: float, ratio: float) -> Chan
     terms = tuple(
         replace(term, weight=float(f'{term.weight * factor * ratio:.3g}')) for term in config.terms
     )
-    weights = '_'.join(f'{term.weight:g}' for term in terms)
-    return replace(config, name=f'{config.name}_{weights}', terms=terms)
+    name = '_'.join([config.name, *(f'{term.weight:g}' for term in terms)])
+    return replace(config, name=name, terms=terms)
 
 
-def trial(config: ChannelWiseConfig, fabric: Fabric, teacher: Teacher) -> dict[str, Any]:
+def trial(config: ChannelWiseConfig, fabric: Fabric, teacher: Teacher | None) -> dict[str, Any]:
     """What a shorter run scores on the validation split; None each where it diverged."""
     scores: dict[str, Any] = dict.fromkeys(KEPT)
     try:
@@ -102,7 +100,7 @@ def trial(config: ChannelWiseConfig, fabric: Fabric, teacher: Teacher) -> dict[s
 def trials(
     shorts: Sequence[ChannelWiseConfig],
     fabric: Fabric,
-    teacher: Teacher,
+    teacher: Teacher | None,
     *,
     factor: float,
     ratio: float,
@@ -135,9 +133,14 @@ def tune(
     Raises:
         ConfigError: as `trial_config` and `equal_factor`, or some run of every ratio diverged.
     """
+    check_one_process(fabric)
     shorts = [trial_config(config, steps, seed) for seed in seeds]
-    teacher = trained_teacher(config, fabric)
-    factor = equal_factor(shorts[0], fabric, teacher, warm_steps=warm_steps)
+    teacher, factor = None, 0.0
+    if config.terms:
+        teacher = trained_teacher(config, fabric)
+        factor = equal_factor(shorts[0], fabric, teacher, warm_steps=warm_steps)
+    else:
+        ratios = (0.0,)
     tried = {
         f'{ratio:g}': trials(shorts, fabric, teacher, factor=factor, ratio=ratio)
         for ratio in ratios
@@ -163,19 +166,27 @@ def tune(
     }
 
 
-def write_weights(path: Path, weights: Sequence[float]) -> None:
-    """Replace the weights of the terms in a configuration, in their order.
+def check_writable(path: Path, count: int) -> None:
+    """Refuse a configuration that has its terms from another file, or not one per line.
 
     Raises:
         ConfigError: the file has not as many terms, one per line as `- {loss: ..., weight: ...}`.
     """
-    text = path.read_text(encoding='utf-8')
-    found = len(_WEIGHT.findall(text))
-    if found != len(weights):
+    found = len(_WEIGHT.findall(path.read_text(encoding='utf-8')))
+    if found != count:
         raise ConfigError(
-            f'{path} must have {len(weights)} lines "- {{loss: ..., weight: ...}}", got {found}'
+            f'{path} must have {count} lines "- {{loss: ..., weight: ...}}", got {found}'
         )
-    left = iter(weights)
+
+
+def write_weights(path: Path, weights: Sequence[float]) -> None:
+    """Replace the weights of the terms in a configuration, in their order.
+
+    Raises:
+        ConfigError: as `check_writable`.
+    """
+    check_writable(path, len(weights))
+    text, left = path.read_text(encoding='utf-8'), iter(weights)
     path.write_text(_WEIGHT.sub(lambda match: f'{match[1]}{next(left)}', text), encoding='utf-8')
 
 
@@ -192,6 +203,8 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument('--write', action='store_true', help='change the configuration')
     own, rest = parser.parse_known_args(arguments)
     config = load_config(ChannelWiseConfig, ['--config_path', str(own.config_path), *rest])
+    if own.write:
+        check_writable(own.config_path, len(config.terms))
     if told := told_of_first_weights({'teacher': config.teacher, 'student': config.student}):
         print(told)
     fabric = launch(config.launch)

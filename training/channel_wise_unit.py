@@ -24,6 +24,16 @@ _LABEL_TERMS = ('label', 'auxiliary')
 _SHORTEST = 1e-20
 
 
+def check_one_process(fabric: Fabric) -> None:
+    """Refuse several processes.
+
+    Raises:
+        ConfigError: they would share a batch.
+    """
+    if fabric.world_size > 1:
+        raise ConfigError(f'weights must be tuned by one process, got {fabric.world_size}')
+
+
 def equal_factor(
     config: ChannelWiseConfig,
     fabric: Fabric,
@@ -45,8 +55,7 @@ def equal_factor(
     Raises:
         ConfigError: the terms have no gradient, or several processes share a batch.
     """
-    if fabric.world_size > 1:
-        raise ConfigError(f'weights must be tuned by one process, got {fabric.world_size}')
+    check_one_process(fabric)
     learner = new_learner(config, 'student').to(fabric.device).train()
     optimizer, settings = new_optimizer(learner, config.student.optimizer), config.student
     imitating = {term.name for term in config.terms}

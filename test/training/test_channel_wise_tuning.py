@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 import yaml
@@ -41,8 +42,6 @@ def test_shorter_runs_have_a_seed_of_their_own_and_the_teacher_of_the_run(config
     assert (short.seed, short.student.loop.steps) == (103, 5)
     assert short.fingerprint('teacher') == config.fingerprint('teacher')
     assert short.folder_of('student').parents[1] == config.output / 'tuning'
-    with pytest.raises(ConfigError, match='must have terms to tune'):
-        tuning.trial_config(replace(config, terms=()), 5, 103)
     with pytest.raises(ConfigError, match=r'must be at least 100, .* got 2'):
         tuning.trial_config(config, 5, 2)
 
@@ -83,6 +82,30 @@ def test_the_seeds_are_a_choice_and_some_ratio_must_end(config, fabric, monkeypa
     assert record['tried']['1']['miou_nanmean'] == 0.3
     with pytest.raises(ConfigError, match=r'all runs of a ratio of tiny must end, none of'):
         tuning.tune(config, fabric, ratios=(1.0,), seeds=(107, 108), steps=1)
+
+
+def test_without_terms_the_shorter_runs_are_those_of_the_student_alone(config, fabric):
+    alone = replace(config, terms=())
+    record = tuning.tune(alone, fabric, steps=1)
+    (found,) = record['tried'].values()
+    assert (record['chosen'], record['weights'], found['weights']) == ('0', {}, {})
+    assert 0.0 <= found['miou_nanmean'] <= 1.0 and found['by_seed'].keys() == {'100', '101'}
+    assert not (config.output / 'teachers').exists()
+
+
+def test_several_processes_are_refused_before_a_teacher_learns(config, monkeypatch):
+    monkeypatch.setattr(tuning, 'trained_teacher', lambda *a: pytest.fail('a teacher learns'))
+    with pytest.raises(ConfigError, match='tuned by one process, got 2'):
+        tuning.tune(config, SimpleNamespace(world_size=2))
+
+
+def test_a_file_that_cannot_be_changed_is_refused_before_anything_learns(config, tmp_path):
+    (tmp_path / 'own.yaml').write_text(yaml.safe_dump(plain(config)))
+    path = tmp_path / 'run.yaml'
+    path.write_text('<<: !include own.yaml\n')
+    with pytest.raises(ConfigError, match=r'run.yaml must have 1 lines .* got 0'):
+        tuning.main(['--config_path', str(path), '--write'])
+    assert not config.output.exists()
 
 
 def test_a_run_that_diverges_scores_nothing(config, fabric, teacher, monkeypatch):

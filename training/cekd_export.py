@@ -19,7 +19,7 @@ from training.recipes.cekd_trained import trained_network
 from training.student_bundles import (
     check_finished,
     export_command,
-    save_thermal_student,
+    save_segmenting_student,
     scored_on,
 )
 
@@ -74,7 +74,7 @@ def export_student(config: CekdConfig, folder: Path) -> str:
     student, step = trained_network(config, 'student')
     check_finished(step, config.student.loop.steps, config.folder)
     network = LogitsOnly(student).eval()
-    return save_thermal_student(
+    return save_segmenting_student(
         network,
         config,
         folder,

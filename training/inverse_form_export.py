@@ -22,7 +22,7 @@ from training.recipes.inverse_form_report import scored_splits
 from training.student_bundles import (
     check_finished,
     export_command,
-    save_thermal_student,
+    save_segmenting_student,
     scored_on,
 )
 
@@ -69,7 +69,7 @@ def export_student(config: InverseFormConfig, folder: Path) -> str:
     run = build(config)
     check_finished(run.step, config.student.loop.steps, config.folder)
     network: Any = deployable_network(run, config, class_weight(config))
-    return save_thermal_student(
+    return save_segmenting_student(
         network,
         config,
         folder,

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the exporters of thermal students share: description, scores, bundle, command."""
+"""What the exporters of segmenting students share: description, scores, bundle, command."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from kd_perception.bundle_schema import Calibration, ClassInfo, InputSpec, Stude
 from kd_perception.errors import ConfigError
 from kd_perception.preprocessing import AgcConfig
 from kd_perception.world.classes import CLASS_COLORS, CLASS_NAMES
-from training.data.modality import LabeledFrame
+from training.data.modality import CHANNELS, LabeledFrame
 from training.distributed import LaunchConfig
 from training.evaluation import evaluate_student
 from training.records import versions
@@ -35,8 +35,8 @@ class LaunchedConfig(Protocol):
         """How the run is launched."""
 
 
-class ThermalConfig(LaunchedConfig, Protocol):
-    """A configuration of a thermal student that is trained on the world or on MFNet."""
+class SegmentingConfig(LaunchedConfig, Protocol):
+    """A configuration of a student that is trained on the world or on MFNet."""
 
     @property
     def name(self) -> str:
@@ -99,40 +99,43 @@ def student_spec(
     )
 
 
-def save_thermal_student(
+def save_segmenting_student(
     network: nn.Module,
-    config: ThermalConfig,
+    config: SegmentingConfig,
     folder: Path,
     *,
     architecture: dict[str, Any],
     splits: Mapping[str, Sequence[LabeledFrame]],
     provenance: Mapping[str, Any],
     card: Callable[[dict[str, Any]], str],
+    modality: str = 'thermal',
 ) -> str:
     """Score a network, fit its temperature and write its bundle; returns the SHA-256.
 
     Args:
-        network: image [1, 1, height, width] to logits of the nine classes, in eval mode on the
-            CPU.
+        network: image [1, channels, height, width] to logits of the nine classes, in eval mode on
+            the CPU.
         config: of the run.
         folder: of the bundle.
         architecture: as `build_network` reads it.
         splits: `validation`, on which the temperature is fitted, and `test`.
         provenance: `trained_on`, `recipe` and `steps`.
         card: `card(report)` gives the model card from the metrics.
+        modality: what the network sees, `thermal` or `rgb`.
 
     Raises:
         ConfigError: the graph does not compute what the network does.
     """
-    onnx = checked_onnx(network, config.image_size)
+    channels = CHANNELS[modality]
+    onnx = checked_onnx(network, config.image_size, channels=channels)
     report = evaluate_student(
-        network, 'thermal', validation=splits['validation'], test=splits['test'], presets={},
+        network, modality, validation=splits['validation'], test=splits['test'], presets={},
         real=(), image_size=config.image_size,
     )  # fmt: skip
     report['calibration']['fitted_on'] = f'{scored_on(config)}, validation split'
-    stride = _stride(network, config.image_size)
+    stride = _stride(network, config.image_size, channels)
     known = {**provenance, 'seed': config.seed, 'config': plain(config)}
-    input_spec = InputSpec(*config.image_size)
+    input_spec = InputSpec(*config.image_size, channels, modality)
     spec = student_spec(config.name, architecture, input_spec, stride, report, known)
     return save_student(
         folder, spec, onnx=onnx, weights=weights_of(network), model_card=card(report)
@@ -157,14 +160,14 @@ def check_finished(step: int, steps: int, folder: Path) -> None:
         )
 
 
-def scored_on(config: ThermalConfig) -> str:
+def scored_on(config: SegmentingConfig) -> str:
     """What the student of a run is scored on."""
     return 'MFNet' if config.mfnet else 'synthetic frames'
 
 
-def _stride(network: nn.Module, image_size: tuple[int, int]) -> int:
+def _stride(network: nn.Module, image_size: tuple[int, int], channels: int) -> int:
     with torch.no_grad():
-        logits: Tensor = network(torch.zeros(1, 1, *image_size))
+        logits: Tensor = network(torch.zeros(1, channels, *image_size))
     return image_size[0] // int(logits.shape[2])
 
 

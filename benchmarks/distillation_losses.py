@@ -57,6 +57,9 @@ SHAPES = (
 ALIGNED = {512: 128, 64: 32}
 """Channels of the student's features by those of the teacher's: of the paper, and of the world."""
 
+PAPER_CHANNELS = (19, 512)
+PAPER_CLASSES, ROBOT_CLASSES = 19, 9
+
 MIB = 2.0**20
 _MATRICES = 6
 """Of places by places, that the similarities of all pairs hold at once, rounded up."""
@@ -79,23 +82,39 @@ class Maps(NamedTuple):
     labels: Tensor
 
 
+def classes_of(shape: Sequence[int]) -> int:
+    """How many classes there are where maps have that shape: 19 in the paper, 9 on the robot."""
+    return PAPER_CLASSES if shape[1] in PAPER_CHANNELS else ROBOT_CLASSES
+
+
+def discriminator_for(shape: Sequence[int]) -> Discriminator:
+    """That of the paper's code, or that of the rows on the world where its levels do not fit."""
+    paper = DiscriminatorConfig(shape[1])
+    if min(shape[2:]) >= paper.least_size:
+        return Discriminator(paper)
+    return Discriminator(DiscriminatorConfig(shape[1], base_width=16, levels=2))
+
+
 def random_maps(shape: Sequence[int]) -> Maps:
     """Maps of a student, which learns, and of a teacher."""
     generator = torch.Generator().manual_seed(0)
     student, teacher = (torch.randn(*shape, generator=generator) for _ in range(2))
-    labels = torch.randint(0, shape[1], (shape[0], *shape[2:]), generator=generator)
+    labels = torch.randint(0, classes_of(shape), (shape[0], *shape[2:]), generator=generator)
     return Maps(student.requires_grad_(), teacher, labels)
 
 
 def losses_for(shape: Sequence[int]) -> dict[str, Callable[[Maps], Tensor]]:
     """Every loss by name, for maps of a shape; the baseline first."""
     torch.manual_seed(0)
-    levels = min(4, int(np.log2(min(shape[2:]) / 4)))  # 4 in the paper's code, where they fit
-    discriminator = Discriminator(DiscriminatorConfig(shape[1], levels=levels))
+    discriminator, classes = discriminator_for(shape), classes_of(shape)
+    weight = torch.linspace(1.0, 10.0, classes)
     bare: dict[str, Callable[[Maps], Tensor]] = {
         BASELINE: lambda m: cross_entropy_loss(m.student, m.labels),
         'soft_cross_entropy': lambda m: soft_cross_entropy_loss(m.student, m.teacher),
         'pixel_wise': lambda m: pixel_wise_loss(m.student, m.teacher),
+        'pixel_wise weighted': lambda m: pixel_wise_loss(
+            m.student, m.teacher, weight=weight, classes=m.labels
+        ),
         'attention_transfer': lambda m: attention_transfer_loss(m.student, m.teacher),
         'channel_wise': lambda m: channel_wise_loss(m.student, m.teacher, temperature=4.0),
         'local_similarity': lambda m: local_similarity_loss(m.student, m.teacher),
@@ -103,7 +122,7 @@ def losses_for(shape: Sequence[int]) -> dict[str, Callable[[Maps], Tensor]]:
             m.student, m.teacher, similarity='cosine'
         ),
         'intra_class_variation': lambda m: intra_class_variation_loss(
-            m.student, m.teacher, m.labels, num_classes=19
+            m.student, m.teacher, m.labels, num_classes=classes
         ),
         'pairwise_affinity half': lambda m: pairwise_affinity_loss(
             m.student, m.teacher, pool='half'

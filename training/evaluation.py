@@ -82,19 +82,23 @@ class Tally:
         self._outlines = BoundaryF(label_set.num_classes, bounds_px, IGNORE_INDEX)
         self._cells: list[tuple[Array, Array]] = []
 
-    def update(self, logits: Array, box: Letterbox, label: Array) -> None:
+    def update(self, logits: Array, box: Letterbox, label: Array) -> Array:
         """Add a frame.
 
         Args:
             logits: float32 [1, classes, h, w].
             box: where the frame lies in the network's input.
             label: class ids [height, width], 255 is ignored.
+
+        Returns:
+            The mask that is scored, of the size of the label.
         """
         size = (label.shape[0], label.shape[1])
         mask = mask_from_logits(logits, box, temperature=1.0, size=size)
         self._confusion.update(mask, label)
         self._outlines.update(mask, label)
         self._cells.append(_grid_samples(logits, label, box) if self._calibrated else _NO_CELLS)
+        return mask
 
     def scores(self) -> Scores:
         """The scores of all frames, at least one."""

@@ -11,7 +11,6 @@ from torch import Tensor
 from tqdm import tqdm
 
 from kd_perception.markdown import percent
-from kd_perception.postprocessing import mask_from_logits
 from training.data.modality import LabeledFrame
 from training.evaluation import Tally, infer
 from training.recipes.channel_wise_config import ChannelWiseConfig
@@ -55,9 +54,7 @@ def _scored(
         frame = frames[k]
         label = np.asarray(frame.label)
         logits, box = infer(scores, frame, network.config.modality, config.image_size)
-        tally.update(logits, box, label)
-        shape = (label.shape[0], label.shape[1])
-        sizes.update(mask_from_logits(logits, box, temperature=1.0, size=shape), label)
+        sizes.update(tally.update(logits, box, label), label)
     return {**tally.scores().metrics, 'by_size': sizes.report()}
 
 

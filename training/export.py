@@ -139,6 +139,9 @@ def run_provenance(config: RunConfig, report: Mapping[str, Any], step: int) -> d
             known['trained_on'] = learnt_from(config)
         if config.teacher.config:
             known['teacher'] = plain(config.teacher.run())
+        if config.teacher.bundle:
+            teacher = config.teacher.student()
+            known['teacher'] = {'bundle': teacher.spec.name, 'sha256': teacher.sha256}
     return known
 
 

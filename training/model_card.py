@@ -221,10 +221,12 @@ def _taught_by(config: RunConfig) -> str:
     if not isinstance(config, CompressConfig):
         return ''
     rows = []
+    labels = 'and by labels' if config.label_weight else 'without labels'
+    if config.teacher.bundle:
+        rows.append(f'Taught by | the bundle `{config.teacher.student().spec.name}`, {labels}')
     if config.teacher.config:
         run, role = config.teacher.run(), config.teacher.role
         network, part = ('CENet', run.teacher) if role == 'teacher' else ('EKNet', run.student)
-        labels = 'and by labels' if config.label_weight else 'without labels'
         steps = part.loop.steps
         rows.append(f'Taught by | `{network}`, preset `{part.network}`, {steps} steps, {labels}')
     return ''.join(f'| {row} |\n' for row in rows) + card_row(config.start_folder)

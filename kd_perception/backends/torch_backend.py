@@ -22,6 +22,22 @@ def is_cuda_available() -> bool:
     return torch.cuda.is_available()
 
 
+def load_network(student: Student) -> torch.nn.Module:
+    """The network of a bundle with its weights, in eval mode, float32 on the CPU.
+
+    Raises:
+        BackendError: The weights do not fit the architecture, or it is none that is known.
+    """
+    try:
+        network: torch.nn.Module = build_network(student.spec.architecture)
+        network.load_state_dict(load_safetensors(student.weights))
+    except (KdPerceptionError, SafetensorError, RuntimeError, KeyError, TypeError) as error:
+        raise BackendError(
+            f'the weights of {student.spec.name} must fit its architecture: {error}'
+        ) from error
+    return network.eval().requires_grad_(False)
+
+
 class TorchBackend:
     """A network run by torch in eager mode; see :class:`kd_perception.backends.Backend`.
 
@@ -55,19 +71,8 @@ class TorchBackend:
                 f'torch computes in {", ".join(_DTYPES)}; received precision {self.precision}'
             )
         self._dtype = _DTYPES[self.precision]
-        self._network = self._load(student)
+        self._network = load_network(student).to(self.device, self._dtype)
         self._check_shape(student)
-
-    def _load(self, student: Student) -> torch.nn.Module:
-        try:
-            network: torch.nn.Module = build_network(student.spec.architecture)
-            network.load_state_dict(load_safetensors(student.weights))
-        except (KdPerceptionError, SafetensorError, RuntimeError, KeyError, TypeError) as error:
-            raise BackendError(
-                f'the weights of {student.spec.name} must fit its architecture: {error}'
-            ) from error
-        network.eval().requires_grad_(False)
-        return network.to(self.device, self._dtype)
 
     def _check_shape(self, student: Student) -> None:
         channels = student.spec.input.channels

@@ -21,7 +21,7 @@ from training.losses import boundary_target
 from training.recipes import cekd, compress, inverse_form
 from training.recipes.cekd_losses import student_losses
 from training.recipes.compress_data import Drawing as CompressDrawing
-from training.recipes.compress_teacher import load_teacher
+from training.recipes.compress_teacher import Teacher, load_teacher
 from training.recipes.inverse_form_data import Drawing
 from training.recipes.inverse_form_host_settings import HostConfig
 from training.recipes.inverse_form_hosts import host_terms
@@ -127,6 +127,22 @@ def test_compression_keeps_its_terms(shared, tmp_path, fabric):
     sum(terms.values()).backward()
     assert isinstance(student, BoundaryStudent)
     assert all(parameter.grad is not None for parameter in student.head.parameters())
+
+
+def test_the_mask_of_a_bundle_is_as_large_as_the_images(shared, tmp_path, fabric, monkeypatch):
+    """Its scores are at a quarter of them, where those of CEKD are not."""
+    path = write_compression(shared, tmp_path)
+    config = tiny_run(tmp_path, shared[1], host=HostConfig('compress', str(path)))
+    batch = batch_of(config)
+    coarse = torch.zeros(2, 9, 16, 16)
+    coarse[:, 3, :, :8], coarse[:, 5, :, 8:] = 1.0, 1.0
+    monkeypatch.setattr(
+        'training.recipes.inverse_form_hosts.load_teacher', lambda *_: Teacher(lambda _: coarse)
+    )
+    host = host_terms(config, fabric)
+    _, mask = host(new_student(config).eval()(batch[0][:, :1]), batch, torch.ones(9))
+    assert mask.shape == (2, 64, 64)
+    assert (mask[:, :, :32] == 3).all() and (mask[:, :, 32:] == 5).all()
 
 
 def test_a_host_needs_no_teacher(shared, tmp_path, fabric):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From a large network to one that runs in real time: `rep_unet` taught by a network of CEKD.
+"""From a large network to one that runs in real time: `rep_unet`, taught by CEKD or by a bundle.
 
     L = label + soft cross-entropy + channel-wise divergence
 
@@ -60,8 +60,6 @@ from training.recipes.recorded_pairs import check_pairs
 from training.records import versions, write_record
 from training.settings import load_config, plain
 
-_STRIDE = 4
-
 
 def build(config: CompressConfig) -> Run:
     """A run at its first step, or at its latest checkpoint.
@@ -121,7 +119,8 @@ def compression_losses(
         )
     if teacher is None:
         return terms
-    taught = functional.avg_pool2d(teacher.logits(images), _STRIDE)
+    taught = teacher.logits(images)
+    taught = functional.avg_pool2d(taught, taught.shape[2] // logits.shape[2])
     if config.soft_weight:
         terms['soft_cross_entropy'] = config.soft_weight * soft_cross_entropy_loss(
             logits,

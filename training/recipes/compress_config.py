@@ -4,8 +4,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from functools import cache
 from pathlib import Path
 
+from kd_perception.bundle import Student, load_student
 from kd_perception.errors import ConfigError
 from kd_perception.models import RepUNetConfig
 from training.data.augmentation import AugmentationConfig
@@ -26,28 +28,71 @@ from training.settings import load_config, plain, settings_digest
 
 @dataclass(frozen=True)
 class CompressTeacherConfig:
-    """Who teaches: a network of a CEKD run that was trained before.
+    """Who teaches: a network of a CEKD run that was trained before, or a bundle.
 
     Args:
-        config: file of that run in `training/configs/cekd`; no teacher if empty.
+        config: file of that run in `training/configs/cekd`; no such teacher if empty.
         seed: of that run; that of the compression if None.
         role: `student`, EKNet, which sees heat as the compressed network does, or `teacher`,
             CENet, which may see color too.
+        bundle: folder of a student that teaches in its place, as `students/thermal_seg`; none if
+            empty.
+
+    Raises:
+        ConfigError: the role is unknown, or there is a run and a bundle.
     """
 
     config: str = ''
     seed: int | None = 0
     role: str = 'student'
+    bundle: str = ''
 
     def __post_init__(self) -> None:
-        """Check the role."""
+        """Check the role, and that one network teaches at most."""
         if self.role not in ROLES:
             raise ConfigError(f'role must be one of {list(ROLES)}, got {self.role!r}')
+        if self.config and self.bundle:
+            raise ConfigError(
+                f'one network teaches: config or bundle must be empty, got {self.config} and '
+                f'{self.bundle}'
+            )
+
+    @property
+    def is_given(self) -> bool:
+        """Whether there is a teacher."""
+        return bool(self.config or self.bundle)
+
+    @property
+    def modality(self) -> str:
+        """What it looks at: `thermal`, `rgb`, or `rgbt` where the run alone knows which."""
+        if self.bundle:
+            return self.student().spec.input.modality
+        return 'rgbt' if self.role == 'teacher' else 'thermal'
+
+    def student(self) -> Student:
+        """The bundle that teaches.
+
+        Raises:
+            BundleError: there is none in the folder, or it is damaged.
+        """
+        return _read_once(self.bundle)
+
+    def fingerprint(self) -> list[str]:
+        """Of everything that changes what is taught."""
+        if self.bundle:
+            return ['bundle', self.student().sha256]
+        return [fingerprint_of(self.run(), self.role), self.role]
 
     def run(self) -> CekdConfig:
         """The configuration of the run that the teacher comes from."""
         seed = 0 if self.seed is None else self.seed
         return load_config(CekdConfig, ['--config_path', self.config, '--seed', str(seed)])
+
+
+@cache
+def _read_once(folder: str) -> Student:
+    """A bundle of megabytes, that several settings are read off."""
+    return load_student(Path(folder))
 
 
 @dataclass(frozen=True)
@@ -144,15 +189,21 @@ class CompressConfig(RunPaths):
         weights = (self.label_weight, self.soft_weight, self.channel_wise_weight)
         if min(weights) < 0 or not (any(weights) or names):
             raise ConfigError(f'weights must be >= 0 and some term must be left, got {weights}')
-        if taught != bool(self.teacher.config):
+        if taught != self.teacher.is_given:
+            given = self.teacher.config or self.teacher.bundle
             raise ConfigError(
                 'a teacher and terms that imitate it must come together, got '
-                f'teacher.config {self.teacher.config!r}, soft_weight {self.soft_weight}, '
+                f'the teacher {given!r}, soft_weight {self.soft_weight}, '
                 f'channel_wise_weight {self.channel_wise_weight} and terms {names}'
             )
         if self.bag and self.label_weight:
             raise ConfigError(
                 f'a recording has no labels: label_weight must be 0, got {self.label_weight}'
+            )
+        if self.teacher.bundle and self.reweighed:
+            raise ConfigError(
+                'a bundle does not know the weights of the classes that it learnt with: set '
+                'reweigh to false'
             )
         for name, weight in zip(_WITH_A_WEIGHT, weights[1:], strict=True):
             if weight and f'{name}_logits' in names:
@@ -177,9 +228,8 @@ class CompressConfig(RunPaths):
     @property
     def drawn_modality(self) -> str:
         """What is drawn of training frames: heat, and color where the teacher looks at it."""
-        if self.teacher.config and self.teacher.role == 'teacher':
-            return 'rgbt'
-        return 'thermal'
+        looks_at_color = self.teacher.is_given and self.teacher.modality != 'thermal'
+        return 'rgbt' if looks_at_color else 'thermal'
 
     @property
     def recorded_pairs(self) -> BagPairsConfig:
@@ -225,9 +275,9 @@ class CompressConfig(RunPaths):
             del values['terms']  # too
         if pairing := changed_pairing(self.bag_pairs):
             values['bag_pairs'] = pairing
-        if self.teacher.config:
-            role = self.teacher.role
-            values['teacher'] = [fingerprint_of(self.teacher.run(), role), role]
+        del values['teacher']['bundle']  # too
+        if self.teacher.is_given:
+            values['teacher'] = self.teacher.fingerprint()
         return settings_digest(values)
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Who teaches a student of `compress`: a trained network of CEKD, from images to class scores."""
+"""Who teaches a student of `compress`: a network of CEKD or a bundle, from images to scores."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from kd_perception.backends.torch_backend import load_network
 from kd_perception.errors import ConfigError
 from kd_perception.label_sets import MFNET
 from training.distributed import Fabric
@@ -17,14 +18,17 @@ from training.recipes.cekd_losses import seen_by, unweighted
 from training.recipes.cekd_trained import steps_of, trained_network
 from training.recipes.compress_config import CompressConfig
 
+_STRIDES = (1, 2, 4)
+
 
 @dataclass(frozen=True)
 class Teacher:
     """Who teaches.
 
     Attributes:
-        logits: from a batch [batch, channels, height, width] to class scores of that size; of a
-            teacher whose answers are reweighed, those without its weights of the classes.
+        logits: from a batch [batch, channels, height, width] to class scores of that size, or of
+            a half or a quarter of it; of a teacher whose answers are reweighed, those without its
+            weights of the classes.
         weight: of the classes, to be counted again by terms that weigh by class; None counts all
             alike.
     """
@@ -39,9 +43,35 @@ def load_teacher(config: CompressConfig, fabric: Fabric) -> Teacher | None:
     Raises:
         ConfigError: it is not trained to its end, was built for images of another size or for the
             classes of another label set, or has no weights of the classes to be reweighed.
+        BundleError: there is no bundle in its folder, or it is damaged.
+        BackendError: the weights of the bundle do not fit its architecture.
     """
-    if not config.teacher.config:
-        return None
+    if config.teacher.bundle:
+        return _of_bundle(config, fabric)
+    return _of_run(config, fabric) if config.teacher.config else None
+
+
+def _of_bundle(config: CompressConfig, fabric: Fabric) -> Teacher:
+    student = config.teacher.student()
+    found, stride = [each.name for each in student.spec.classes], student.spec.output_stride
+    if found != list(MFNET.names) or stride not in _STRIDES:
+        raise ConfigError(
+            f'the bundle that teaches must know {list(MFNET.names)} at a stride of {_STRIDES}, '
+            f'got {found} at {stride} in {config.teacher.bundle}'
+        )
+    network = load_network(student).to(fabric.device)
+    modality = student.spec.input.modality
+
+    @torch.no_grad()
+    def taught(images: Tensor) -> Tensor:
+        with fabric.autocast():
+            logits: Tensor = network(seen_by(images, modality))
+        return logits.float()
+
+    return Teacher(taught)
+
+
+def _of_run(config: CompressConfig, fabric: Fabric) -> Teacher:
     source = config.teacher.run()
     if source.label_set is not MFNET:
         raise ConfigError(f'the teacher must know classes of MFNet, got {source.label_set.title}')

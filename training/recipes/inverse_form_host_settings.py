@@ -54,7 +54,7 @@ class HostConfig:
         run = self.run()
         if isinstance(run, CekdConfig):
             return run.student.needs_teacher
-        return run is not None and bool(run.teacher.config)
+        return run is not None and run.teacher.is_given
 
 
 @cache

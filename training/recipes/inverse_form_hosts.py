@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from kd_perception.errors import ConfigError
 from training.boundary_student import BoundaryOutput
@@ -85,6 +86,14 @@ def _compress_terms(run: CompressConfig, fabric: Fabric) -> HostTerms:
         taught = teacher.logits(batch[0])
         answered = replace(teacher, logits=lambda _: taught)  # asked once in a step
         found = losses(student, answered, batch, run, weight)
-        return found, taught.max(dim=1).indices
+        return found, _at_size_of(batch[0], taught).max(dim=1).indices
 
     return terms
+
+
+def _at_size_of(images: Tensor, scores: Tensor) -> Tensor:
+    """Scores at the size of the images; those of a bundle may be smaller."""
+    size = (images.shape[2], images.shape[3])
+    if tuple(scores.shape[2:]) == size:
+        return scores
+    return functional.interpolate(scores, size, mode='bilinear', align_corners=False)

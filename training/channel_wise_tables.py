@@ -22,7 +22,7 @@ from training.channel_wise_tuned import (
     read_tuned,
     tuning_section,
 )
-from training.loss_costs import cost_table
+from training.loss_costs import cost_table, steps_table
 from training.mutual_tables import Rows, as_branches, depth_table
 from training.paired import gains, signed
 from training.size_tables import class_sizes_section, sizes_section, things_of
@@ -231,7 +231,12 @@ def student_sections(runs: Runs) -> dict[str, str]:
 
 
 def page(
-    text: str, runs: Runs, tuned: Tuned, students: Runs, cost: Sequence[Mapping[str, Any]]
+    text: str,
+    runs: Runs,
+    tuned: Tuned,
+    students: Runs,
+    cost: Sequence[Mapping[str, Any]],
+    steps: Sequence[Mapping[str, Any]],
 ) -> str:
     """The page with the tables that there are records for.
 
@@ -241,6 +246,7 @@ def page(
         tuned: records of tuning by name.
         students: records of depth by name and seed.
         cost: lines of `benchmarks.distillation_losses`.
+        steps: lines of `benchmarks.distillation_steps`.
 
     Raises:
         ConfigError: a run has other weights than it was tuned to, rows were tuned with unequal
@@ -254,11 +260,18 @@ def page(
         'tuning': tuning_section(runs, tuned),
         'depth': depth_section(students),
         'cost': cost_table(cost) if cost else '',
+        'steps': steps_table(steps) if steps else '',
     }
     for name, section in sections.items():
         if section:
             text = replace_section(text, f'channel_wise {name}', section)
     return text
+
+
+def _lines(path: Path) -> list[dict[str, Any]]:
+    """Lines of a benchmark; none where there is no file."""
+    lines = path.read_text(encoding='utf-8').splitlines() if path.is_file() else []
+    return [json.loads(line) for line in lines]
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -269,15 +282,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument(
         '--cost', type=Path, default=Path('results/latency/distillation_losses.jsonl')
     )
+    parser.add_argument(
+        '--steps', type=Path, default=Path('results/latency/distillation_steps.jsonl')
+    )
     parser.add_argument('--page', type=Path, default=Path('docs/reproductions/channel_wise.md'))
     own = parser.parse_args(arguments)
-    lines = own.cost.read_text(encoding='utf-8').splitlines() if own.cost.is_file() else []
     text = page(
         own.page.read_text(encoding='utf-8'),
         read_runs(own.results),
         read_tuned(own.results / 'tuning'),
         read_runs(own.students),
-        [json.loads(line) for line in lines],
+        _lines(own.cost),
+        _lines(own.steps),
     )
     own.page.write_text(text, encoding='utf-8')
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The table of what each distillation loss costs, from the lines of its benchmark."""
+"""The tables of what each distillation loss costs, from the lines of the benchmarks."""
 
 from __future__ import annotations
 
@@ -18,6 +18,13 @@ def cost_table(lines: Sequence[Mapping[str, Any]]) -> str:
         found = {row['shape']: row for row in rows if row['loss'] == loss}
         body.append([f'`{loss}`', *(_cost(found.get(shape)) for shape in shapes)])
     return table(['loss', *shapes], body, right=True)
+
+
+def steps_table(lines: Sequence[Mapping[str, Any]]) -> str:
+    """What a training step of each row costs, from lines of `benchmarks.distillation_steps`."""
+    rows = [line for line in lines if 'run' in line]
+    body = [[f'`{row["run"]}`', f'{row["ms"]:.0f}', f'{row["times_first"]:.2f}'] for row in rows]
+    return table(['run', 'ms', f'times {rows[0]["run"]}'], body, right=True)
 
 
 def _cost(row: Mapping[str, Any] | None) -> str:

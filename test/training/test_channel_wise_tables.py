@@ -99,19 +99,24 @@ def test_depth_students_in_pairs(tmp_path):
 def test_page_gets_what_there_is_and_stays_when_written_again(results, tmp_path):
     target, cost = tmp_path / 'page.md', tmp_path / 'cost.jsonl'
     target.write_text('# Title\n')
-    assert page('# Title\n', {}, {}, {}, []) == '# Title\n'
+    assert page('# Title\n', {}, {}, {}, [], []) == '# Title\n'
     row = {'loss': 'at', 'shape': '2x9x4x4', 'ms': 1.0, 'times_cross_entropy': 2.0}
     cost.write_text(json.dumps({**row, 'peak_mib': 3.0}) + '\n')
+    steps = tmp_path / 'steps.jsonl'
+    lines = [{'machine': {}}, {'run': 'alone', 'ms': 51.4, 'times_first': 1.0}]
+    steps.write_text('\n'.join(json.dumps(line) for line in lines))
     options = ['--results', str(results), '--cost', str(cost), '--page', str(target)]
+    options += ['--steps', str(steps)]
     for _ in range(2):
         main([*options, '--students', str(tmp_path / 'none')])
     text = target.read_text()
     for name in (
         'table', 'rows', 'classes', 'class_gains', 'teachers', 'sizes', 'class_sizes', 'others',
-        'pairs', 'tuning', 'cost',
+        'pairs', 'tuning', 'cost', 'steps',
     ):  # fmt: skip
         assert text.count(f'<!-- begin channel_wise {name} -->') == 1
     assert 'channel_wise depth' not in text
+    assert '| `alone` | 51 | 1.00 |' in text
     assert 'Not tuned, with the weights of their files: `at_features`, `cwd_features`.' in text
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The tables of docs/reproductions/channel_wise.md, from the records of the runs.
+"""The tables of channel-wise distillation, from the records of the runs: its page and its guide.
 
 python -m training.channel_wise_tables
 """
@@ -10,6 +10,7 @@ import argparse
 import json
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
+from statistics import mean
 from typing import Any
 
 from kd_perception.markdown import replace_section, table
@@ -161,6 +162,28 @@ def rows_table(
     return table(head, body, right=True)
 
 
+def choice_table(runs: Runs, steps: Sequence[Mapping[str, Any]]) -> str:
+    """Which loss to use: gains of students of color and of heat, and what a step takes.
+
+    Args:
+        runs: records by name and seed.
+        steps: lines of `benchmarks.distillation_steps`.
+    """
+    taken = {row['run']: f'{row["times_first"]:.2f}' for row in steps if 'run' in row}
+    body = []
+    for name in (*ROWS[1:], *OTHERS):
+        found = [
+            gains(runs, own, GAINS[0], against=alone)
+            for own, alone in ((name, ALONE), (f'thermal_{name}', THERMAL_ALONE))
+        ]
+        if any(found):
+            cells = [signed(values) for values in found]
+            body.append((mean(found[0] or found[1]), [f'`{name}`', *cells, taken.get(name, '')]))
+    body.sort(key=lambda row: -row[0])
+    head = ['loss', 'gain on color', 'gain on heat', 'time of a step, times alone']
+    return table(head, [cells for _, cells in body], right=True)
+
+
 def class_gains_table(runs: Runs, names: Sequence[str]) -> str:
     """What rows have more than the student alone by class, seed by seed."""
     classes = class_names(runs, names, _ROLE)
@@ -234,6 +257,7 @@ def page(
     text: str,
     runs: Runs,
     tuned: Tuned,
+    full_length: Tuned,
     students: Runs,
     cost: Sequence[Mapping[str, Any]],
     steps: Sequence[Mapping[str, Any]],
@@ -244,6 +268,7 @@ def page(
         text: of the page.
         runs: records of segmentation by name and seed.
         tuned: records of tuning by name.
+        full_length: those of tuning in runs as long as those of the tables.
         students: records of depth by name and seed.
         cost: lines of `benchmarks.distillation_losses`.
         steps: lines of `benchmarks.distillation_steps`.
@@ -258,6 +283,7 @@ def page(
     sections = student_sections(runs) if runs else {}
     sections |= {
         'tuning': tuning_section(runs, tuned),
+        'full_length': tuning_section({}, full_length),
         'depth': depth_section(students),
         'cost': cost_table(cost) if cost else '',
         'steps': steps_table(steps) if steps else '',
@@ -286,16 +312,23 @@ def main(arguments: Sequence[str] | None = None) -> None:
         '--steps', type=Path, default=Path('results/latency/distillation_steps.jsonl')
     )
     parser.add_argument('--page', type=Path, default=Path('docs/reproductions/channel_wise.md'))
+    parser.add_argument('--guide', type=Path, default=Path('training/README.md'))
     own = parser.parse_args(arguments)
+    runs, steps = read_runs(own.results), _lines(own.steps)
     text = page(
         own.page.read_text(encoding='utf-8'),
-        read_runs(own.results),
+        runs,
         read_tuned(own.results / 'tuning'),
+        read_tuned(own.results / 'full_length' / 'tuning'),
         read_runs(own.students),
         _lines(own.cost),
-        _lines(own.steps),
+        steps,
     )
     own.page.write_text(text, encoding='utf-8')
+    if runs:
+        guide = own.guide.read_text(encoding='utf-8')
+        guide = replace_section(guide, 'channel_wise choice', choice_table(runs, steps))
+        own.guide.write_text(guide, encoding='utf-8')
 
 
 if __name__ == '__main__':

@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 
 import pytest
-from channel_wise_records import write_results
+from channel_wise_records import record, tried, tuning, write_results
 
 from kd_perception.errors import ConfigError
 from training.cekd_tables import read_runs
@@ -18,6 +18,7 @@ from training.channel_wise_tables import (
     ROWS,
     TEACHERS,
     THERMAL,
+    choice_table,
     class_gains_table,
     depth_section,
     main,
@@ -70,6 +71,20 @@ def test_teachers_have_groups_and_classes(results):
     assert teacher.startswith('| `teacher` | 1 | 40.0 | 40.0 | - |')
 
 
+def test_losses_stand_in_the_order_of_their_gains_with_their_time(results):
+    for name, miou in (('thermal_alone', 0.1), ('thermal_cwd_logits', 0.13)):
+        write_record(results / f'{name}_seed0.json', record(name, 0, miou))
+    steps = [{'machine': {}}, {'run': 'alone', 'ms': 50.0, 'times_first': 1.0}]
+    steps += [{'run': 'cwd_logits', 'ms': 75.0, 'times_first': 1.5}]
+    head, _, *rows = choice_table(read_runs(results), steps).splitlines()
+    assert head == '| loss | gain on color | gain on heat | time of a step, times alone |'
+    assert rows == [
+        '| `cwd_features` | +5.0 ± 1.4 |  |  |',
+        '| `cwd_logits` | +4.5 ± 0.7 | +3.0 | 1.50 |',
+        '| `at_features` | -1.0 |  |  |',
+    ]
+
+
 def test_gains_by_class(results):
     head, _, at, *_, cwd = class_gains_table(read_runs(results), ROWS).splitlines()
     assert head == '| minus alone | car | bump |'
@@ -99,36 +114,42 @@ def test_depth_students_in_pairs(tmp_path):
 def test_page_gets_what_there_is_and_stays_when_written_again(results, tmp_path):
     target, cost = tmp_path / 'page.md', tmp_path / 'cost.jsonl'
     target.write_text('# Title\n')
-    assert page('# Title\n', {}, {}, {}, [], []) == '# Title\n'
+    assert page('# Title\n', {}, {}, {}, {}, [], []) == '# Title\n'
     row = {'loss': 'at', 'shape': '2x9x4x4', 'ms': 1.0, 'times_cross_entropy': 2.0}
     cost.write_text(json.dumps({**row, 'peak_mib': 3.0}) + '\n')
     steps = tmp_path / 'steps.jsonl'
     lines = [{'machine': {}}, {'run': 'alone', 'ms': 51.4, 'times_first': 1.0}]
     steps.write_text('\n'.join(json.dumps(line) for line in lines))
     options = ['--results', str(results), '--cost', str(cost), '--page', str(target)]
-    options += ['--steps', str(steps)]
+    guide = tmp_path / 'guide.md'
+    guide.write_text('# Guide\n')
+    options += ['--steps', str(steps), '--guide', str(guide)]
+    longer = {**tuning('cwd_logits'), 'steps': 2000, 'tried': {'2.5': tried(0.37)}}
+    write_record(results / 'full_length' / 'tuning' / 'cwd_logits.json', longer)
     for _ in range(2):
         main([*options, '--students', str(tmp_path / 'none')])
     text = target.read_text()
     for name in (
         'table', 'rows', 'classes', 'class_gains', 'teachers', 'sizes', 'class_sizes', 'others',
-        'pairs', 'tuning', 'cost', 'steps',
+        'pairs', 'tuning', 'full_length', 'cost', 'steps',
     ):  # fmt: skip
         assert text.count(f'<!-- begin channel_wise {name} -->') == 1
     assert 'channel_wise depth' not in text
     assert '| `alone` | 51 | 1.00 |' in text
+    assert guide.read_text().count('<!-- begin channel_wise choice -->') == 1
+    assert '| `cwd_logits` | 2 x 2000 | 37.0 |' in text
     assert 'Not tuned, with the weights of their files: `at_features`, `cwd_features`.' in text
 
 
 def test_other_weights_than_the_tuned_ones_are_refused(results, tmp_path):
     path = results / 'cwd_logits_seed1.json'
-    record = read_record(path)
-    record['config']['terms'][0]['weight'] = 3.0
-    write_record(path, record)
+    changed = read_record(path)
+    changed['config']['terms'][0]['weight'] = 3.0
+    write_record(path, changed)
     target = tmp_path / 'page.md'
     target.write_text('# Title\n')
     with pytest.raises(ConfigError, match='cwd_logits, seed 1, must have the terms'):
-        main(['--results', str(results), '--page', str(target)])
+        main(['--results', str(results), '--page', str(target), '--guide', str(target)])
     assert target.read_text() == '# Title\n'
 
 

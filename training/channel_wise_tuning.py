@@ -66,13 +66,14 @@ def trial_config(config: ChannelWiseConfig, steps: int, seed: int) -> ChannelWis
         raise ConfigError(
             f'seeds of tuning must be at least {FIRST_SEED}, those of tables are below; got {seed}'
         )
-    loop = replace(config.student.loop, steps=steps, checkpoint_steps=steps)
+    loop = config.student.loop
+    loop = replace(loop, steps=steps, checkpoint_steps=min(steps, loop.checkpoint_steps))
     return replace(
         config,
         seed=seed,
         teacher_seed=config.seed_of('teacher'),
         student=replace(config.student, loop=loop),
-        output=config.output / 'tuning',
+        output=config.output / 'tuning' / f'{steps}_steps',
     )
 
 

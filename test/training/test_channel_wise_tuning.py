@@ -41,7 +41,7 @@ def test_shorter_runs_have_a_seed_of_their_own_and_the_teacher_of_the_run(config
     short = tuning.trial_config(config, 5, 103)
     assert (short.seed, short.student.loop.steps) == (103, 5)
     assert short.fingerprint('teacher') == config.fingerprint('teacher')
-    assert short.folder_of('student').parents[1] == config.output / 'tuning'
+    assert short.folder_of('student').parents[1] == config.output / 'tuning' / '5_steps'
     with pytest.raises(ConfigError, match=r'must be at least 100, .* got 2'):
         tuning.trial_config(config, 5, 2)
 

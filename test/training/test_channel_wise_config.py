@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from training.settings import load_config
 
 FOLDER = Path(channel_wise.__file__).parents[1] / 'configs' / 'channel_wise'
 CONFIGS = sorted(FOLDER.rglob('*.yaml'))
+STEPS = FOLDER.parents[2] / 'results' / 'latency' / 'distillation_steps.jsonl'
 
 
 @pytest.fixture
@@ -118,11 +120,14 @@ def test_rows_of_the_table_differ_in_their_terms_alone(prefix):
 
 
 def test_the_terms_of_cekd_have_the_compute_of_one_term():
-    """A step takes 122 ms where one of cwd_logits takes 87, as its file says."""
+    """Within a tenth of what `benchmarks.distillation_steps` measured for a step of either."""
+    lines = [json.loads(line) for line in STEPS.read_text().splitlines()]
+    taken = {line['run']: line['ms'] for line in lines if 'run' in line}
     cekd, alone = row('cekd'), row('alone')
     loop = replace(alone.student.loop, steps=cekd.student.loop.steps)
     assert cekd.student == replace(alone.student, loop=loop)
-    assert loop.steps == pytest.approx(alone.student.loop.steps * 87 / 122, rel=0.02)
+    budget = alone.student.loop.steps * taken['cwd_logits'] / taken['cekd']
+    assert loop.steps == pytest.approx(budget, rel=0.1)
 
 
 def unweighted(config):

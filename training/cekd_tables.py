@@ -40,7 +40,7 @@ AGAINST = {'controls': 'few_labels', 'scarce': 'few_labels_10'}
 """The run that the others of a table are compared with, where it is not `full`."""
 
 COMPRESSED = (
-    *('small_few_labels', 'small_from_student', 'small_soft', 'small_channel_wise'),
+    *('small_few_labels', 'small_from_student', 'small_soft'),
     *('small_reweighed', 'small_thermal_teacher', 'small_from_teacher', 'small_all_labels'),
     *('small_labels_and_teacher', 'small_labels_and_best_teacher'),
     *('large_from_student', 'large_from_teacher'),

@@ -46,6 +46,8 @@ def config(tmp_path, world_cache, cekd_teacher):
             'no labels, which intra_class_variation needs',
         ),
         ({'teacher': CompressTeacherConfig(), 'terms': (IFVD,), **ALONE}, 'must come together'),
+        ({'label_weight': 0.0, 'soft_weight': 0.0}, 'which class a place has must be told'),
+        ({'label_weight': 0.0, **ALONE, 'terms': (IFVD,)}, 'which class a place has must be told'),
     ],
 )
 def test_contradictions_are_refused(config, changes, message):
@@ -70,7 +72,8 @@ def test_terms_make_another_run_and_none_leave_fingerprints_of_older_ones_alone(
     other = replace(config, terms=(IFVD,))
     assert other.fingerprint() != config.fingerprint()
     assert replace(config, terms=[]).fingerprint() == config.fingerprint()
-    weighted = replace(config, reweigh=True, label_weight=0.0, **ALONE, terms=(IFVD,))
+    places = {'label_weight': 0.0, **ALONE, 'start_folder': 'runs/knows_classes'}
+    weighted = replace(config, reweigh=True, **places, terms=(IFVD,))
     assert not weighted.reweighed and not weighted.class_weighted
     weighted = replace(weighted, terms=(TERMS['pixel_wise_logits'],))
     assert weighted.reweighed and weighted.class_weighted

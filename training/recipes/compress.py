@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """From a large network to one that runs in real time: `rep_unet`, taught by CEKD or by a bundle.
 
-    L = label + soft cross-entropy + channel-wise divergence
+    L = label + soft cross-entropy + channel-wise divergence + terms
 
 | term | function |
 |---|---|

@@ -106,7 +106,8 @@ class CompressConfig(RunPaths):
         teacher: see `CompressTeacherConfig`.
         start_folder: of the checkpoints of a run of the same network, whose averaged weights are
             the first ones; random ones if empty. `{seed}` in it is the seed of this run.
-        label_weight: of class-weighted cross-entropy against labels; 0 looks at no label.
+        label_weight: of class-weighted cross-entropy against labels; 0 looks at no label, and then
+            some other term must tell which class a place has, or the first weights know.
         soft_weight: of cross-entropy against the teacher's softened probabilities.
         soft_temperature: that softens them.
         reweigh: take the weights of the classes that the teacher learnt with back from its scores,
@@ -196,6 +197,13 @@ class CompressConfig(RunPaths):
                 f'the teacher {given!r}, soft_weight {self.soft_weight}, '
                 f'channel_wise_weight {self.channel_wise_weight} and terms {names}'
             )
+        told = self.label_weight or self.soft_weight or not {*names}.isdisjoint(_TELL_CLASSES)
+        if not (told or self.start_folder):
+            raise ConfigError(
+                'which class a place has must be told by labels, by soft_weight or by a term of '
+                f'{", ".join(_TELL_CLASSES)}: the others do not see a constant that is added to '
+                f'all scores of a class; got terms {names}'
+            )
         if self.bag and self.label_weight:
             raise ConfigError(
                 f'a recording has no labels: label_weight must be 0, got {self.label_weight}'
@@ -282,6 +290,9 @@ class CompressConfig(RunPaths):
 
 
 _WITH_A_WEIGHT = ('soft_cross_entropy', 'channel_wise')
+_TELL_CLASSES = ('classes_logits', 'hint_logits', 'pixel_wise_logits', 'soft_cross_entropy_logits')
+"""Terms to which a constant that is added to all scores of a class is something."""
+
 _TEACHES_NOTHING = (
     *('cache', 'output', 'results', 'launch', 'prior_correction'),
     *('image_size', 'validation', 'test', 'presets', 'preset_count'),

@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
+from statistics import mean
 from typing import Any
 
 from kd_perception.markdown import table
@@ -17,11 +19,15 @@ _ROLE = 'student'
 
 
 def sizes_section(runs: Runs, names: Sequence[str], *, against: str) -> str:
-    """Recall and precision of all classes together, by area, with gains over a run by seed."""
+    """Recall and precision by area, means over the classes, with gains over a run by seed.
+
+    Classes count alike, as in mean IoU: a mean over all things would be one of the classes of
+    which there are many.
+    """
     parts = []
     for measure, counted in MEASURES.items():
         groups = _groups(runs, names, counted)
-        head = [measure, *(f'{group} px' for group in groups)]
+        head = [measure, *map(_title, groups)]
         body = [
             [f'`{name}`', *(_cell(runs, name, group, measure, against) for group in groups)]
             for name in names
@@ -36,7 +42,7 @@ def class_sizes_section(runs: Runs, names: Sequence[str], classes: Sequence[str]
     groups = _groups(runs, names, 'things')
     parts = []
     for own in classes:
-        head = [own, *(f'{group} px' for group in groups)]
+        head = [own, *map(_title, groups)]
         body = [
             [f'`{name}`', *(_both(runs[name], group, own) for group in groups)]
             for name in names
@@ -53,15 +59,27 @@ def things_of(runs: Runs, names: Sequence[str]) -> str:
         for report_of in _reports(runs, names)
         for group, report in report_of.items()
     }
-    return ', '.join(f'{count} of {group} px' for group, count in found.items())
+    return ', '.join(f'{count} of {_title(group)}' for group, count in found.items())
+
+
+def _title(group: str) -> str:
+    return f'{group} px' if group[-1] != '-' else f'{group[:-1]} px and more'
 
 
 def _cell(runs: Runs, name: str, group: str, measure: str, against: str) -> str:
-    path = ('test', 'by_size', group, measure)
-    own = {seed: metric(r, _ROLE, *path) for seed, r in runs[name].items()}
-    base = {seed: metric(r, _ROLE, *path) for seed, r in runs.get(against, {}).items()}
+    own, base = (
+        {seed: _class_mean(record, group, measure) for seed, record in runs.get(each, {}).items()}
+        for each in (name, against)
+    )
     gain = signed([own[seed] - base[seed] for seed in sorted(own.keys() & base.keys())])
     return spread(list(own.values())) + (f' ({gain})' if gain and name != against else '')
+
+
+def _class_mean(record: Mapping[str, Any], group: str, measure: str) -> float:
+    """Mean in percent over the classes that have such things, or parts; nan where none has."""
+    classes = record['metrics'][_ROLE]['test']['by_size'][group]['by_class'].values()
+    known = [own[measure] for own in classes if own[measure] is not None]
+    return 100.0 * mean(known) if known else math.nan
 
 
 def _both(records: Mapping[int, Mapping[str, Any]], group: str, own: str) -> str:

@@ -29,6 +29,16 @@ def test_recall_and_precision_with_gains(runs):
     assert alone == '| `alone` | 10.5 ± 0.5 | 10.0 ± 0.0 |'
 
 
+def test_classes_count_alike_however_many_things_they_have(runs):
+    many = {'recall': 0.9, 'things': 100, 'precision': None, 'parts': 0}
+    first = runs['cwd_logits'][0]['metrics']['student']['test']['by_size']['1-8']
+    first['by_class']['person'] = many
+    del runs['cwd_logits'][1]
+    recall, precision = sizes_section(runs, ('alone', 'cwd_logits'), against='alone').split('\n\n')
+    assert recall.endswith('| `cwd_logits` | 57.5 (+37.5) |')
+    assert precision.splitlines()[-1].startswith('| `cwd_logits` | 12.5 (+2.5) |')
+
+
 def test_one_table_for_each_class(runs):
     car, person = class_sizes_section(runs, NAMES, ('car', 'person')).split('\n\n')
     assert car.splitlines()[0] == '| car | 1-8 px |'
@@ -37,5 +47,5 @@ def test_one_table_for_each_class(runs):
 
 
 def test_how_many_things_there_are(runs):
-    assert things_of(runs, NAMES) == '3 of 1-8 px, 0 of 9-16 px, 0 of 17- px'
+    assert things_of(runs, NAMES) == '3 of 1-8 px, 0 of 9-16 px, 0 of 17 px and more'
     assert things_of({}, NAMES) == ''

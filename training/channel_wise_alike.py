@@ -25,10 +25,10 @@ def check_alike(runs: Runs, reference: str, may_differ: Mapping[str, Collection[
     Raises:
         ConfigError: a run differs in a setting that it may not, or seeds of the reference do.
     """
-    expected = [_settings(record) for record in runs.get(reference, {}).values()]
+    expected = [settings_of(record) for record in runs.get(reference, {}).values()]
     for name in [reference, *may_differ] if expected else ():
         for seed, record in runs.get(name, {}).items():
-            own = _settings(record)
+            own = settings_of(record)
             names = {
                 key for key in own.keys() | expected[0] if own.get(key) != expected[0].get(key)
             }
@@ -39,7 +39,7 @@ def check_alike(runs: Runs, reference: str, may_differ: Mapping[str, Collection[
                 )
 
 
-def _settings(record: Mapping[str, Any]) -> dict[str, Any]:
+def settings_of(record: Mapping[str, Any]) -> dict[str, Any]:
     """Settings by their dotted names, and the keys of the frames."""
     config = {name: value for name, value in record['config'].items() if name not in _FREE}
     return _dotted({**config, 'frame_keys': record['frame_keys']})

@@ -10,6 +10,7 @@ from typing import Any
 from kd_perception.errors import ConfigError
 from kd_perception.markdown import table
 from training.cekd_tables import Runs, spread
+from training.channel_wise_alike import settings_of
 from training.records import read_record
 
 Tuned = Mapping[str, Mapping[str, Any]]
@@ -22,14 +23,14 @@ def read_tuned(folder: Path) -> dict[str, dict[str, Any]]:
 
 
 def check_tuned(runs: Runs, tuned: Tuned) -> None:
-    """Refuse runs whose terms are not those that were tuned.
+    """Refuse runs whose terms are not those that were tuned, or that were tuned as another run.
 
     Args:
         runs: records by name and seed.
         tuned: records of tuning; a row without one is not checked.
 
     Raises:
-        ConfigError: weights or other settings of the terms differ, or the world does.
+        ConfigError: weights or other settings differ, or the world does.
     """
     for name, tuning in tuned.items():
         for seed, record in runs.get(name, {}).items():
@@ -39,10 +40,12 @@ def check_tuned(runs: Runs, tuned: Tuned) -> None:
                     f'{name}, seed {seed}, must have the terms that it was tuned to, {chosen}, '
                     f'got {found}: run it again with them, or tune it again'
                 )
-            if not tuning['frame_keys'].items() <= record['frame_keys'].items():
+            expected, own = settings_of(tuning), settings_of(record)
+            names = (expected.keys() | own.keys()) - {'frame_keys.test'}
+            if others := sorted(key for key in names if expected.get(key) != own.get(key)):
                 raise ConfigError(
-                    f'{name}, seed {seed}, must be of the world that it was tuned on, '
-                    f'{tuning["frame_keys"]}, got {record["frame_keys"]}: tune it again'
+                    f'{name}, seed {seed}, must be the run that was tuned, others are '
+                    f'{", ".join(others)}: tune it again'
                 )
 
 
@@ -50,24 +53,24 @@ def check_budgets(tuned: Tuned) -> None:
     """Refuse rows that were tuned with unequal effort.
 
     Raises:
-        ConfigError: ratios, seeds or steps of two records differ.
+        ConfigError: ratios, seeds or steps of two records differ; rows without terms have no
+            ratios.
     """
-    budgets = {
-        name: {
-            'ratios': sorted(map(float, record['tried'])),
-            'seeds': record['seeds'],
-            'steps': record['steps'],
-        }
-        for name, record in tuned.items()
-        if _terms(record)
-    }
-    first = next(iter(budgets), '')
-    for name, budget in budgets.items():
-        if budget != budgets[first]:
+    first = next((name for name, record in tuned.items() if _terms(record)), '')
+    for name, record in tuned.items():
+        own, expected = _budget(record), _budget(tuned.get(first, record))
+        if any(own[key] != expected[key] for key in own):
             raise ConfigError(
-                f'all rows must be tuned with the effort of {first}, {budgets[first]}, got '
-                f'{name} with {budget}: tune it again'
+                f'all rows must be tuned with the effort of {first}, {expected}, got '
+                f'{name} with {own}: tune it again'
             )
+
+
+def _budget(record: Mapping[str, Any]) -> dict[str, Any]:
+    budget = {'seeds': record['seeds'], 'steps': record['steps']}
+    if _terms(record):
+        budget['ratios'] = sorted(map(float, record['tried']))
+    return budget
 
 
 def untuned(runs: Runs, tuned: Tuned) -> list[str]:
@@ -89,7 +92,7 @@ def tuning_section(runs: Runs, tuned: Tuned) -> str:
 
 
 def _tuning_table(records: Sequence[Mapping[str, Any]]) -> str:
-    """Mean IoU on the validation split by ratio."""
+    """Mean IoU on the validation split by ratio, with a star where the choice is at the edge."""
     ratios = sorted({ratio for record in records for ratio in record['tried']}, key=float)
     body = []
     for record in records:
@@ -97,9 +100,18 @@ def _tuning_table(records: Sequence[Mapping[str, Any]]) -> str:
         cells = [_tried(tried.get(ratio)) for ratio in ratios]
         weights = ', '.join(f'{weight:g}' for weight in record['weights'].values()) or '-'
         budget = f'{len(record["seeds"])} x {record["steps"]}'
-        body.append([f'`{record["name"]}`', budget, *cells, record['chosen'], weights])
+        body.append([f'`{record["name"]}`', budget, *cells, _chosen(record), weights])
     head = ['run', 'seeds x steps', *(f'ratio {ratio}' for ratio in ratios), 'chosen', 'weight']
     return table(head, body, right=True)
+
+
+def _chosen(record: Mapping[str, Any]) -> str:
+    """The chosen ratio, with a star where a better one may lie beyond those that were tried."""
+    ratios = sorted(map(float, record['tried']))
+    chosen: str = record['chosen']
+    return (
+        f'{chosen} *' if len(ratios) > 1 and float(chosen) in (ratios[0], ratios[-1]) else chosen
+    )
 
 
 def _tried(found: Mapping[str, Any] | None) -> str:

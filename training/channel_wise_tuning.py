@@ -129,7 +129,7 @@ def tune(
     steps: int = STEPS,
     warm_steps: int = WARM_STEPS,
 ) -> dict[str, Any]:
-    """Try all ratios; the record of it.
+    """Try all ratios; the record of it, whose `config` has the weights from before.
 
     Raises:
         ConfigError: as `trial_config` and `equal_factor`, or some run of every ratio diverged.
@@ -156,6 +156,7 @@ def tune(
         'name': config.name,
         'seeds': list(seeds),
         'steps': steps,
+        'warm_steps': warm_steps,
         'chosen_by': 'highest miou_nanmean on the validation split, mean over the seeds',
         'equal_factor': factor,
         'tried': tried,

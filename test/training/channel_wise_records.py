@@ -67,11 +67,11 @@ def tuning(name):
         'name': name,
         'seeds': [100, 101],
         'steps': 500,
-        'tried': {'0.1': tried(0.19, 0.21), '0.5': tried(0.9, None)},
+        'tried': {'0.1': tried(0.19, 0.21), '0.5': tried(0.9, None), '0.02': tried(0.1, 0.1)},
         'chosen': '0.1',
         'weights': {f'{term["loss"]}_{term["at"]}': WEIGHT},
         'frame_keys': KEYS,
-        'config': {'terms': [{**term, 'weight': 3.0}]},
+        'config': {'terms': [{**term, 'weight': 3.0}], 'train': {'count': 1500}},
     }
 
 

@@ -46,12 +46,19 @@ def test_unequal_effort_is_refused(changes):
     check_budgets({**TUNED, 'at_features': at, 'alone': alone})
     with pytest.raises(ConfigError, match=r'with the effort of cwd_logits, .* at_features with'):
         check_budgets({**TUNED, 'at_features': {**at, **changes}})
+    if 'tried' not in changes:
+        with pytest.raises(ConfigError, match=r'with the effort of cwd_logits, .* alone with'):
+            check_budgets({'alone': {**alone, **changes}, **TUNED})
 
 
-def test_another_world_is_refused():
+def test_another_world_or_run_than_the_tuned_one_is_refused():
     runs = runs_of('cwd_logits')
     runs['cwd_logits'][0]['frame_keys']['train'] = 'other'
-    with pytest.raises(ConfigError, match='of the world that it was tuned on'):
+    with pytest.raises(ConfigError, match=r'must be the run that was tuned, .* frame_keys.train'):
+        check_tuned(runs, TUNED)
+    runs = runs_of('cwd_logits')
+    runs['cwd_logits'][0]['config']['teacher'] = {'modality': 'rgb'}
+    with pytest.raises(ConfigError, match=r'others are teacher.modality: tune it again'):
         check_tuned(runs, TUNED)
 
 
@@ -68,11 +75,13 @@ def test_what_was_tried_and_chosen(tmp_path):
     tuned = read_tuned(results / 'tuning')
     assert tuned['cwd_logits']['chosen'] == '0.1' and read_tuned(tmp_path / 'none') == {}
     *_, row, _, told = tuning_section(read_runs(results), tuned).splitlines()
-    assert row == '| `cwd_logits` | 2 x 500 | 20.0 ± 1.4 | - | 0.1 | 12.5 |'
+    assert row == '| `cwd_logits` | 2 x 500 | 10.0 ± 0.0 | 20.0 ± 1.4 | - | 0.1 | 12.5 |'
     assert told == 'Not tuned, with the weights of their files: `at_features`, `cwd_features`.'
     assert tuning_section({}, {}) == ''
+    edge = {**tuned['cwd_logits'], 'chosen': '0.5'}
+    assert tuning_section({}, {'cwd_logits': edge}).endswith('| 0.5 * | 12.5 |')
     none = {**tuning('cwd_logits'), 'name': 'alone', 'config': {'terms': []}, 'weights': {}}
     none |= {'tried': {'0': tried(0.15, 0.15)}, 'chosen': '0'}
     alone, row = tuning_section({}, {'alone': none, **tuned}).splitlines()[2:]
-    assert alone == '| `alone` | 2 x 500 | 15.0 ± 0.0 |  |  | 0 | - |'
-    assert row == '| `cwd_logits` | 2 x 500 |  | 20.0 ± 1.4 | - | 0.1 | 12.5 |'
+    assert alone == '| `alone` | 2 x 500 | 15.0 ± 0.0 |  |  |  | 0 | - |'
+    assert row == '| `cwd_logits` | 2 x 500 |  | 10.0 ± 0.0 | 20.0 ± 1.4 | - | 0.1 | 12.5 |'

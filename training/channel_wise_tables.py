@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from statistics import mean
@@ -45,27 +46,31 @@ _TABLE = tuple(f'{short}_{place}' for short in METHODS for place in PLACES)
 ROWS = (ALONE, *(name for name in _TABLE if name != 'ho_features'))
 """Of the paper's table, which has no discriminator on features."""
 
-OTHERS = ('cekd',)
+SAME_SENSOR = {ALONE: 'rgb_teacher_cwd_logits', 'thermal_alone': 'thermal_teacher_cwd_logits'}
+"""Controls whose teacher sees what its student sees, by the student alone."""
+
+OTHERS = (SAME_SENSOR[ALONE], 'cekd')
 """Questions beyond the paper's table; rows of their own."""
 
 THERMAL_ALONE = 'thermal_alone'
 THERMAL = (
     THERMAL_ALONE,
     *('thermal_pi_logits', 'thermal_cwd_features', 'thermal_cwd_logits', 'thermal_cekd'),
-    'thermal_teacher_cwd_logits',
+    SAME_SENSOR[THERMAL_ALONE],
 )
 """Students of heat."""
 
-TEACHERS = ('teacher', 'thermal_teacher')
+TEACHERS = ('teacher', 'rgb_teacher', 'thermal_teacher')
 
 PAIRS = (
     *((f'{short}_features', f'{short}_logits') for short in METHODS if short != 'ho'),
     ('cwd_logits', 'pi_logits'),
     ('cwd_logits', 'cekd'),
+    (SAME_SENSOR[ALONE], 'cwd_logits'),
     ('thermal_cwd_features', 'thermal_cwd_logits'),
     ('thermal_cwd_logits', 'thermal_pi_logits'),
     ('thermal_cwd_logits', 'thermal_cekd'),
-    ('thermal_cwd_logits', 'thermal_teacher_cwd_logits'),
+    (SAME_SENSOR[THERMAL_ALONE], 'thermal_cwd_logits'),
 )
 """Runs that are compared with each other, not with the student alone."""
 
@@ -78,11 +83,13 @@ DEPTH = (
 _HEAT, _STEPS = 'student.modality', 'student.loop.steps'
 MAY_DIFFER: Mapping[str, Collection[str]] = {
     **dict.fromkeys(ROWS, ()),
-    **dict.fromkeys(OTHERS, (_STEPS,)),
+    'cekd': (_STEPS,),
+    SAME_SENSOR[ALONE]: ('teacher.modality',),
     **dict.fromkeys(THERMAL, (_HEAT,)),
     'thermal_cekd': (_HEAT, _STEPS),
-    'thermal_teacher_cwd_logits': (_HEAT, 'teacher.modality'),
+    SAME_SENSOR[THERMAL_ALONE]: (_HEAT, 'teacher.modality'),
     'teacher': (),
+    'rgb_teacher': ('teacher.modality',),
     'thermal_teacher': ('teacher.modality',),
 }
 """In which settings rows differ from the student alone, beside their terms."""
@@ -100,6 +107,7 @@ COLUMNS = {
 GAINS = ('miou_nanmean', 'miou_frequent', 'miou_rare')
 
 _ROLE = 'student'
+_SAME = '`cwd_logits` from a teacher of the same sensor'
 
 
 def main_table(runs: Runs) -> str:
@@ -170,18 +178,19 @@ def choice_table(runs: Runs, steps: Sequence[Mapping[str, Any]]) -> str:
         steps: lines of `benchmarks.distillation_steps`.
     """
     taken = {row['run']: f'{row["times_first"]:.2f}' for row in steps if 'run' in row}
-    body = []
-    for name in (*ROWS[1:], *OTHERS):
-        found = [
-            gains(runs, own, GAINS[0], against=alone)
-            for own, alone in ((name, ALONE), (f'thermal_{name}', THERMAL_ALONE))
-        ]
-        if any(found):
-            cells = [signed(values) for values in found]
-            body.append((mean(found[0] or found[1]), [f'`{name}`', *cells, taken.get(name, '')]))
-    body.sort(key=lambda row: -row[0])
+    losses = [(name, {ALONE: name, THERMAL_ALONE: f'thermal_{name}'}) for name in ROWS[1:]]
+    losses += [('cekd', {ALONE: 'cekd', THERMAL_ALONE: 'thermal_cekd'})]
+    rows = [(f'`{name}`', _gains_of(runs, own), taken.get(name, '')) for name, own in losses]
+    rows.sort(key=lambda row: -mean(row[1][0] or [-math.inf]))
+    rows.insert(0, (_SAME, _gains_of(runs, SAME_SENSOR), ''))
     head = ['loss', 'gain on color', 'gain on heat', 'time of a step, times alone']
-    return table(head, [cells for _, cells in body], right=True)
+    body = [[name, *map(signed, found), time] for name, found, time in rows if any(found)]
+    return table(head, body, right=True)
+
+
+def _gains_of(runs: Runs, names: Mapping[str, str]) -> list[list[float]]:
+    """Gains of runs over those in whose place they are, by seed."""
+    return [gains(runs, own, GAINS[0], against=alone) for alone, own in names.items()]
 
 
 def class_gains_table(runs: Runs, names: Sequence[str]) -> str:
@@ -210,8 +219,9 @@ def pairs_table(runs: Runs) -> str:
 
 
 def depth_section(students: Runs) -> str:
-    """Depth students with and without channel-wise distillation; empty until all are there."""
-    if not all(name in students for rows in DEPTH for name in rows.names):
+    """Depth students without and with channel-wise distillation; empty until seeds are equal."""
+    seeds = [students.get(name, {}).keys() for rows in DEPTH for name in rows.names]
+    if not seeds[0] or any(own != seeds[0] for own in seeds):
         return ''
     return '\n\n'.join(depth_table(as_branches(students), rows) for rows in DEPTH)
 
@@ -262,7 +272,7 @@ def page(
     cost: Sequence[Mapping[str, Any]],
     steps: Sequence[Mapping[str, Any]],
 ) -> str:
-    """The page with the tables that there are records for.
+    """The page with the tables that there are records for; others stay as they are.
 
     Args:
         text: of the page.

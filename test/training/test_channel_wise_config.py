@@ -143,10 +143,18 @@ def test_students_of_heat_learn_as_those_of_color_with_weights_of_their_own(own)
     assert thermal.folder_of('teacher') == row('teacher').folder_of('teacher')
 
 
-def test_a_teacher_that_sees_heat_alone_is_the_only_other_thing():
-    thermal, own = row('thermal_teacher_cwd_logits'), row('thermal_cwd_logits')
-    assert unweighted(replace(thermal, name=own.name, teacher=own.teacher)) == unweighted(own)
-    assert thermal.folder_of('teacher') == row('thermal_teacher').folder_of('teacher')
+@pytest.mark.parametrize(
+    ('control', 'of', 'teacher'),
+    [
+        ('thermal_teacher_cwd_logits', 'thermal_cwd_logits', 'thermal_teacher'),
+        ('rgb_teacher_cwd_logits', 'cwd_logits', 'rgb_teacher'),
+    ],
+)
+def test_a_teacher_that_sees_what_its_student_sees_is_the_only_other_thing(control, of, teacher):
+    found, own = row(control), row(of)
+    assert found.teacher.modality == own.student.modality
+    assert unweighted(replace(found, name=own.name, teacher=own.teacher)) == unweighted(own)
+    assert found.folder_of('teacher') == row(teacher).folder_of('teacher')
 
 
 def test_one_teacher_of_cityscapes_teaches_all_seeds():

@@ -72,13 +72,17 @@ def test_teachers_have_groups_and_classes(results):
 
 
 def test_losses_stand_in_the_order_of_their_gains_with_their_time(results):
-    for name, miou in (('thermal_alone', 0.1), ('thermal_cwd_logits', 0.13)):
+    for name, miou in (
+        ('thermal_alone', 0.1), ('thermal_cwd_logits', 0.13), ('thermal_teacher_cwd_logits', 0.14),
+        ('rgb_teacher_cwd_logits', 0.17),
+    ):  # fmt: skip
         write_record(results / f'{name}_seed0.json', record(name, 0, miou))
     steps = [{'machine': {}}, {'run': 'alone', 'ms': 50.0, 'times_first': 1.0}]
     steps += [{'run': 'cwd_logits', 'ms': 75.0, 'times_first': 1.5}]
     head, _, *rows = choice_table(read_runs(results), steps).splitlines()
     assert head == '| loss | gain on color | gain on heat | time of a step, times alone |'
     assert rows == [
+        '| `cwd_logits` from a teacher of the same sensor | -3.0 | +4.0 |  |',
         '| `cwd_features` | +5.0 ± 1.4 |  |  |',
         '| `cwd_logits` | +4.5 ± 0.7 | +3.0 | 1.50 |',
         '| `at_features` | -1.0 |  |  |',

@@ -46,32 +46,45 @@ _TABLE = tuple(f'{short}_{place}' for short in METHODS for place in PLACES)
 ROWS = (ALONE, *(name for name in _TABLE if name != 'ho_features'))
 """Of the paper's table, which has no discriminator on features."""
 
-SAME_SENSOR = {ALONE: 'rgb_teacher_cwd_logits', 'thermal_alone': 'thermal_teacher_cwd_logits'}
-"""Controls whose teacher sees what its student sees, by the student alone."""
+SAME = 'rgb_teacher_'
+"""Before the names of rows whose teacher sees color alone, as the student does."""
 
-OTHERS = (SAME_SENSOR[ALONE], 'cekd')
+SAME_ROWS = (ALONE, *(f'{SAME}{name}' for name in ROWS[1:]))
+
+OTHERS = (f'{SAME}cekd', 'cekd')
 """Questions beyond the paper's table; rows of their own."""
 
 THERMAL_ALONE = 'thermal_alone'
 THERMAL = (
     THERMAL_ALONE,
     *('thermal_pi_logits', 'thermal_cwd_features', 'thermal_cwd_logits', 'thermal_cekd'),
-    SAME_SENSOR[THERMAL_ALONE],
+    'thermal_teacher_cwd_logits',
 )
 """Students of heat."""
 
 TEACHERS = ('teacher', 'rgb_teacher', 'thermal_teacher')
 
+_STUDENTS = {
+    'color to color': (ALONE, SAME),
+    'color and heat to color': (ALONE, ''),
+    'heat to heat': (THERMAL_ALONE, 'thermal_teacher_'),
+    'color and heat to heat': (THERMAL_ALONE, 'thermal_'),
+}
+"""The student alone, and what stands before the name of a loss, by what both networks see."""
+
 PAIRS = (
-    *((f'{short}_features', f'{short}_logits') for short in METHODS if short != 'ho'),
-    ('cwd_logits', 'pi_logits'),
-    ('cwd_logits', 'cekd'),
-    (SAME_SENSOR[ALONE], 'cwd_logits'),
+    *(
+        (f'{before}{short}_features', f'{before}{short}_logits')
+        for before in (SAME, '')
+        for short in METHODS
+        if short != 'ho'
+    ),
+    *((f'{before}cwd_logits', f'{before}{own}') for before in (SAME, '', 'thermal_')
+      for own in ('pi_logits', 'cekd')),
     ('thermal_cwd_features', 'thermal_cwd_logits'),
-    ('thermal_cwd_logits', 'thermal_pi_logits'),
-    ('thermal_cwd_logits', 'thermal_cekd'),
-    (SAME_SENSOR[THERMAL_ALONE], 'thermal_cwd_logits'),
-)
+    (f'{SAME}cwd_logits', 'cwd_logits'),
+    ('thermal_teacher_cwd_logits', 'thermal_cwd_logits'),
+)  # fmt: skip
 """Runs that are compared with each other, not with the student alone."""
 
 DEPTH = (
@@ -80,17 +93,18 @@ DEPTH = (
 )
 """Rows of depth students without and with channel-wise distillation."""
 
-_HEAT, _STEPS = 'student.modality', 'student.loop.steps'
+_HEAT, _SEEN, _STEPS = 'student.modality', 'teacher.modality', 'student.loop.steps'
 MAY_DIFFER: Mapping[str, Collection[str]] = {
     **dict.fromkeys(ROWS, ()),
+    **dict.fromkeys(SAME_ROWS[1:], (_SEEN,)),
     'cekd': (_STEPS,),
-    SAME_SENSOR[ALONE]: ('teacher.modality',),
+    f'{SAME}cekd': (_STEPS, _SEEN),
     **dict.fromkeys(THERMAL, (_HEAT,)),
     'thermal_cekd': (_HEAT, _STEPS),
-    SAME_SENSOR[THERMAL_ALONE]: (_HEAT, 'teacher.modality'),
+    'thermal_teacher_cwd_logits': (_HEAT, _SEEN),
     'teacher': (),
-    'rgb_teacher': ('teacher.modality',),
-    'thermal_teacher': ('teacher.modality',),
+    'rgb_teacher': (_SEEN,),
+    'thermal_teacher': (_SEEN,),
 }
 """In which settings rows differ from the student alone, beside their terms."""
 
@@ -107,20 +121,29 @@ COLUMNS = {
 GAINS = ('miou_nanmean', 'miou_frequent', 'miou_rare')
 
 _ROLE = 'student'
-_SAME = '`cwd_logits` from a teacher of the same sensor'
 
 
-def main_table(runs: Runs) -> str:
-    """The paper's table: methods by row, features and logits by column."""
+def main_table(runs: Runs, before: str = '') -> str:
+    """The paper's table: methods by row, features and logits by column.
+
+    Args:
+        runs: records by name and seed.
+        before: the names of the rows, `SAME` or nothing.
+    """
     head = ['method', 'structural', 'operations', 'features', 'gain', 'logits', 'gain']
     body = [
-        ['teacher', '', '', *_twice(_scores(runs, 'teacher', 'teacher'))],
+        [
+            'teacher',
+            '',
+            '',
+            *_twice(_scores(runs, f'{before}teacher' if not before else before[:-1], 'teacher')),
+        ],
         ['student alone', '', '', *_twice(_scores(runs, ALONE, _ROLE))],
     ]
     for short, titles in METHODS.items():
         cells = list(titles)
         for place in PLACES:
-            name = f'{short}_{place}'
+            name = f'{before}{short}_{place}'
             found = gains(runs, name, 'miou_nanmean', against=ALONE)
             cells += [spread(_scores(runs, name, _ROLE)), signed(found)]
         body.append(cells)
@@ -178,19 +201,18 @@ def choice_table(runs: Runs, steps: Sequence[Mapping[str, Any]]) -> str:
         steps: lines of `benchmarks.distillation_steps`.
     """
     taken = {row['run']: f'{row["times_first"]:.2f}' for row in steps if 'run' in row}
-    losses = [(name, {ALONE: name, THERMAL_ALONE: f'thermal_{name}'}) for name in ROWS[1:]]
-    losses += [('cekd', {ALONE: 'cekd', THERMAL_ALONE: 'thermal_cekd'})]
-    rows = [(f'`{name}`', _gains_of(runs, own), taken.get(name, '')) for name, own in losses]
-    rows.sort(key=lambda row: -mean(row[1][0] or [-math.inf]))
-    rows.insert(0, (_SAME, _gains_of(runs, SAME_SENSOR), ''))
-    head = ['loss', 'gain on color', 'gain on heat', 'time of a step, times alone']
-    body = [[name, *map(signed, found), time] for name, found, time in rows if any(found)]
-    return table(head, body, right=True)
-
-
-def _gains_of(runs: Runs, names: Mapping[str, str]) -> list[list[float]]:
-    """Gains of runs over those in whose place they are, by seed."""
-    return [gains(runs, own, GAINS[0], against=alone) for alone, own in names.items()]
+    body = []
+    for name in (*ROWS[1:], 'cekd'):
+        found = [
+            gains(runs, f'{before}{name}', GAINS[0], against=alone)
+            for alone, before in _STUDENTS.values()
+        ]
+        if any(found):
+            order = mean(found[0] or found[1] or [-math.inf])
+            body.append((order, [f'`{name}`', *map(signed, found), taken.get(name, '')]))
+    body.sort(key=lambda row: -row[0])
+    head = ['loss', *_STUDENTS, 'time of a step, times alone']
+    return table(head, [cells for _, cells in body], right=True)
 
 
 def class_gains_table(runs: Runs, names: Sequence[str]) -> str:
@@ -238,26 +260,43 @@ def thermal_section(runs: Runs) -> str:
     return '\n\n'.join(parts)
 
 
+def color_sections(runs: Runs, names: Sequence[str], before: str) -> dict[str, str]:
+    """Tables of students of color from one teacher by the name of their section.
+
+    Args:
+        runs: records by name and seed.
+        names: of the rows, the student alone first.
+        before: the names of the rows, and of their sections.
+    """
+    if not any(name in runs for name in names[1:]):
+        return {}
+    things = f'Things of the test split: {things_of(runs, names)}.'
+    sections = {
+        'table': main_table(runs, before),
+        'rows': rows_table(runs, names),
+        'classes': classes_table(runs, names, _ROLE),
+        'class_gains': class_gains_table(runs, names),
+        'sizes': f'{things}\n\n{sizes_section(runs, names, against=ALONE)}',
+        'class_sizes': class_sizes_section(runs, names, CLASSES),
+    }
+    return {f'{before}{name}': section for name, section in sections.items()}
+
+
 def student_sections(runs: Runs) -> dict[str, str]:
     """Tables of segmentation by the name of their section."""
-    sizes = (
-        f'Things of the test split: {things_of(runs, ROWS)}.',
-        sizes_section(runs, ROWS, against=ALONE),
+    teachers = (
+        rows_table(runs, TEACHERS, against=TEACHERS[0], role='teacher', validated=True),
+        classes_table(runs, TEACHERS, 'teacher'),
+    )
+    others = (
+        ALONE,
+        *(f'{before}{name}' for before in (SAME, '') for name in ('cwd_logits', 'cekd')),
     )
     return {
-        'table': main_table(runs),
-        'rows': rows_table(runs, ROWS),
-        'classes': classes_table(runs, ROWS, _ROLE),
-        'class_gains': class_gains_table(runs, ROWS),
-        'teachers': '\n\n'.join(
-            (
-                rows_table(runs, TEACHERS, against=TEACHERS[0], role='teacher', validated=True),
-                classes_table(runs, TEACHERS, 'teacher'),
-            )
-        ),
-        'sizes': '\n\n'.join(sizes),
-        'class_sizes': class_sizes_section(runs, ROWS, CLASSES),
-        'others': rows_table(runs, (ALONE, 'cwd_logits', 'cwd_features', *OTHERS), validated=True),
+        **color_sections(runs, SAME_ROWS, SAME),
+        **color_sections(runs, ROWS, ''),
+        'teachers': '\n\n'.join(teachers),
+        'others': rows_table(runs, others, validated=True),
         'thermal': thermal_section(runs),
         'pairs': pairs_table(runs),
     }

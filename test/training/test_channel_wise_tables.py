@@ -16,6 +16,7 @@ from training.channel_wise_tables import (
     OTHERS,
     PAIRS,
     ROWS,
+    SAME_ROWS,
     TEACHERS,
     THERMAL,
     choice_table,
@@ -26,6 +27,7 @@ from training.channel_wise_tables import (
     page,
     pairs_table,
     rows_table,
+    student_sections,
 )
 from training.recipes import channel_wise
 from training.records import read_record, write_record
@@ -80,13 +82,28 @@ def test_losses_stand_in_the_order_of_their_gains_with_their_time(results):
     steps = [{'machine': {}}, {'run': 'alone', 'ms': 50.0, 'times_first': 1.0}]
     steps += [{'run': 'cwd_logits', 'ms': 75.0, 'times_first': 1.5}]
     head, _, *rows = choice_table(read_runs(results), steps).splitlines()
-    assert head == '| loss | gain on color | gain on heat | time of a step, times alone |'
+    assert head.startswith('| loss | color to color | color and heat to color | heat to heat |')
     assert rows == [
-        '| `cwd_logits` from a teacher of the same sensor | -3.0 | +4.0 |  |',
-        '| `cwd_features` | +5.0 ± 1.4 |  |  |',
-        '| `cwd_logits` | +4.5 ± 0.7 | +3.0 | 1.50 |',
-        '| `at_features` | -1.0 |  |  |',
+        '| `cwd_features` |  | +5.0 ± 1.4 |  |  |  |',
+        '| `at_features` |  | -1.0 |  |  |  |',
+        '| `cwd_logits` | -3.0 | +4.5 ± 0.7 | +4.0 | +3.0 | 1.50 |',
     ]
+
+
+def test_rows_of_the_other_teacher_have_tables_of_their_own(results):
+    assert 'rgb_teacher_table' not in student_sections(read_runs(results))
+    write_record(
+        results / 'rgb_teacher_cwd_logits_seed1.json', record('rgb_teacher_cwd_logits', 1, 0.3)
+    )
+    write_record(results / 'rgb_teacher_seed0.json', record('rgb_teacher', 0, 0.5, role='teacher'))
+    sections = student_sections(read_runs(results))
+    found = sections['rgb_teacher_table'].splitlines()
+    assert found[2] == '| teacher |  |  | 50.0 |  | 50.0 |  |'
+    assert found[-1] == '| CWD | yes | h w c | - |  | 30.0 | +8.0 |'
+    assert (
+        sections['rgb_teacher_rows'].splitlines()[-1].startswith('| `rgb_teacher_cwd_logits` | 1')
+    )
+    assert '`rgb_teacher_cwd_logits` minus `cwd_logits`' in sections['pairs']
 
 
 def test_gains_by_class(results):
@@ -158,10 +175,10 @@ def test_other_weights_than_the_tuned_ones_are_refused(results, tmp_path):
 
 
 def test_every_row_has_a_configuration():
-    names = (*ROWS, *OTHERS, *THERMAL, *TEACHERS)
+    names = (*ROWS, *SAME_ROWS[1:], *OTHERS, *THERMAL, *TEACHERS)
     assert len(set(names)) == len(names)
     files = {path.stem for path in (CONFIGS / 'channel_wise').glob('*.yaml')}
     assert files == {*names, 'smoke'}
-    assert {name for pair in PAIRS for name in pair} <= {*ROWS, *OTHERS, *THERMAL}
+    assert {name for pair in PAIRS for name in pair} <= {*ROWS, *SAME_ROWS, *OTHERS, *THERMAL}
     depth = [CONFIGS / 'compress_depth' / f'{name}.yaml' for rows in DEPTH for name in rows.names]
     assert all(path.is_file() for path in depth)

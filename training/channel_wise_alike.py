@@ -25,21 +25,24 @@ def check_alike(runs: Runs, reference: str, may_differ: Mapping[str, Collection[
     Raises:
         ConfigError: a run differs in a setting that it may not, or seeds of the reference do.
     """
-    expected = [settings_of(record) for record in runs.get(reference, {}).values()]
+    expected = next(iter(runs.get(reference, {}).values()), None)
     for name in [reference, *may_differ] if expected else ():
         for seed, record in runs.get(name, {}).items():
-            own = settings_of(record)
-            names = {
-                key for key in own.keys() | expected[0] if own.get(key) != expected[0].get(key)
-            }
-            if others := sorted(names - {*may_differ.get(name, ())}):
+            names = differing(record, expected) - {*may_differ.get(name, ())}
+            if names:
                 raise ConfigError(
                     f'{name}, seed {seed}, must have the settings of {reference}, others are '
-                    f'{", ".join(others)}: run it again'
+                    f'{", ".join(sorted(names))}: run it again'
                 )
 
 
-def settings_of(record: Mapping[str, Any]) -> dict[str, Any]:
+def differing(first: Mapping[str, Any], second: Mapping[str, Any]) -> set[str]:
+    """Dotted names of the settings and keys of frames in which two records differ."""
+    own, other = _settings(first), _settings(second)
+    return {key for key in own.keys() | other if own.get(key) != other.get(key)}
+
+
+def _settings(record: Mapping[str, Any]) -> dict[str, Any]:
     """Settings by their dotted names, and the keys of the frames."""
     config = {name: value for name, value in record['config'].items() if name not in _FREE}
     return _dotted({**config, 'frame_keys': record['frame_keys']})

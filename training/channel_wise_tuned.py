@@ -10,7 +10,7 @@ from typing import Any
 from kd_perception.errors import ConfigError
 from kd_perception.markdown import table
 from training.cekd_tables import Runs, spread
-from training.channel_wise_alike import settings_of
+from training.channel_wise_alike import differing
 from training.records import read_record
 
 Tuned = Mapping[str, Mapping[str, Any]]
@@ -40,12 +40,10 @@ def check_tuned(runs: Runs, tuned: Tuned) -> None:
                     f'{name}, seed {seed}, must have the terms that it was tuned to, {chosen}, '
                     f'got {found}: run it again with them, or tune it again'
                 )
-            expected, own = settings_of(tuning), settings_of(record)
-            names = (expected.keys() | own.keys()) - {'frame_keys.test'}
-            if others := sorted(key for key in names if expected.get(key) != own.get(key)):
+            if others := differing(tuning, record) - {'frame_keys.test'}:
                 raise ConfigError(
                     f'{name}, seed {seed}, must be the run that was tuned, others are '
-                    f'{", ".join(others)}: tune it again'
+                    f'{", ".join(sorted(others))}: tune it again'
                 )
 
 
@@ -109,9 +107,8 @@ def _chosen(record: Mapping[str, Any]) -> str:
     """The chosen ratio, with a star where a better one may lie beyond those that were tried."""
     ratios = sorted(map(float, record['tried']))
     chosen: str = record['chosen']
-    return (
-        f'{chosen} *' if len(ratios) > 1 and float(chosen) in (ratios[0], ratios[-1]) else chosen
-    )
+    at_edge = len(ratios) > 1 and float(chosen) in (ratios[0], ratios[-1])
+    return f'{chosen} *' if at_edge else chosen
 
 
 def _tried(found: Mapping[str, Any] | None) -> str:

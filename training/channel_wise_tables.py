@@ -7,9 +7,8 @@ python -m training.channel_wise_tables
 from __future__ import annotations
 
 import argparse
-import json
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import mean
 from typing import Any
@@ -17,6 +16,22 @@ from typing import Any
 from kd_perception.markdown import replace_section, table
 from training.cekd_tables import Runs, class_names, classes_table, metric, read_runs, spread
 from training.channel_wise_alike import check_alike
+from training.channel_wise_rows import (
+    ALONE,
+    CLASSES,
+    DEPTH,
+    MAY_DIFFER,
+    METHODS,
+    PAIRS,
+    PLACES,
+    ROWS,
+    SAME,
+    SAME_ROWS,
+    STUDENTS,
+    TEACHERS,
+    THERMAL,
+    THERMAL_ALONE,
+)
 from training.channel_wise_tuned import (
     Tuned,
     check_budgets,
@@ -24,92 +39,10 @@ from training.channel_wise_tuned import (
     read_tuned,
     tuning_section,
 )
-from training.loss_costs import cost_table, steps_table
-from training.mutual_tables import Rows, as_branches, depth_table
+from training.loss_costs import cost_table, read_lines, steps_table
+from training.mutual_tables import as_branches, depth_table
 from training.paired import gains, signed
 from training.size_tables import class_sizes_section, sizes_section, things_of
-
-ALONE = 'alone'
-METHODS = {
-    'at': ('AT', 'no', 'h w c^p'),
-    'pi': ('PI', 'no', 'h w c'),
-    'local': ('LOCAL', 'yes', '8 h w c'),
-    'pa': ('PA', 'yes', '(h w)² c'),
-    'ifvd': ('IFVD', 'yes', 'h w c n'),
-    'ho': ('HO', 'yes', 'of the discriminator'),
-    'cwd': ('CWD', 'yes', 'h w c'),
-}
-"""Rows of the paper's table: title, whether structure is seen, operations."""
-
-PLACES = ('features', 'logits')
-_TABLE = tuple(f'{short}_{place}' for short in METHODS for place in PLACES)
-ROWS = (ALONE, *(name for name in _TABLE if name != 'ho_features'))
-"""Of the paper's table, which has no discriminator on features."""
-
-SAME = 'rgb_teacher_'
-"""Before the names of rows whose teacher sees color alone, as the student does."""
-
-SAME_ROWS = (ALONE, *(f'{SAME}{name}' for name in ROWS[1:]))
-
-OTHERS = (f'{SAME}cekd', 'cekd')
-"""Questions beyond the paper's table; rows of their own."""
-
-THERMAL_ALONE = 'thermal_alone'
-THERMAL = (
-    THERMAL_ALONE,
-    *('thermal_pi_logits', 'thermal_cwd_features', 'thermal_cwd_logits', 'thermal_cekd'),
-    'thermal_teacher_cwd_logits',
-)
-"""Students of heat."""
-
-TEACHERS = ('teacher', 'rgb_teacher', 'thermal_teacher')
-
-_STUDENTS = {
-    'color to color': (ALONE, SAME),
-    'color and heat to color': (ALONE, ''),
-    'heat to heat': (THERMAL_ALONE, 'thermal_teacher_'),
-    'color and heat to heat': (THERMAL_ALONE, 'thermal_'),
-}
-"""The student alone, and what stands before the name of a loss, by what both networks see."""
-
-PAIRS = (
-    *(
-        (f'{before}{short}_features', f'{before}{short}_logits')
-        for before in (SAME, '')
-        for short in METHODS
-        if short != 'ho'
-    ),
-    *((f'{before}cwd_logits', f'{before}{own}') for before in (SAME, '', 'thermal_')
-      for own in ('pi_logits', 'cekd')),
-    ('thermal_cwd_features', 'thermal_cwd_logits'),
-    (f'{SAME}cwd_logits', 'cwd_logits'),
-    ('thermal_teacher_cwd_logits', 'thermal_cwd_logits'),
-)  # fmt: skip
-"""Runs that are compared with each other, not with the student alone."""
-
-DEPTH = (
-    Rows(('small_lidar', 'small_lidar_and_places'), 'small_lidar'),
-    Rows(('small_labels', 'small_labels_and_places'), 'small_labels'),
-)
-"""Rows of depth students without and with channel-wise distillation."""
-
-_HEAT, _SEEN, _STEPS = 'student.modality', 'teacher.modality', 'student.loop.steps'
-MAY_DIFFER: Mapping[str, Collection[str]] = {
-    **dict.fromkeys(ROWS, ()),
-    **dict.fromkeys(SAME_ROWS[1:], (_SEEN,)),
-    'cekd': (_STEPS,),
-    f'{SAME}cekd': (_STEPS, _SEEN),
-    **dict.fromkeys(THERMAL, (_HEAT,)),
-    'thermal_cekd': (_HEAT, _STEPS),
-    'thermal_teacher_cwd_logits': (_HEAT, _SEEN),
-    'teacher': (),
-    'rgb_teacher': (_SEEN,),
-    'thermal_teacher': (_SEEN,),
-}
-"""In which settings rows differ from the student alone, beside their terms."""
-
-CLASSES = ('car', 'person', 'color_cone')
-"""Whose things are told by size."""
 
 COLUMNS = {
     'miou_nanmean': 'mIoU',
@@ -131,13 +64,9 @@ def main_table(runs: Runs, before: str = '') -> str:
         before: the names of the rows, `SAME` or nothing.
     """
     head = ['method', 'structural', 'operations', 'features', 'gain', 'logits', 'gain']
+    teacher = before.rstrip('_') or 'teacher'
     body = [
-        [
-            'teacher',
-            '',
-            '',
-            *_twice(_scores(runs, f'{before}teacher' if not before else before[:-1], 'teacher')),
-        ],
+        ['teacher', '', '', *_twice(_scores(runs, teacher, 'teacher'))],
         ['student alone', '', '', *_twice(_scores(runs, ALONE, _ROLE))],
     ]
     for short, titles in METHODS.items():
@@ -205,13 +134,13 @@ def choice_table(runs: Runs, steps: Sequence[Mapping[str, Any]]) -> str:
     for name in (*ROWS[1:], 'cekd'):
         found = [
             gains(runs, f'{before}{name}', GAINS[0], against=alone)
-            for alone, before in _STUDENTS.values()
+            for alone, before in STUDENTS.values()
         ]
         if any(found):
             order = mean(found[0] or found[1] or [-math.inf])
             body.append((order, [f'`{name}`', *map(signed, found), taken.get(name, '')]))
     body.sort(key=lambda row: -row[0])
-    head = ['loss', *_STUDENTS, 'time of a step, times alone']
+    head = ['loss', *STUDENTS, 'time of a step, times alone']
     return table(head, [cells for _, cells in body], right=True)
 
 
@@ -288,10 +217,7 @@ def student_sections(runs: Runs) -> dict[str, str]:
         rows_table(runs, TEACHERS, against=TEACHERS[0], role='teacher', validated=True),
         classes_table(runs, TEACHERS, 'teacher'),
     )
-    others = (
-        ALONE,
-        *(f'{before}{name}' for before in (SAME, '') for name in ('cwd_logits', 'cekd')),
-    )
+    others = (ALONE, f'{SAME}cwd_logits', f'{SAME}cekd', 'cwd_logits', 'cekd')
     return {
         **color_sections(runs, SAME_ROWS, SAME),
         **color_sections(runs, ROWS, ''),
@@ -343,12 +269,6 @@ def page(
     return text
 
 
-def _lines(path: Path) -> list[dict[str, Any]]:
-    """Lines of a benchmark; none where there is no file."""
-    lines = path.read_text(encoding='utf-8').splitlines() if path.is_file() else []
-    return [json.loads(line) for line in lines]
-
-
 def main(arguments: Sequence[str] | None = None) -> None:
     """Write the tables."""
     parser = argparse.ArgumentParser(description='Write the tables of channel-wise distillation.')
@@ -363,14 +283,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument('--page', type=Path, default=Path('docs/reproductions/channel_wise.md'))
     parser.add_argument('--guide', type=Path, default=Path('training/README.md'))
     own = parser.parse_args(arguments)
-    runs, steps = read_runs(own.results), _lines(own.steps)
+    runs, steps = read_runs(own.results), read_lines(own.steps)
     text = page(
         own.page.read_text(encoding='utf-8'),
         runs,
         read_tuned(own.results / 'tuning'),
         read_tuned(own.results / 'full_length' / 'tuning'),
         read_runs(own.students),
-        _lines(own.cost),
+        read_lines(own.cost),
         steps,
     )
     own.page.write_text(text, encoding='utf-8')

@@ -3,10 +3,18 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from kd_perception.markdown import table
+
+
+def read_lines(path: Path) -> list[dict[str, Any]]:
+    """Lines of a benchmark; none where there is no file."""
+    lines = path.read_text(encoding='utf-8').splitlines() if path.is_file() else []
+    return [json.loads(line) for line in lines]
 
 
 def cost_table(lines: Sequence[Mapping[str, Any]]) -> str:

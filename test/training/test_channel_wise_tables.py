@@ -11,14 +11,8 @@ from channel_wise_records import record, tried, tuning, write_results
 
 from kd_perception.errors import ConfigError
 from training.cekd_tables import read_runs
+from training.channel_wise_rows import DEPTH, OTHERS, PAIRS, ROWS, SAME_ROWS, TEACHERS, THERMAL
 from training.channel_wise_tables import (
-    DEPTH,
-    OTHERS,
-    PAIRS,
-    ROWS,
-    SAME_ROWS,
-    TEACHERS,
-    THERMAL,
     choice_table,
     class_gains_table,
     depth_section,
@@ -100,9 +94,8 @@ def test_rows_of_the_other_teacher_have_tables_of_their_own(results):
     found = sections['rgb_teacher_table'].splitlines()
     assert found[2] == '| teacher |  |  | 50.0 |  | 50.0 |  |'
     assert found[-1] == '| CWD | yes | h w c | - |  | 30.0 | +8.0 |'
-    assert (
-        sections['rgb_teacher_rows'].splitlines()[-1].startswith('| `rgb_teacher_cwd_logits` | 1')
-    )
+    *_, own = sections['rgb_teacher_rows'].splitlines()
+    assert own.startswith('| `rgb_teacher_cwd_logits` | 1 | 30.0 |')
     assert '`rgb_teacher_cwd_logits` minus `cwd_logits`' in sections['pairs']
 
 

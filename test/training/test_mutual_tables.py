@@ -9,7 +9,7 @@ import pytest
 
 from training import mutual_tables
 from training.cekd_tables import read_runs
-from training.channel_wise_tables import DEPTH
+from training.channel_wise_rows import DEPTH
 from training.mutual_tables import (
     STUDENTS,
     TABLES,

@@ -11,6 +11,7 @@ import pytest
 from channel_wise_runs import TERMS, tiny_run
 
 from kd_perception.errors import ConfigError
+from training.channel_wise_rows import ROWS
 from training.recipes import channel_wise
 from training.recipes.channel_wise_config import ChannelWiseConfig
 from training.recipes.channel_wise_learner import OpponentConfig
@@ -95,6 +96,9 @@ def test_committed_configurations_are_complete(path):
     assert (path.parent.name == 'cityscapes') == bool(config.cityscapes)
 
 
+COLOR_ROWS = (*ROWS[1:], 'cekd')
+
+
 def row(name, folder=FOLDER):
     return load_config(ChannelWiseConfig, ['--config_path', f'{folder}/{name}.yaml'])
 
@@ -144,17 +148,14 @@ def test_students_of_heat_learn_as_those_of_color_with_weights_of_their_own(own)
 
 
 @pytest.mark.parametrize(
-    ('control', 'of', 'teacher'),
-    [
-        ('thermal_teacher_cwd_logits', 'thermal_cwd_logits', 'thermal_teacher'),
-        ('rgb_teacher_cwd_logits', 'cwd_logits', 'rgb_teacher'),
-    ],
+    ('before', 'of'),
+    [('thermal_teacher_', 'thermal_cwd_logits'), *(('rgb_teacher_', own) for own in COLOR_ROWS)],
 )
-def test_a_teacher_that_sees_what_its_student_sees_is_the_only_other_thing(control, of, teacher):
-    found, own = row(control), row(of)
+def test_a_teacher_that_sees_what_its_student_sees_is_the_only_other_thing(before, of):
+    found, own = row(f'{before}{of.removeprefix("thermal_")}'), row(of)
     assert found.teacher.modality == own.student.modality
     assert unweighted(replace(found, name=own.name, teacher=own.teacher)) == unweighted(own)
-    assert found.folder_of('teacher') == row(teacher).folder_of('teacher')
+    assert found.folder_of('teacher') == row(before.rstrip('_')).folder_of('teacher')
 
 
 def test_one_teacher_of_cityscapes_teaches_all_seeds():

@@ -27,9 +27,11 @@ ROWS = (ALONE, *(name for name in _TABLE if name != 'ho_features'))
 SAME = 'rgb_teacher_'
 """Before the names of rows whose teacher sees color alone, as the student does."""
 
-SAME_ROWS = (ALONE, *(f'{SAME}{name}' for name in ROWS[1:]))
+_COMPARED = ('pi_logits', 'local_features', 'cwd_features', 'cwd_logits', 'cekd')
+SAME_ROWS = (ALONE, *(f'{SAME}{name}' for name in _COMPARED))
+"""The student alone, and what that teacher was compared by."""
 
-OTHERS = (f'{SAME}cekd', 'cekd')
+OTHERS = ('cekd',)
 """Questions beyond the paper's table; rows of their own."""
 
 THERMAL_ALONE = 'thermal_alone'
@@ -51,12 +53,8 @@ STUDENTS = {
 """The student alone, and what stands before the name of a loss, by what both networks see."""
 
 PAIRS = (
-    *(
-        (f'{before}{short}_features', f'{before}{short}_logits')
-        for before in (SAME, '')
-        for short in METHODS
-        if short != 'ho'
-    ),
+    *((f'{short}_features', f'{short}_logits') for short in METHODS if short != 'ho'),
+    (f'{SAME}cwd_features', f'{SAME}cwd_logits'),
     *((f'{before}cwd_logits', f'{before}{own}') for before in (SAME, '', 'thermal_')
       for own in ('pi_logits', 'cekd')),
     ('thermal_cwd_features', 'thermal_cwd_logits'),

@@ -22,6 +22,7 @@ from training.channel_wise_rows import (
     DEPTH,
     MAY_DIFFER,
     METHODS,
+    OTHERS,
     PAIRS,
     PLACES,
     ROWS,
@@ -56,23 +57,17 @@ GAINS = ('miou_nanmean', 'miou_frequent', 'miou_rare')
 _ROLE = 'student'
 
 
-def main_table(runs: Runs, before: str = '') -> str:
-    """The paper's table: methods by row, features and logits by column.
-
-    Args:
-        runs: records by name and seed.
-        before: the names of the rows, `SAME` or nothing.
-    """
+def main_table(runs: Runs) -> str:
+    """The paper's table: methods by row, features and logits by column."""
     head = ['method', 'structural', 'operations', 'features', 'gain', 'logits', 'gain']
-    teacher = before.rstrip('_') or 'teacher'
     body = [
-        ['teacher', '', '', *_twice(_scores(runs, teacher, 'teacher'))],
+        ['teacher', '', '', *_twice(_scores(runs, TEACHERS[0], 'teacher'))],
         ['student alone', '', '', *_twice(_scores(runs, ALONE, _ROLE))],
     ]
     for short, titles in METHODS.items():
         cells = list(titles)
         for place in PLACES:
-            name = f'{before}{short}_{place}'
+            name = f'{short}_{place}'
             found = gains(runs, name, 'miou_nanmean', against=ALONE)
             cells += [spread(_scores(runs, name, _ROLE)), signed(found)]
         body.append(cells)
@@ -131,7 +126,7 @@ def choice_table(runs: Runs, steps: Sequence[Mapping[str, Any]]) -> str:
     """
     taken = {row['run']: f'{row["times_first"]:.2f}' for row in steps if 'run' in row}
     body = []
-    for name in (*ROWS[1:], 'cekd'):
+    for name in (*ROWS[1:], *OTHERS):
         found = [
             gains(runs, f'{before}{name}', GAINS[0], against=alone)
             for alone, before in STUDENTS.values()
@@ -201,7 +196,6 @@ def color_sections(runs: Runs, names: Sequence[str], before: str) -> dict[str, s
         return {}
     things = f'Things of the test split: {things_of(runs, names)}.'
     sections = {
-        'table': main_table(runs, before),
         'rows': rows_table(runs, names),
         'classes': classes_table(runs, names, _ROLE),
         'class_gains': class_gains_table(runs, names),
@@ -217,9 +211,10 @@ def student_sections(runs: Runs) -> dict[str, str]:
         rows_table(runs, TEACHERS, against=TEACHERS[0], role='teacher', validated=True),
         classes_table(runs, TEACHERS, 'teacher'),
     )
-    others = (ALONE, f'{SAME}cwd_logits', f'{SAME}cekd', 'cwd_logits', 'cekd')
+    others = (ALONE, 'cwd_logits', *OTHERS)
     return {
         **color_sections(runs, SAME_ROWS, SAME),
+        'table': main_table(runs),
         **color_sections(runs, ROWS, ''),
         'teachers': '\n\n'.join(teachers),
         'others': rows_table(runs, others, validated=True),

@@ -11,7 +11,7 @@ import pytest
 from channel_wise_runs import TERMS, tiny_run
 
 from kd_perception.errors import ConfigError
-from training.channel_wise_rows import ROWS
+from training.channel_wise_rows import SAME, SAME_ROWS
 from training.recipes import channel_wise
 from training.recipes.channel_wise_config import ChannelWiseConfig
 from training.recipes.channel_wise_learner import OpponentConfig
@@ -96,9 +96,6 @@ def test_committed_configurations_are_complete(path):
     assert (path.parent.name == 'cityscapes') == bool(config.cityscapes)
 
 
-COLOR_ROWS = (*ROWS[1:], 'cekd')
-
-
 def row(name, folder=FOLDER):
     return load_config(ChannelWiseConfig, ['--config_path', f'{folder}/{name}.yaml'])
 
@@ -149,7 +146,10 @@ def test_students_of_heat_learn_as_those_of_color_with_weights_of_their_own(own)
 
 @pytest.mark.parametrize(
     ('before', 'of'),
-    [('thermal_teacher_', 'thermal_cwd_logits'), *(('rgb_teacher_', own) for own in COLOR_ROWS)],
+    [
+        ('thermal_teacher_', 'thermal_cwd_logits'),
+        *((SAME, name.removeprefix(SAME)) for name in SAME_ROWS[1:]),
+    ],
 )
 def test_a_teacher_that_sees_what_its_student_sees_is_the_only_other_thing(before, of):
     found, own = row(f'{before}{of.removeprefix("thermal_")}'), row(of)

@@ -83,8 +83,9 @@ def test_students_of_color_images_are_measured_too(request, kind, capsys):
     stacks = {row['stack'] for row in rows if row['row'] == 'stack'}
     assert stacks >= {'C', 'openvino_fp32', 'onnxruntime_fp32'}
     judged = [row for row in rows if row['row'] == 'backend' and 'difference' in row]
-    assert all(row['passes'] for row in judged if row['precision'] == 'fp32')
+    exact = [row for row in judged if row['precision'] == 'fp32']  # some CPUs run bf16, too
+    assert exact and all(row['passes'] for row in exact)
     key = 'abs_rel' if kind == 'tiny_depth' else 'labels'
-    assert judged and all(row['difference'][key] < 1e-4 for row in judged)
+    assert all(row['difference'][key] < 1e-4 for row in exact)
     title = 'depth %' if kind == 'tiny_depth' else 'labels %'
     assert any(title in line for line in lines)

@@ -18,14 +18,14 @@ from kd_perception.markdown import replace_section, table
 from training.cekd_tables import Runs, read_runs, spread
 
 MASKS = {
-    'method': ('cam', 'cam_salient', 'eps', 'eps_salient'),
+    'method': ('cam', 'cam_salient', 'eps', 'eps_learned', 'eps_salient'),
     'selection': ('naive', 'fixed', 'eps'),
     'threshold': ('tau20', 'eps', 'tau60'),
     'blend': ('lambda30', 'eps', 'lambda90'),
     'saliency': ('truth', 'eps', 'degraded', 'detector'),
     'streets': ('street_cam', 'street_eps', 'street_long', 'street_tiles_cam', 'street_tiles',
-                'street_bag'),
-    'heat': ('thermal_eps', 'thermal_detector', 'thermal_from_color'),
+                'street_tiles_learned', 'street_bag'),
+    'heat': ('thermal_eps', 'thermal_learned', 'thermal_detector', 'thermal_from_color'),
 }  # fmt: skip
 """Rows of each table of masks by the name of its section; the run that others are compared with is
 the one in `AGAINST`, else `eps`."""
@@ -39,7 +39,14 @@ OVERLAPS = ('tau20', 'eps', 'tau60')
 SEGMENTATION = {
     **dict.fromkeys(('seg_cam', 'seg_eps', 'seg_salient_tags', 'seg_full'), 'seg_full'),
     **dict.fromkeys(
-        ('thermal_eps', 'thermal_detector', 'thermal_from_color', 'thermal_full'), 'thermal_full'
+        (
+            'thermal_eps',
+            'thermal_learned',
+            'thermal_detector',
+            'thermal_from_color',
+            'thermal_full',
+        ),
+        'thermal_full',
     ),
 }
 """Rows of the table of networks, each with the one that saw the labels of all pixels."""

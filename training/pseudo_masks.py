@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """From class maps to masks: several scales and flips, each map by its own peak, a threshold.
 
-The background map that EPS learns is not looked at here; it competes in the softmax alone. What is
-sure to hold of every mask of EPS: classes without a tag never appear, and as long as the threshold
-is below 1 a class that is alone keeps its peak.
+The authors do not look at the background map that EPS learns; it competes in the softmax alone.
+What is sure to hold of every mask of EPS: classes without a tag never appear, and as long as the
+threshold is below 1 a class that is alone keeps its peak.
 
-`background: saliency` is no part of EPS, which looks at saliency while it learns alone: what is
+Two other backgrounds are no part of EPS. `learned`: each map is held against the background map in
+the place of its own peak, so that a class that is hardly there has no pixels. `saliency`: what is
 not salient is background, and elsewhere the class with the largest share stands. `salient_tags` is
-its control, for which nothing is learnt: what is salient gets the tag of the image.
+the control of that, for which nothing is learnt: what is salient gets the tag of the image.
 
 Reference:
     S. Lee, M. Lee, J. Lee, H. Shim, "Railroad is not a Train: Saliency as Pseudo-pixel
@@ -33,7 +34,7 @@ from training.dense_crf import DenseCrfConfig, refine
 Array = npt.NDArray[Any]
 
 CRFS = ('none', 'dense')
-BACKGROUNDS = ('threshold', 'saliency')
+BACKGROUNDS = ('threshold', 'learned', 'saliency')
 
 SALIENT = 127
 """Levels of a saliency map above this one are salient."""
@@ -48,9 +49,11 @@ class MaskConfig:
     Args:
         scales: of the image, each above 0.
         flip: look at the mirrored image too.
-        background: `threshold` (EPS), or `saliency`: what is not salient is background, whatever
-            the shares are.
-        background_threshold: share of its peak that a class needs, 0 to 1; 0.2 in EPS.
+        background: `threshold` (EPS): shares are those of the peak; `learned`: they are those of
+            the class and the learnt background together; or `saliency`: what is not salient is
+            background, whatever the shares are.
+        background_threshold: share that a class needs, 0 to 1; 0.2 in EPS. With `learned`, 0.5
+            means more than the background.
         thresholds: that are tried beside it, for scoring alone; none is chosen by them.
         crf: `none` (EPS), or `dense`: the background gets (1 - largest share) ** power, and a
             random field lets masks follow the image. Takes seconds of a core per image of VOC.
@@ -76,7 +79,7 @@ class MaskConfig:
                 raise ConfigError(
                     f'{name} must be one of {", ".join(known)}, got {getattr(self, name)!r}'
                 )
-        if self.crf == 'dense' and self.background == 'saliency':
+        if self.crf == 'dense' and self.background != 'threshold':
             raise ConfigError('a random field has a background of its own: set it to threshold')
         if not self.scales or not all(scale > 0.0 for scale in self.scales):
             raise ConfigError(f'scales must be at least one, above 0, got {self.scales}')
@@ -88,7 +91,6 @@ class MaskConfig:
             )
 
 
-@torch.no_grad()
 def summed_maps(
     network: Callable[[Tensor], ClassMapOutput],
     image: Tensor,
@@ -112,26 +114,71 @@ def summed_maps(
     Raises:
         ShapeError: the network has maps of another number of classes.
     """
+    return _tagged(_summed(network, image, len(tags), config), tags)
+
+
+def map_shares(
+    network: Callable[[Tensor], ClassMapOutput],
+    image: Tensor,
+    tags: Array,
+    config: MaskConfig,
+) -> Array:
+    """Shares of the tagged classes: of their own peaks, or beside the learnt background.
+
+    Args:
+        network: in eval mode.
+        image: normalized, float [1, channels, height, width].
+        tags: bool [classes]; shares of other classes are 0.
+        config: scales, flip and background.
+
+    Returns:
+        float32 [classes, height, width], 0 to 1.
+
+    Raises:
+        ShapeError: the network has maps of another number of classes, or none of the background
+            where that is looked at.
+    """
+    total = _summed(network, image, len(tags), config)
+    maps = _tagged(total, tags)
+    if config.background != 'learned':
+        return shares_of_peak(maps)
+    if len(total) == len(tags):
+        raise ShapeError('background learned needs a map of the background, which CAM has not')
+    background: Array = total[len(tags) :].cpu().numpy()
+    return np.asarray(maps / np.maximum(maps + background, _SMALL), np.float32)
+
+
+@torch.no_grad()
+def _summed(
+    network: Callable[[Tensor], ClassMapOutput], image: Tensor, classes: int, config: MaskConfig
+) -> Tensor:
+    """Maps summed over scales and flips, [classes (+ 1), height, width]."""
     height, width = int(image.shape[2]), int(image.shape[3])
-    total = torch.zeros(len(tags), height, width, device=image.device)
+    found = []
     for scale in config.scales:
         size = [max(1, round(scale * side)) for side in (height, width)]
         scaled = functional.interpolate(image, size, mode='bilinear', align_corners=False)
         for turned in (scaled, scaled.flip(3))[: 1 + config.flip]:
-            maps = _positive(network(turned).maps.float(), len(tags))
+            maps = _positive(network(turned).maps.float(), classes)
             full = functional.interpolate(
                 maps, (height, width), mode='bilinear', align_corners=False
             )
-            total += (full if turned is scaled else full.flip(3))[0]
-    present = torch.from_numpy(np.asarray(tags, np.float32)).to(image.device)
-    found: Array = (total * present[:, None, None]).cpu().numpy()
+            found.append((full if turned is scaled else full.flip(3))[0])
+    total: Tensor = sum(found[1:], found[0])
+    return total
+
+
+def _tagged(total: Tensor, tags: Array) -> Array:
+    """The maps of the classes, 0 where there is no tag."""
+    present = torch.from_numpy(np.asarray(tags, np.float32)).to(total.device)
+    found: Array = (total[: len(tags)] * present[:, None, None]).cpu().numpy()
     return found
 
 
 def _positive(maps: Tensor, classes: int) -> Tensor:
-    """Maps of the classes that are at least 0."""
+    """Maps that are at least 0: of the classes and, with the head of EPS, the background."""
     if maps.shape[1] == classes + 1:
-        return maps.softmax(dim=1)[:, :classes]
+        return maps.softmax(dim=1)
     if maps.shape[1] == classes:
         return maps.relu()
     raise ShapeError(
@@ -156,7 +203,7 @@ def mask_from_shares(shares: Array, threshold: float) -> Array:
     """The class with the largest share in each pixel, the background where none is larger.
 
     Args:
-        shares: of `shares_of_peak`, [classes, height, width].
+        shares: of `map_shares`, [classes, height, width].
         threshold: 0 to 1.
 
     Returns:
@@ -170,7 +217,7 @@ def mask_where_salient(shares: Array, saliency: Array) -> Array:
     """The class with the largest share where the eye is drawn, the background elsewhere.
 
     Args:
-        shares: of `shares_of_peak`, [classes, height, width].
+        shares: of `map_shares`, [classes, height, width].
         saliency: uint8 [height, width].
 
     Returns:
@@ -199,7 +246,7 @@ def make_mask(
     """The mask of an image.
 
     Args:
-        shares: of `shares_of_peak`.
+        shares: of `map_shares`.
         image: as it is shown, uint8 [height, width, 3] or [height, width]; only a random field
             looks at it.
         config: threshold, or field.

@@ -17,7 +17,7 @@ from kd_perception.errors import ConfigError, DatasetError
 from training.data.augmentation import JointConfig
 from training.data.tagged_frames import normalized_image, shown_image
 from training.losses import saliency_loss
-from training.pseudo_masks import mask_from_shares, salient_tags, shares_of_peak, summed_maps
+from training.pseudo_masks import map_shares, mask_from_shares, salient_tags
 from training.recipes import eps
 from training.recipes import eps_scores as scores
 from training.recipes.eps_data import Drawing, RunFrames
@@ -115,7 +115,7 @@ def test_masks_are_those_of_the_trained_classifier(done):
     counts = np.zeros((5, 5))
     for frame in frames:
         image = torch.from_numpy(normalized_image(shown_image(frame, 'rgb')))[None]
-        shares = shares_of_peak(summed_maps(network, image, frame.tags, config.masks))
+        shares = map_shares(network, image, frame.tags, config.masks)
         np.testing.assert_allclose(read_shares(config, frame.name), shares, atol=1e-3)
         mask = read_mask(config, frame.name)
         stored = read_shares(config, frame.name)
@@ -133,7 +133,7 @@ def test_masks_are_those_of_the_trained_classifier(done):
 def test_a_run_that_is_done_computes_nothing_again(done, fabric, monkeypatch):
     config, metrics = done
     monkeypatch.setattr(eps, 'fit', None)
-    monkeypatch.setattr('training.recipes.eps_masks.summed_maps', None)
+    monkeypatch.setattr('training.recipes.eps_masks.map_shares', None)
     assert eps.run_stages(config, fabric) == metrics
 
 
@@ -148,10 +148,10 @@ def test_masks_go_on_where_they_were(done, monkeypatch):
 
     def watched(network, image, tags, masks):
         asked.append(image)
-        return summed_maps(network, image, tags, masks)
+        return map_shares(network, image, tags, masks)
 
     shares_path(config, frames[0].name).unlink()
-    monkeypatch.setattr('training.recipes.eps_masks.summed_maps', watched)
+    monkeypatch.setattr('training.recipes.eps_masks.map_shares', watched)
     network = eps.tested(eps.build(config, 'classifier'))
     make_masks(network, frames, config, torch.device('cpu'))
     assert len(asked) == 1

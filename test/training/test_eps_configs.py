@@ -62,6 +62,22 @@ def test_rows_without_training_take_the_maps_of_others():
         assert first.masks_folder != then.masks_folder
 
 
+@pytest.mark.parametrize('name', ['eps', 'street_tiles', 'thermal_eps'])
+def test_rows_of_the_learnt_background_take_the_classifiers_of_others(name):
+    folder = ROOT / 'training' / 'configs' / 'eps'
+    first, then = (
+        read(folder / f'{each}.yaml') for each in (name, f'{name.removesuffix("_eps")}_learned')
+    )
+    assert then.masks.background == 'learned' and first.classifier_folder == then.classifier_folder
+    assert first.shares_folder != then.shares_folder
+
+
+def test_cam_has_no_background_to_look_at():
+    path = ROOT / 'training' / 'configs' / 'eps' / 'cam.yaml'
+    with pytest.raises(ConfigError, match=r'classifier\.method must be eps, got cam'):
+        read(path, '--masks.background', 'learned')
+
+
 def test_all_rows_see_the_same_frames_but_those_of_heat():
     keys = {path.stem: read(path).splits()['train'].key() for path in OF_THE_WORLD}
     heat = {keys.pop(name) for name in list(keys) if name.startswith('thermal_')}

@@ -16,6 +16,7 @@ from training.dense_crf import DenseCrfConfig
 from training.pseudo_masks import (
     MaskConfig,
     make_mask,
+    map_shares,
     mask_from_shares,
     mask_where_salient,
     salient_tags,
@@ -133,6 +134,46 @@ def test_cam_has_no_background_and_goes_through_relu():
     maps = torch.nn.functional.avg_pool2d(image, 4)[0, 0].clamp(min=0).numpy()
     np.testing.assert_allclose(found[0], cv2.resize(maps, (24, 16)), atol=1e-5)
     assert not found[1].any()
+
+
+LEARNED = MaskConfig(background='learned', background_threshold=0.5)
+
+
+def test_beside_the_learnt_background_a_class_needs_more_than_it():
+    image = torch.randn(1, 3, 16, 24, generator=torch.manual_seed(3))
+    tags = np.array([True, False])
+    shares = map_shares(Painter(3), image, tags, LEARNED)
+    total = torch.zeros(3, 16, 24)
+    for scale in LEARNED.scales:
+        size = [round(scale * side) for side in (16, 24)]
+        scaled = torch.nn.functional.interpolate(image, size, mode='bilinear')
+        for flip in (False, True):
+            maps = Painter(3)(scaled.flip(3) if flip else scaled).maps.softmax(1)
+            full = torch.nn.functional.interpolate(maps, (16, 24), mode='bilinear')[0]
+            total += full.flip(2) if flip else full
+    expected = (total[0] > total[2]).numpy()
+    close = np.abs((total[0] - total[2]).numpy()) < 1e-4
+    mask = make_mask(shares, IMAGE, LEARNED)
+    assert expected.any() and not expected.all()
+    np.testing.assert_array_equal((mask == 1)[~close], expected[~close])
+    assert set(np.unique(mask)) <= {0, 1} and not shares[1].any()
+
+
+def test_a_class_that_is_hardly_there_has_no_pixels_beside_the_learnt_background():
+    def faint(image):
+        maps = torch.zeros(1, 2, 4, 6)
+        maps[:, 1] = 3.0
+        maps[0, 0, 2, 3] = 1.0
+        return ClassMapOutput(maps.mean(dim=(2, 3)), maps)
+
+    image, tags = torch.zeros(1, 3, 16, 24), np.array([True])
+    assert not make_mask(map_shares(faint, image, tags, LEARNED), IMAGE, LEARNED).any()
+    assert make_mask(map_shares(faint, image, tags, ONCE), IMAGE, ONCE).any()
+
+
+def test_cam_has_no_background_that_was_learnt():
+    with pytest.raises(ShapeError, match='a map of the background, which CAM has not'):
+        map_shares(Painter(2), torch.zeros(1, 3, 16, 24), np.ones(2, bool), LEARNED)
 
 
 def test_networks_of_both_heads_fit():

@@ -132,6 +132,11 @@ class EpsConfig(RunPaths):
                 'labels of a folder of tags are for scoring alone: segmentation.target must be '
                 'masks or salient_tags'
             )
+        if self.masks.background == 'learned' and self.classifier.method != 'eps':
+            raise ConfigError(
+                'masks.background learned needs the background map of EPS: classifier.method must '
+                f'be eps, got {self.classifier.method}'
+            )
         if self.voc.root and not self.voc.saliency and self._looks_at_saliency():
             raise ConfigError('saliency on VOC needs voc.saliency, a folder of saliency maps')
 
@@ -199,7 +204,9 @@ class EpsConfig(RunPaths):
 
     def shares_fingerprint(self) -> str:
         """Of everything that changes the class maps."""
-        own = {'scales': self.masks.scales, 'flip': self.masks.flip}
+        own: dict[str, Any] = {'scales': self.masks.scales, 'flip': self.masks.flip}
+        if self.masks.background == 'learned':
+            own['background'] = self.masks.background
         return settings_digest({'classifier': self.classifier_fingerprint(), **own})
 
     def masks_fingerprint(self) -> str:

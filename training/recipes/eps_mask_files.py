@@ -27,7 +27,7 @@ def mask_path(config: EpsConfig, name: str) -> Path:
 
 
 def shares_path(config: EpsConfig, name: str) -> Path:
-    """File of the class maps of a frame, each by its peak, float16 [classes, height, width]."""
+    """File of the class maps of a frame as shares, float16 [classes, height, width]."""
     return config.shares_folder / f'{name}.npz'
 
 

@@ -58,7 +58,7 @@ class MaskTally:
 
     def __init__(self, config: EpsConfig) -> None:
         self._names, self._classes = config.label_set.names, config.classes
-        tried = config.masks.thresholds if config.masks.background == 'threshold' else ()
+        tried = config.masks.thresholds if config.masks.background != 'saliency' else ()
         self._own, self._control = (PseudoLabelMatrix(len(self._names)) for _ in range(2))
         self._others = {t: PseudoLabelMatrix(len(self._names)) for t in tried}
         self._taken = np.zeros((len(self._names), _THINGS))

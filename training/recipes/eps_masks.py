@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from kd_perception.models import ClassMapNet
 from training.data.tagged_frames import TaggedFrames, normalized_image, shown_image
-from training.pseudo_masks import make_mask, shares_of_peak, summed_maps
+from training.pseudo_masks import make_mask, map_shares
 from training.recipes.eps_config import EpsConfig
 from training.recipes.eps_mask_files import (
     mask_path,
@@ -44,8 +44,8 @@ def make_masks(
         image = shown_image(frame, config.modality)
         if not shares_path(config, frame.name).is_file():
             tensor = torch.from_numpy(normalized_image(image))[None].to(device)
-            maps = summed_maps(network, tensor, frame.tags, config.masks)
-            write_shares(config, frame.name, shares_of_peak(maps))
+            shares = map_shares(network, tensor, frame.tags, config.masks)
+            write_shares(config, frame.name, shares)
         if not made:
             shares = read_shares(config, frame.name)
             mask = make_mask(shares, seen(image), config.masks, frame.saliency)

@@ -19,7 +19,7 @@ from training.data.tagged_frames import (
     normalized_image,
     shown_image,
 )
-from training.pseudo_masks import MaskConfig, shares_of_peak, summed_maps
+from training.pseudo_masks import MaskConfig, map_shares
 from training.recipes.eps_config import EpsConfig
 
 Array = npt.NDArray[Any]
@@ -44,7 +44,7 @@ def show_classifier(
         frame = frames[k]
         image = torch.from_numpy(normalized_image(shown_image(frame, config.modality)))
         once = MaskConfig(scales=(1.0,), flip=False)
-        shares = shares_of_peak(summed_maps(network, image[None].to(device), frame.tags, once))
+        shares = map_shares(network, image[None].to(device), frame.tags, once)
         pictures[f'frame {k}'] = np.concatenate(
             [picture_of(frame, config.modality), saliency_picture(frame),
              *(heat_picture(part) for part in shares)], axis=1,

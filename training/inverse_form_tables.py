@@ -27,6 +27,7 @@ from training.plane_transforms import NAMES
 
 TABLES = {
     'arms': ('none', 'attention', 'full', 'random'),
+    'weights': ('attention', 'tenth', 'third', 'full'),
     'distances': ('homography', 'geodesic'),
     'tiles': ('attention', 'full', 'tile48', 'tile64'),
     'regressors': (

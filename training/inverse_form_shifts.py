@@ -137,10 +137,11 @@ def measure(
 def drawn(curves: dict[str, Any]) -> str:
     """Both losses against the shift, each as a share of its largest value: a picture as SVG."""
     end = float(curves['shift_px'][-1])
-    axes = Axes('shift of the boundary [px]', 'loss, as a share of its largest', end, 1.0)
+    name = 'loss, as a share of its largest'
+    axes = Axes('shift of the boundary [px]', name, end, 1.0, x_percent=False)
     lines = []
-    for name, title, color in _CURVES:
-        values = curves[name]
+    for part, title, color in _CURVES:
+        values = curves[part]
         shares = [value / max(values) for value in values]
         lines.append(Line(title, list(zip(curves['shift_px'], shares, strict=True)), color))
     chart = str(line_chart(axes, lines))

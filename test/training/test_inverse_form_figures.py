@@ -117,6 +117,8 @@ def test_the_figure_is_svg_with_a_curve_per_loss():
     heights = [
         [float(point.split()[1]) for point in d[1:].replace('h0', '').split('L')] for d in paths
     ]
+    ticks = [each.text for each in root.iter('{http://www.w3.org/2000/svg}text')]
+    assert '8' in ticks and not any(each.endswith('00%') and each != '100%' for each in ticks)
     bottom, top = heights[1][0], heights[1][2]
     assert heights[1][1] == pytest.approx(bottom - (bottom - top) / 4, abs=0.2)
     assert heights[0][1] == top, 'its largest value'

@@ -49,8 +49,9 @@ def run(folder: Path, factor: int, **environment: str) -> tuple[float, int]:
     point.write_text(POINT.replace('FACTOR', str(factor)))
     # Numba would not see the edit by the time of the file that holds the loop.
     os.utime(package / 'loop.py', (1e9, 1e9))
+    # Nor would Python see an edit of one digit within a second: it keeps no bytecode here.
     output = subprocess.run(
-        [sys.executable, '-c', PROGRAM],
+        [sys.executable, '-B', '-c', PROGRAM],
         cwd=folder,
         env={**os.environ, 'PYTHONPATH': str(folder), **environment},
         capture_output=True,

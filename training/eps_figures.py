@@ -89,17 +89,27 @@ def _narrow(tile: Array) -> Array:
     return sized(tile, (round(WIDTH_PX * tile.shape[0] / tile.shape[1]), WIDTH_PX))
 
 
+def shown_frames(frames: Sequence[TaggedFrame], count: int) -> list[int]:
+    """The first frame with a tag of each of some equal parts; its first one where none has."""
+    starts = spread_over(len(frames), count)
+    ends = [*starts[1:], len(frames)]
+    return [
+        next((k for k in range(start, end) if np.any(frames[k].tags)), start)
+        for start, end in zip(starts, ends, strict=True)
+    ]
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Draw and write; further arguments change the configurations."""
     parser = argparse.ArgumentParser(description='Draw class maps and masks of runs of EPS.')
     parser.add_argument('--file', type=Path, required=True)
     parser.add_argument('--runs', nargs='+', required=True)
     parser.add_argument('--seed', type=int, default=0)
-    parser.add_argument('--frames', type=int, nargs='+', help='six, spread over all, if left out')
+    parser.add_argument('--frames', type=int, nargs='+', help='six with a tag if left out')
     own, rest = parser.parse_known_args(arguments)
     runs = load_runs(own.runs, own.seed, rest)
     train = RunFrames(runs[0])['train']
-    image = picture([train[k] for k in own.frames or spread_over(len(train), _SHOWN)], runs)
+    image = picture([train[k] for k in own.frames or shown_frames(train, _SHOWN)], runs)
     own.file.parent.mkdir(parents=True, exist_ok=True)
     cv2.imwrite(str(own.file), image[..., ::-1])
 

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -69,6 +70,12 @@ def test_frames_are_spread_over_a_set_of_any_size(runs, tmp_path, monkeypatch):
     assert len(train) < 301
     names = [train[k * len(train) // 6].name for k in range(6)]
     assert [frame.name for frame in seen] == names and len(set(names)) == 6
+
+
+def test_of_each_part_a_frame_with_a_tag_is_shown():
+    frames = [SimpleNamespace(tags=np.array([tag])) for tag in (0, 0, 1, 1, 0, 0, 0, 0, 1)]
+    assert eps_figures.shown_frames(frames, 3) == [2, 3, 8]
+    assert eps_figures.shown_frames(frames[4:8], 2) == [0, 2]
 
 
 def test_unknown_runs_are_refused():

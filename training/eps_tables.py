@@ -19,7 +19,7 @@ from training.cekd_tables import Runs, read_runs, spread
 
 MASKS = {
     'method': ('cam', 'cam_salient', 'eps', 'eps_learned', 'eps_salient'),
-    'selection': ('naive', 'fixed', 'eps'),
+    'selection': ('naive', 'naive_learned', 'naive_salient', 'fixed', 'eps'),
     'threshold': ('tau20', 'eps', 'tau60'),
     'blend': ('lambda30', 'eps', 'lambda90'),
     'saliency': ('truth', 'eps', 'degraded', 'detector'),

@@ -63,7 +63,7 @@ def test_rows_without_training_take_the_maps_of_others():
         assert first.masks_folder != then.masks_folder
 
 
-@pytest.mark.parametrize('name', ['eps', 'street_tiles', 'thermal_eps'])
+@pytest.mark.parametrize('name', ['eps', 'naive', 'street_tiles', 'thermal_eps'])
 def test_rows_of_the_learnt_background_take_the_classifiers_of_others(name):
     folder = ROOT / 'training' / 'configs' / 'eps'
     first, then = (

@@ -25,8 +25,8 @@ MASKS = {
     'saliency': ('truth', 'eps', 'degraded', 'detector'),
     'streets': ('street_cam', 'street_eps', 'street_long', 'street_tiles_cam', 'street_tiles',
                 'street_tiles_learned', 'street_bag'),
-    'heat': ('thermal_eps', 'thermal_learned', 'thermal_salient', 'thermal_detector',
-             'thermal_from_color'),
+    'heat': ('thermal_eps', 'thermal_learned', 'thermal_salient', 'thermal_bag',
+             'thermal_detector', 'thermal_from_color'),
 }  # fmt: skip
 """Rows of each table of masks by the name of its section; the run that others are compared with is
 the one in `AGAINST`, else `eps`."""
@@ -42,8 +42,8 @@ SEGMENTATION = {
         ('seg_cam', 'seg_eps', 'seg_learned', 'seg_salient', 'seg_salient_tags', 'seg_full'),
         'seg_full',
     ),
-    **dict.fromkeys(('thermal_eps', 'thermal_learned', 'thermal_salient', 'thermal_detector',
-                     'thermal_from_color', 'thermal_full'), 'thermal_full'),
+    **dict.fromkeys(('thermal_eps', 'thermal_learned', 'thermal_salient', 'thermal_bag',
+                     'thermal_detector', 'thermal_from_color', 'thermal_full'), 'thermal_full'),
 }  # fmt: skip
 """Rows of the table of networks, each with the one that saw the labels of all pixels."""
 

@@ -39,8 +39,8 @@ OVERLAPS = ('tau20', 'eps', 'tau60')
 
 SEGMENTATION = {
     **dict.fromkeys(
-        ('seg_cam', 'seg_eps', 'seg_learned', 'seg_salient', 'seg_salient_tags', 'seg_full'),
-        'seg_full',
+        ('seg_cam', 'seg_eps', 'seg_learned', 'seg_salient', 'seg_naive_salient',
+         'seg_salient_tags', 'seg_full'), 'seg_full',
     ),
     **dict.fromkeys(('thermal_eps', 'thermal_learned', 'thermal_salient', 'thermal_bag',
                      'thermal_detector', 'thermal_from_color', 'thermal_full'), 'thermal_full'),

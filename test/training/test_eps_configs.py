@@ -44,8 +44,8 @@ def test_rows_differ_in_what_they_say_they_do():
     prints = {path.stem: read(path).masks_fingerprint() for path in OF_THE_WORLD}
     shared = {
         'seg_eps': 'eps', 'seg_learned': 'eps_learned', 'seg_salient': 'eps_salient',
-        'seg_full': 'eps', 'seg_salient_tags': 'eps', 'seg_cam': 'cam',
-        'thermal_full': 'thermal_eps',
+        'seg_naive_salient': 'naive_salient', 'seg_full': 'eps', 'seg_salient_tags': 'eps',
+        'seg_cam': 'cam', 'thermal_full': 'thermal_eps',
     }  # fmt: skip
     for name, other in shared.items():
         assert prints.pop(name) == prints[other]

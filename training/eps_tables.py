@@ -19,7 +19,8 @@ from training.cekd_tables import Runs, read_runs, spread
 
 MASKS = {
     'method': ('cam', 'cam_salient', 'eps', 'eps_learned', 'eps_salient'),
-    'selection': ('naive', 'naive_learned', 'naive_salient', 'fixed', 'eps'),
+    'selection': ('naive', 'naive_learned', 'naive_salient', 'fixed', 'eps', 'tags_first',
+                  'tags_first_salient'),
     'threshold': ('tau20', 'eps', 'tau60'),
     'blend': ('lambda30', 'eps', 'lambda90'),
     'saliency': ('truth', 'eps', 'degraded', 'detector'),
@@ -35,7 +36,7 @@ AGAINST = {
     'method': 'cam', 'selection': 'naive', 'streets': 'street_cam', 'heat': 'thermal_eps',
 }  # fmt: skip
 
-OVERLAPS = ('tau20', 'eps', 'tau60')
+OVERLAPS = ('tau20', 'eps', 'tau60', 'tags_first', 'naive')
 
 SEGMENTATION = {
     **dict.fromkeys(

@@ -59,13 +59,13 @@ def test_terms_of_the_classifier(config):
     image, saliency, tags = batch = batch_of(config)
     network = new_classifier(config).eval()
     found = network(image)
-    terms = classifier_losses(network, batch, config)
+    terms = classifier_losses(network, batch, config, 0)
     assert list(terms) == ['classification', 'saliency']
     expected = functional.binary_cross_entropy_with_logits(found.scores, tags)
     torch.testing.assert_close(terms['classification'], expected)
     torch.testing.assert_close(terms['saliency'], saliency_loss(found.maps, saliency, tags))
     cam = changed(config, 'classifier', method='cam')
-    assert list(classifier_losses(new_classifier(cam), batch, cam)) == ['classification']
+    assert list(classifier_losses(new_classifier(cam), batch, cam, 0)) == ['classification']
 
 
 @pytest.mark.parametrize(
@@ -85,7 +85,17 @@ def test_settings_reach_the_loss(config, settings):
     if 'background_classes' in settings:
         settings['background_classes'] = (2, 0)
     expected = weight * saliency_loss(network(image).maps, saliency, tags, **settings)
-    torch.testing.assert_close(classifier_losses(network, batch, config)['saliency'], expected)
+    found = classifier_losses(network, batch, config, 0)['saliency']
+    torch.testing.assert_close(found, expected)
+
+
+def test_tags_may_come_first(config):
+    batch = batch_of(config)
+    config = changed(config, 'classifier', tags_first_steps=2)
+    network = new_classifier(config)
+    names = [list(classifier_losses(network, batch, config, step)) for step in (0, 1, 2, 3)]
+    alone, both = ['classification'], ['classification', 'saliency']
+    assert names == [alone, alone, both, both]
 
 
 def test_samples_are_a_function_of_step_and_index(config):

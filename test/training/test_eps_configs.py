@@ -56,7 +56,7 @@ def test_rows_differ_in_what_they_say_they_do():
 
 def test_rows_without_training_take_the_maps_of_others():
     folder = ROOT / 'training' / 'configs' / 'eps'
-    for name in ('cam', 'eps'):
+    for name in ('cam', 'eps', 'naive', 'tags_first'):
         first, then = (read(folder / f'{each}.yaml') for each in (name, f'{name}_salient'))
         assert first.classifier_folder == then.classifier_folder
         assert first.shares_folder == then.shares_folder

@@ -9,6 +9,7 @@ import pytest
 from eps_runs import changed, tiny_run
 
 from kd_perception.errors import ConfigError
+from training.engine import LoopConfig
 from training.recipes.eps_config import EpsConfig
 from training.recipes.eps_parts import TARGETS, ClassifierConfig, RatesConfig, SegmentationConfig
 from training.recipes.eps_sources import VocConfig
@@ -78,6 +79,13 @@ def test_wrong_settings_are_refused(changes, message):
         (ClassifierConfig, {'selection': 'best'}, 'selection must be one of'),
         (ClassifierConfig, {'blend': 1.5}, 'blend must be 0 to 1'),
         (ClassifierConfig, {'saliency_weight': 0.0}, 'saliency_weight'),
+        (ClassifierConfig, {'tags_first_steps': -1}, 'tags_first_steps must be 0 to'),
+        (
+            ClassifierConfig,
+            {'tags_first_steps': 5, 'loop': LoopConfig(steps=5)},
+            'tags_first_steps must be 0 to 4',
+        ),
+        (ClassifierConfig, {'tags_first_steps': 2, 'method': 'cam'}, 'go with method eps'),
         (ClassifierConfig, {'background_classes': ('car',)}, 'go with selection fixed'),
         (SegmentationConfig, {'network': 'unet'}, 'network must be one of'),
         (SegmentationConfig, {'target': 'teacher'}, 'target must be one of'),

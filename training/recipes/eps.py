@@ -5,7 +5,8 @@ Stage `classifier` learns which classes are in an image, and lets its class maps
 where the eye is drawn. Stage `masks` makes a mask of each training image out of these maps. Stage
 `segmentation` trains a network on the masks as if they were labels.
 
-    L_classifier = classification + saliency          (CAM, the baseline: classification alone)
+    L_classifier = classification + saliency          (CAM, the baseline: classification alone,
+                                                       and the first of `tags_first_steps`)
     L_segmentation = segmentation                     (DeepLab: of each scale and of all together)
 
 | term | function |
@@ -108,7 +109,7 @@ def train(config: EpsConfig, fabric: Fabric, frames: RunFrames, stage: str) -> R
         loop=own.loop,
         optimizer_config=own.optimizer,
         draw=Drawing(frames, stage),
-        losses=(lambda network, batch: classifier_losses(network, batch, config))
+        losses=(lambda network, batch: classifier_losses(network, batch, config, run.step))
         if classifies
         else segmentation_losses,
         folder=folder,

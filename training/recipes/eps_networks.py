@@ -109,20 +109,24 @@ def grouped_run(
 
 
 def classifier_losses(
-    network: Callable[[Tensor], ClassMapOutput], batch: tuple[Tensor, ...], config: EpsConfig
+    network: Callable[[Tensor], ClassMapOutput],
+    batch: tuple[Tensor, ...],
+    config: EpsConfig,
+    step: int,
 ) -> LossTerms:
-    """The terms of the classifier; CAM has the first alone.
+    """The terms of the classifier; CAM, and the start of `tags_first_steps`, has the first alone.
 
     Args:
         network: the classifier.
         batch: images [batch, channels, side, side], saliency [batch, 1, side, side] and tags
             [batch, classes].
         config: of the run.
+        step: of the run, from 0.
     """
     image, saliency, tags = batch
     own, output = config.classifier, network(image)
     terms = {'classification': functional.multilabel_soft_margin_loss(output.scores, tags)}
-    if own.method == 'eps':
+    if own.method == 'eps' and step >= own.tags_first_steps:
         background = tuple(config.classes.index(name) for name in own.background_classes)
         terms['saliency'] = own.saliency_weight * saliency_loss(
             output.maps,

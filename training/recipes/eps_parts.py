@@ -52,6 +52,8 @@ class ClassifierConfig:
         pooling: of maps to scores: `mean` (the paper) or `log_sum_exp`.
         sharpness: of `log_sum_exp`.
         saliency_weight: of the saliency loss against that of the tags, above 0.
+        tags_first_steps: at first that learn from tags alone, fewer than `loop.steps`; 0 in the
+            paper, whose weights are pretrained. Only with `eps`.
         selection: of maps: `adaptive` (the paper), `naive` or `fixed`.
         background_classes: of `fixed`, by name.
         overlap_threshold: tau of `adaptive`, 0 to 1.
@@ -71,6 +73,7 @@ class ClassifierConfig:
     pooling: str = 'mean'
     sharpness: float = 5.0
     saliency_weight: float = 1.0
+    tags_first_steps: int = 0
     selection: str = 'adaptive'
     background_classes: tuple[str, ...] = ()
     overlap_threshold: float = 0.4
@@ -93,6 +96,13 @@ class ClassifierConfig:
                 raise ConfigError(f'{name} must be 0 to 1, got {getattr(self, name)}')
         if not self.saliency_weight > 0.0:
             raise ConfigError(f'saliency_weight must be above 0, got {self.saliency_weight}')
+        if not 0 <= self.tags_first_steps < self.loop.steps:
+            raise ConfigError(
+                f'tags_first_steps must be 0 to {self.loop.steps - 1}, fewer than loop.steps, got '
+                f'{self.tags_first_steps}'
+            )
+        if self.tags_first_steps and self.method != 'eps':
+            raise ConfigError(f'tags_first_steps go with method eps, got {self.method!r}')
         if self.background_classes and self.selection != 'fixed':
             raise ConfigError(
                 f'background_classes go with selection fixed, got {self.selection!r}'

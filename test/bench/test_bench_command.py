@@ -86,6 +86,6 @@ def test_students_of_color_images_are_measured_too(request, kind, capsys):
     exact = [row for row in judged if row['precision'] == 'fp32']  # some CPUs run bf16, too
     assert exact and all(row['passes'] for row in exact)
     key = 'abs_rel' if kind == 'tiny_depth' else 'labels'
-    assert all(row['difference'][key] < 1e-4 for row in exact)
+    assert all(row['difference'][key] < (1e-4 if row in exact else 0.02) for row in judged)
     title = 'depth %' if kind == 'tiny_depth' else 'labels %'
     assert any(title in line for line in lines)

@@ -91,6 +91,7 @@ class MaskConfig:
             )
 
 
+@torch.no_grad()
 def summed_maps(
     network: Callable[[Tensor], ClassMapOutput],
     image: Tensor,
@@ -109,12 +110,25 @@ def summed_maps(
         config: scales and flip.
 
     Returns:
-        float32 [classes, height, width], at least 0.
+        float32 [classes (+ 1), height, width], at least 0; with EPS the last is the background.
 
     Raises:
         ShapeError: the network has maps of another number of classes.
     """
-    return _tagged(_summed(network, image, len(tags), config), tags)
+    height, width = int(image.shape[2]), int(image.shape[3])
+    total = torch.zeros((), device=image.device)
+    for scale in config.scales:
+        size = [max(1, round(scale * side)) for side in (height, width)]
+        scaled = functional.interpolate(image, size, mode='bilinear', align_corners=False)
+        for turned in (scaled, scaled.flip(3))[: 1 + config.flip]:
+            maps = _positive(network(turned).maps.float(), len(tags))
+            full = functional.interpolate(
+                maps, (height, width), mode='bilinear', align_corners=False
+            )
+            total = total + (full if turned is scaled else full.flip(3))[0]
+    found: Array = total.cpu().numpy()
+    found[: len(tags)][~np.asarray(tags, bool)] = 0.0
+    return found
 
 
 def map_shares(
@@ -138,41 +152,13 @@ def map_shares(
         ShapeError: the network has maps of another number of classes, or none of the background
             where that is looked at.
     """
-    total = _summed(network, image, len(tags), config)
-    maps = _tagged(total, tags)
+    maps = summed_maps(network, image, tags, config)
+    maps, background = maps[: len(tags)], maps[len(tags) :]
     if config.background != 'learned':
         return shares_of_peak(maps)
-    if len(total) == len(tags):
+    if not len(background):
         raise ShapeError('background learned needs a map of the background, which CAM has not')
-    background: Array = total[len(tags) :].cpu().numpy()
     return np.asarray(maps / np.maximum(maps + background, _SMALL), np.float32)
-
-
-@torch.no_grad()
-def _summed(
-    network: Callable[[Tensor], ClassMapOutput], image: Tensor, classes: int, config: MaskConfig
-) -> Tensor:
-    """Maps summed over scales and flips, [classes (+ 1), height, width]."""
-    height, width = int(image.shape[2]), int(image.shape[3])
-    found = []
-    for scale in config.scales:
-        size = [max(1, round(scale * side)) for side in (height, width)]
-        scaled = functional.interpolate(image, size, mode='bilinear', align_corners=False)
-        for turned in (scaled, scaled.flip(3))[: 1 + config.flip]:
-            maps = _positive(network(turned).maps.float(), classes)
-            full = functional.interpolate(
-                maps, (height, width), mode='bilinear', align_corners=False
-            )
-            found.append((full if turned is scaled else full.flip(3))[0])
-    total: Tensor = sum(found[1:], found[0])
-    return total
-
-
-def _tagged(total: Tensor, tags: Array) -> Array:
-    """The maps of the classes, 0 where there is no tag."""
-    present = torch.from_numpy(np.asarray(tags, np.float32)).to(total.device)
-    found: Array = (total[: len(tags)] * present[:, None, None]).cpu().numpy()
-    return found
 
 
 def _positive(maps: Tensor, classes: int) -> Tensor:
